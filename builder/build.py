@@ -1,0 +1,158 @@
+"""`rosk build`: project → context → one solve → release. What each step does is in the module that it calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder import graph, release
+from builder.buildlog import BuildLog
+from builder.context import dockerfiles, write_context
+from builder.engine.base import BaseImage
+from builder.engine.docker import Docker, SolveError
+from builder.engine.events import BuildState, Event
+from builder.errors import RoskError
+from builder.failure import explain
+from builder.inputs.folders import firmware_folder, source_folder
+from builder.project import Project
+from builder.reports import Warning, read_warnings
+from builder.view import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A finished build.
+
+    Attributes:
+        manifest: As in `dist/manifest.json`.
+        images: The local tags, in the order of `dist/images`.
+        warnings: What the stages noticed, also those that came from the cache.
+        state: Which stages ran and which were cached.
+    """
+
+    manifest: Mapping[str, Any]
+    images: tuple[str, ...]
+    warnings: tuple[Warning, ...]
+    state: BuildState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """What a build works with, from its first solve to its last.
+
+    Attributes:
+        base: The image that the toolchain is installed in.
+        view: Shown what happens.
+        log: Written what happens.
+        folder: The staging folder.
+    """
+
+    project: Project
+    engine: Docker
+    base: BaseImage
+    view: View
+    log: BuildLog
+    folder: Path
+
+    def solve(self, plan: Mapping[str, Any], *, epoch: int = 0) -> tuple[BuildState, dict[str, Any]]:
+        """Solve a bake file, shown and logged; returns what ran, and the targets' metadata.
+
+        Raises:
+            RoskError: A stage or the engine failed; `builder.failure` says which error that is.
+        """
+        state = BuildState()
+
+        def follow(line: str) -> None:
+            self._tell(state.feed(line.encode()))
+
+        try:
+            metadata = self.engine.bake(plan, epoch=epoch, on_output=follow)
+            self._tell(state.finish())
+            return state, metadata
+        except SolveError as error:
+            self._tell(state.finish())
+            self._append_compile_log(state)
+            raise explain(self.project, state, error) from error
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.view.show(event)
+            self.log.event(event)
+
+    def context(self) -> graph.Context:
+        """Write the build context, and fetch what it does not hold."""
+        folder = self.folder / "context"
+        write_context(self.project, folder)
+        source, epoch = source_folder(self.project, self.view.note)
+        return graph.Context(
+            folder=folder,
+            dockerfile=dockerfiles() / "kernel.Dockerfile",
+            source=source,
+            source_epoch=epoch,
+            firmware=firmware_folder(self.project),
+        )
+
+    def resolve(self, context: graph.Context) -> graph.Resolved:
+        """Learn from the source and the toolchain what the graph's names are made of."""
+        output = self.folder / "resolved"
+        self.solve(graph.resolve_plan(self.project, context, base=self.base.ref, output=output))
+        source = json.loads((output / "source.json").read_text())
+        packages = (line.split() for line in (output / "packages").read_text().splitlines())
+        return graph.Resolved(
+            kernel_version=source["kernel_version"],
+            epoch=source["epoch"],
+            packages=dict(packages),
+            base=self.base.ref,
+            base_digest=self.base.id,
+        )
+
+    def _append_compile_log(self, state: BuildState) -> None:
+        """Fetch the whole log of a compile that failed into the build's log."""
+        if state.compile_log is None:
+            return
+        context = graph.Context(folder=self.folder / "context", dockerfile=dockerfiles() / "kernel.Dockerfile")
+        plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=state.compile_log, output=self.folder)
+        try:
+            self.engine.bake(plan, epoch=0, on_output=lambda _line: None)
+        except SolveError:
+            return
+        self.log.append(self.folder / "compile.log")
+
+
+def build(project: Project, engine: Docker, base: BaseImage, *, view: View, command: tuple[str, ...]) -> Built:
+    """Build the project's release into `project.dist` and its images into the engine.
+
+    Args:
+        base: The image that the toolchain is installed in.
+        view: Shown what happens.
+        command: The command line that reproduces the build, for the manifest.
+
+    Raises:
+        RoskError: It failed; `project.dist` is as it was, except for `build.log`.
+    """
+    with (
+        release.staging(project.dist) as folder,
+        BuildLog(folder / "build.log", project.dist / "build.log") as log,
+    ):
+        builder = Builder(project=project, engine=engine, base=base, view=view, log=log, folder=folder)
+        try:
+            context = builder.context()
+            resolved = builder.resolve(context)
+            plan = graph.build_plan(project, context, resolved, output=folder)
+            state, metadata = builder.solve(plan, epoch=resolved.epoch)
+            log.append(folder / "reports" / "compile.log")
+            warnings = read_warnings(project, folder / "reports")
+            images = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
+            manifest = release.commit(project, resolved, folder, images=images, command=command)
+        except RoskError as error:
+            log.line(f"error: {error}")
+            raise
+    return Built(manifest=manifest, images=tuple(images), warnings=tuple(warnings), state=state)
+
+
+def _digest(metadata: Mapping[str, Any]) -> str:
+    """The digest of an image: its manifest's with the containerd image store, its config's with the classic one."""
+    return str(metadata.get("containerimage.digest") or metadata["containerimage.config.digest"])

@@ -1,0 +1,196 @@
+"""The container engine, through python-on-whales: the only module that makes it do something.
+
+python-on-whales drives the `docker` client as a process. Two of its habits are worked around here: its own exception
+classes guess from log text (so only their base is caught), and in streaming mode it leaves the client running when
+its generator is closed (so the client gets a process group of its own, and an end on every way out).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from python_on_whales import DockerClient
+from python_on_whales.exceptions import DockerException
+
+from builder.errors import EngineError
+
+_STOP_SECONDS = 15.0
+
+
+class SolveError(EngineError):
+    """A solve failed. `what` is BuildKit's own message; what the stages said is among the solve's events."""
+
+
+class Docker:
+    """One engine, as the `docker` client finds it.
+
+    Args:
+        builder: The buildx builder to use; the client's current one when None.
+    """
+
+    def __init__(self, builder: str | None = None) -> None:
+        self._builder = builder
+        # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.
+        self._streaming = DockerClient(client_call=["setsid", "docker"])
+        self._client = DockerClient()
+
+    def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+        """Solve all targets of a bake file.
+
+        Args:
+            plan: The bake file.
+            epoch: SOURCE_DATE_EPOCH for the images' metadata, seconds since 1970.
+            on_output: Called with each line of buildx's `--progress rawjson`.
+
+        Returns:
+            The metadata of each target (`containerimage.digest` and so on).
+
+        Raises:
+            SolveError: It failed.
+            KeyboardInterrupt: The user stopped it; the solve is stopped too.
+        """
+        with TemporaryDirectory(prefix="rosk-") as folder:
+            metadata = Path(folder, "metadata.json")
+            lines = self._streaming.buildx.bake(
+                files=[_bake_file(plan, folder)],
+                targets=list(plan["target"]),
+                builder=self._builder,
+                progress="rawjson",  # type: ignore[arg-type]  # passed through as it is
+                metadata_file=metadata,
+                variables={
+                    "SOURCE_DATE_EPOCH": str(epoch),
+                    "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+                    "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+                },
+                stream_logs=True,
+            )
+            assert isinstance(lines, Iterator)
+            try:
+                with _no_client_left():
+                    for line in lines:
+                        on_output(line)
+            except DockerException as error:
+                raise SolveError(_last_words(error)) from error
+            found: dict[str, Any] = json.loads(metadata.read_text()) if metadata.exists() else {}
+            return found
+
+    def print_plan(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """The bake file as buildx understands it (`bake --print`): what it does not know is gone from it.
+
+        Raises:
+            EngineError: buildx refuses the file.
+        """
+        with TemporaryDirectory(prefix="rosk-") as folder, _as_engine_error("docker buildx bake --print"):
+            printed = self._client.buildx.bake(
+                files=[_bake_file(plan, folder)], targets=list(plan["target"]), print=True
+            )
+        assert isinstance(printed, dict)
+        return printed
+
+    def image_id(self, reference: str) -> str | None:
+        """The ID (`sha256:…`) of a local image, or None when there is no such image."""
+        if not self._client.image.exists(reference):
+            return None
+        return self._client.image.inspect(reference).id
+
+    def pull(self, reference: str) -> None:
+        """Pull an image.
+
+        Raises:
+            EngineError: It could not be pulled.
+        """
+        with _as_engine_error(f"docker pull {reference}"):
+            self._client.image.pull(reference, quiet=True)
+
+    def import_tar(self, tar: Path, reference: str) -> None:
+        """Make an image of a root file system.
+
+        Raises:
+            EngineError: The engine refused it.
+        """
+        with _as_engine_error(f"docker import {tar}"):
+            self._client.image.import_(tar, tag=reference)
+
+    def tag(self, reference: str, other: str) -> None:
+        """Give a local image one more name."""
+        with _as_engine_error(f"docker tag {reference} {other}"):
+            self._client.image.tag(reference, other)
+
+    def untag(self, reference: str) -> None:
+        """Take a name from a local image; the image stays while it has another."""
+        with _as_engine_error(f"docker rmi {reference}"):
+            self._client.image.remove(reference)
+
+    def push(self, reference: str) -> None:
+        """Push one tag with the credentials of docker's own configuration.
+
+        Raises:
+            EngineError: The registry did not take it; `what` is the engine's last line.
+        """
+        with _as_engine_error(f"docker push {reference}"):
+            self._client.image.push(reference, quiet=True)
+
+
+def _bake_file(plan: Mapping[str, Any], folder: str) -> Path:
+    path = Path(folder, "docker-bake.json")
+    path.write_text(json.dumps(plan, indent=1))
+    return path
+
+
+@contextmanager
+def _as_engine_error(command: str) -> Iterator[None]:
+    try:
+        yield
+    except DockerException as error:
+        raise EngineError(_last_words(error), where=command) from error
+
+
+def _last_words(error: DockerException) -> str:
+    """The last line that the client printed that is no progress event: its error."""
+    lines = [line.strip() for line in (error.stderr or error.stdout or "").splitlines()]
+    plain = [line for line in lines if line and line[0] not in '{}[]"']
+    return plain[-1].removeprefix("ERROR: ") if plain else f"docker exited with code {error.return_code}"
+
+
+def _children() -> set[int]:
+    """The process IDs of this process's children."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for children in lists for pid in children.read_text().split()}
+
+
+@contextmanager
+def _no_client_left() -> Iterator[None]:
+    """Whatever ends the block, no client that it started goes on: a stopped client stops its solve."""
+    before = _children()
+    try:
+        yield
+    except BaseException:
+        for pid in _children() - before:
+            _stop(pid)
+        raise
+
+
+def _stop(pid: int) -> None:
+    """Interrupt a client's process group as a terminal would; kill it when it does not end."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline:
+            # WNOWAIT leaves the status to python-on-whales, whose child it is.
+            try:
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.05)

@@ -1,0 +1,400 @@
+"""What a build reports while it runs: BuildKit's progress stream read into stages and typed events.
+
+`BuildState.feed` takes the output of `docker buildx bake --progress rawjson` (JSON objects of BuildKit's
+`client.SolveStatus`, spread over many lines by buildx 0.13 and one per line by newer ones, with plain text between
+them when something fails) and returns what happened since. A Dockerfile stage is one row here, whatever number of
+steps, targets and platforms it takes part in.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from builder.stages.common import MARK
+
+EXPORT = "export"
+"""The name under which everything that writes or pushes results is reported, as if it were one more stage."""
+
+TAIL_LINES = 200
+
+# `[target linux/arm64 compile 2/4] RUN …`: BuildKit's dockerfile2llb.prefixCommand, after buildx's own prefix.
+_STEP = re.compile(r"\[(?P<words>[^\]]*?) *(?P<step>\d+)/(?P<steps>\d+)\] ")
+_OUTPUT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting|pushing) ")
+_CACHE = re.compile(r"(?:\[[^\]]+\] )?(?:importing|exporting) cache ")
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|ENOSPC", re.IGNORECASE)
+
+
+class StageState(StrEnum):
+    """Where a stage stands; `stopped` is one that was cancelled because another failed or the user asked for it."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CACHED = "cached"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted:
+    """The first step of a stage that is not in the cache began."""
+
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCached:
+    """Every step of a stage was in the cache."""
+
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDone:
+    """A stage ran to its end, in `seconds` of wall time (see `Stage.seconds`)."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFailed:
+    """A step of a stage failed with BuildKit's `error`."""
+
+    stage: str
+    seconds: float
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStopped:
+    """A stage was cancelled before its end."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A stage program says how far it is: `done` of `total` (0: unknown), now at `text`."""
+
+    stage: str
+    done: int
+    total: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One whole line that a step printed, with no line end; `stage` is empty for what belongs to none."""
+
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainLine:
+    """One line of the client that is no JSON: its account of an error."""
+
+    text: str
+
+
+Event = StageStarted | StageCached | StageDone | StageFailed | StageStopped | Progress | LogLine | PlainLine
+
+
+@dataclass(kw_only=True)
+class Vertex:
+    """One node of the solve, as last reported; times are seconds since 1970.
+
+    `last` tells the last step of its stage. `executed` means that this solve really ran it: it was not in the cache,
+    is no base image, and was not finished earlier by another solve of the same engine.
+    """
+
+    name: str = ""
+    stages: set[str] = field(default_factory=set)
+    last: bool = False
+    executed: bool = False
+    started: float | None = None
+    completed: float | None = None
+    error: str = ""
+
+    @property
+    def cancelled(self) -> bool:
+        return "context canceled" in self.error
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """One Dockerfile stage; `state`, `progress` and `tail` (its last log lines) are current at any time."""
+
+    name: str
+    state: StageState = StageState.WAITING
+    vertexes: list[Vertex] = field(default_factory=list)
+    progress: Progress | None = None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds in which at least one step ran: spans that overlap count once, waiting between them not."""
+        total, end = 0.0, 0.0
+        spans = sorted((v.started, v.completed) for v in self.vertexes if v.executed and v.started and v.completed)
+        for begin, finish in spans:
+            total += max(0.0, finish - max(begin, end))
+            end = max(end, finish)
+        return total
+
+    @property
+    def error(self) -> str:
+        """BuildKit's error of the step that failed, or an empty string."""
+        return next((vertex.error for vertex in self.vertexes if vertex.error and not vertex.cancelled), "")
+
+    @property
+    def ran(self) -> bool:
+        """At least one step was executed."""
+        return any(vertex.executed for vertex in self.vertexes)
+
+    @property
+    def busy(self) -> bool:
+        """A step is being executed now."""
+        return any(vertex.executed and vertex.completed is None for vertex in self.vertexes)
+
+    def observed(self) -> StageState:
+        """The state that the vertexes tell."""
+        if self.error:
+            return StageState.FAILED
+        if any(vertex.cancelled and vertex.executed for vertex in self.vertexes):
+            return StageState.STOPPED
+        if not self.busy and any(vertex.last and vertex.completed for vertex in self.vertexes):
+            return StageState.DONE if self.ran else StageState.CACHED
+        return StageState.RUNNING if self.ran else StageState.WAITING
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What a solve did: names of stages that ran (at least one step executed), were cached whole, or failed."""
+
+    ran: frozenset[str]
+    cached: frozenset[str]
+    failed: frozenset[str]
+
+
+class BuildState:
+    """The state of one solve, fed with the client's output.
+
+    Attributes:
+        stages: Every stage heard of, by name, in the order of appearance (`EXPORT` among them).
+        errors: The `error` events that stage programs sent (`builder.stages.common`), each with its `stage`.
+        warnings: What went wrong without failing the build by itself: a cache that could not be read or written.
+        text: The client's plain lines, in order.
+    """
+
+    def __init__(self) -> None:
+        self.stages: dict[str, Stage] = {}
+        self.errors: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self.text: list[str] = []
+        self._vertexes: dict[str, Vertex] = {}
+        self._partial: dict[tuple[str, int], bytes] = {}
+        self._reader = _Reader()
+        self._begun: float | None = None
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take the next bytes of the stream (any cut) and return what happened, in order."""
+        return [event for item in self._reader.feed(chunk) for event in self._take(item)]
+
+    def finish(self) -> list[Event]:
+        """Say that the stream ended: half-read lines are given out, and no stage is left running."""
+        events = [event for item in self._reader.finish() for event in self._take(item)]
+        for key in list(self._partial):
+            events += self._flush(key)
+        for stage in self.stages.values():
+            if stage.state is StageState.RUNNING:
+                whole = stage.name == EXPORT and all(vertex.completed for vertex in stage.vertexes)
+                events += _enter(stage, StageState.DONE if whole else StageState.STOPPED)
+        return events
+
+    @property
+    def result(self) -> BuildResult:
+        """Which stages ran, were cached and failed; the export is not among them."""
+        stages = [stage for stage in self.stages.values() if stage.name != EXPORT]
+        return BuildResult(
+            ran=frozenset(stage.name for stage in stages if stage.ran),
+            cached=frozenset(stage.name for stage in stages if stage.state is StageState.CACHED),
+            failed=frozenset(stage.name for stage in stages if stage.state is StageState.FAILED),
+        )
+
+    @property
+    def failure(self) -> Stage | None:
+        """The stage that failed first (`EXPORT` when results could not be written or pushed)."""
+        return next((stage for stage in self.stages.values() if stage.state is StageState.FAILED), None)
+
+    @property
+    def no_space(self) -> bool:
+        """A disk is full: the engine's, the client's, or the one that a stage wrote to."""
+        lines = [vertex.error for vertex in self._vertexes.values()] + self.text
+        if self.failure:
+            lines += self.failure.tail
+        return any(_NO_SPACE.search(line) for line in lines)
+
+    def _take(self, item: dict[str, Any] | str) -> Iterator[Event]:
+        if isinstance(item, str):
+            self.text.append(item)
+            yield PlainLine(text=item)
+            return
+        touched: dict[str, Stage] = {}
+        for report in item.get("vertexes") or ():
+            touched.update({stage.name: stage for stage in self._update(report)})
+        for stage in touched.values():
+            if stage.busy:
+                yield from _enter(stage, StageState.RUNNING)
+        for log in item.get("logs") or ():
+            yield from self._log(log)
+        for key in list(self._partial):
+            if self._vertexes[key[0]].completed:
+                yield from self._flush(key)
+        for stage in touched.values():
+            yield from _enter(stage, stage.observed())
+
+    def _update(self, report: dict[str, Any]) -> list[Stage]:
+        """Bring one vertex up to date; return the stages that it belongs to."""
+        vertex = self._vertexes.setdefault(report["digest"], Vertex())
+        vertex.name = report.get("name", vertex.name)
+        started, completed = _time(report.get("started")), _time(report.get("completed"))
+        if self._begun is None and "load build definition" in vertex.name:
+            self._begun = started
+        for name in _stages(vertex):
+            stage = self.stages.setdefault(name, Stage(name=name))
+            if name not in vertex.stages:
+                vertex.stages.add(name)
+                stage.vertexes.append(vertex)
+        # Every target reports the steps that it shares with others, each at its own time: the first end counts.
+        if vertex.completed is None:
+            vertex.started, vertex.completed = started or vertex.started, completed
+            vertex.error = report.get("error", "")
+            if vertex.error and _CACHE.match(vertex.name):
+                self.warnings.append(f"{vertex.name}: {vertex.error}")
+                vertex.error = ""
+            if started and not report.get("cached") and (report.get("inputs") or EXPORT in vertex.stages):
+                vertex.executed = completed is None or completed >= (self._begun or 0.0)
+        return [self.stages[name] for name in vertex.stages]
+
+    def _log(self, log: dict[str, Any]) -> Iterator[Event]:
+        digest, stream = log["vertex"], int(log.get("stream", 1))
+        self._vertexes.setdefault(digest, Vertex())
+        try:
+            data = base64.b64decode(log.get("data") or "")
+        except binascii.Error:
+            return
+        *lines, rest = (self._partial.pop((digest, stream), b"") + data).split(b"\n")
+        if rest:
+            self._partial[digest, stream] = rest
+        for line in lines:
+            yield from self._line(digest, line)
+
+    def _flush(self, key: tuple[str, int]) -> Iterator[Event]:
+        yield from self._line(key[0], self._partial.pop(key))
+
+    def _line(self, digest: str, raw: bytes) -> Iterator[Event]:
+        text = raw.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
+        names = self._vertexes[digest].stages
+        stage = self.stages[min(names)] if names else Stage(name="")
+        message = _message(text)
+        match message.get("event"):
+            case "progress":
+                stage.progress = Progress(
+                    stage=stage.name,
+                    done=int(message.get("done") or 0),
+                    total=int(message.get("total") or 0),
+                    text=str(message.get("text") or ""),
+                )
+                yield stage.progress
+            case "error":
+                self.errors.append({**message, "stage": stage.name})
+            case _:
+                stage.tail.append(text)
+                yield LogLine(stage=stage.name, text=text)
+
+
+def _enter(stage: Stage, state: StageState) -> Iterator[Event]:
+    """Change the state of a stage, and say so if it is another one than before."""
+    if state is stage.state:
+        return
+    stage.state = state
+    match state:
+        case StageState.RUNNING:
+            yield StageStarted(stage=stage.name)
+        case StageState.CACHED:
+            yield StageCached(stage=stage.name)
+        case StageState.DONE:
+            yield StageDone(stage=stage.name, seconds=stage.seconds)
+        case StageState.FAILED:
+            yield StageFailed(stage=stage.name, seconds=stage.seconds, error=stage.error)
+        case StageState.STOPPED:
+            yield StageStopped(stage=stage.name, seconds=stage.seconds)
+
+
+def _stages(vertex: Vertex) -> list[str]:
+    """The stage that the vertex's name tells, if any; the mark of a last step is set on the way."""
+    if step := _STEP.match(vertex.name):
+        vertex.last = vertex.last or step["step"] == step["steps"]
+        return [(step["words"].split() or ["stage-0"])[-1]]
+    return [EXPORT] if _OUTPUT.match(vertex.name) else []
+
+
+def _message(text: str) -> dict[str, Any]:
+    """The JSON object of a stage program's line (`builder.stages.common.emit`); empty for any other line."""
+    if not text.startswith(MARK):
+        return {}
+    try:
+        message = json.loads(text[len(MARK) :])
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _time(text: str | None) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+class _Reader:
+    """Cuts the stream into JSON objects and plain lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._object: list[str] = []
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Any] | str]:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            yield from self._line(line.decode(errors="replace").rstrip("\r"))
+
+    def finish(self) -> Iterator[dict[str, Any] | str]:
+        rest, self._rest = self._rest.decode(errors="replace"), b""
+        yield from self._line(rest)
+        yield from _plain(self._object)
+        self._object = []
+
+    def _line(self, line: str) -> Iterator[dict[str, Any] | str]:
+        self._object.append(line)
+        if line != "}" and (line == "{" or len(self._object) > 1):
+            return
+        lines, self._object = self._object, []
+        try:
+            if not lines[0].startswith("{"):
+                raise ValueError("no JSON object")
+            yield json.loads("\n".join(lines))
+        except ValueError:
+            yield from _plain(lines)
+
+
+def _plain(lines: Iterable[str]) -> Iterator[str]:
+    return (line for line in lines if line.strip())

@@ -1,0 +1,68 @@
+"""Why a solve failed, said in the project's own terms."""
+
+from __future__ import annotations
+
+from builder.engine.docker import SolveError
+from builder.engine.events import EXPORT, BuildState
+from builder.errors import BuildError, EngineError, InputError, NoSpaceError, RoskError
+from builder.graph import STAGES, shown_stage
+from builder.project import Project
+
+_TAIL = 20
+_INPUT_STAGES = frozenset({"patched", "configured", "split", "firmware"})
+"""Stages that fail because of what the user wrote; a failure of another is one of the build."""
+
+
+def explain(project: Project, state: BuildState, error: SolveError) -> RoskError:
+    """The error that a failed solve means.
+
+    Args:
+        project: Tells which of its files a name of the build context stands for.
+        state: What the solve reported.
+        error: BuildKit's own account.
+    """
+    if state.no_space:
+        return NoSpaceError(
+            "no space left on the engine's disk or the output's",
+            hint="make room (`docker buildx prune` frees build caches, at the cost of building again)",
+            details=[error.what],
+        )
+    for event in state.errors:
+        return _stage_error(project, event)
+    failed = state.failure
+    if failed is None or failed.name == EXPORT:
+        return EngineError(error.what, where="buildkit", hint="`rosk doctor` looks at the engine")
+    shown = shown_stage(failed.name)
+    return BuildError(
+        f"the stage {shown} ({STAGES.get(shown, 'of its own')}) failed: {_short(failed.error)}",
+        hint="the whole log is in dist/build.log",
+        details=list(failed.tail)[-_TAIL:],
+    )
+
+
+def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
+    shown = shown_stage(str(event["stage"]))
+    kind = InputError if shown in _INPUT_STAGES else BuildError
+    if "No space left on device" in str(event["what"]):
+        kind = NoSpaceError
+    where, line, details = event.get("where"), event.get("line"), event.get("details")
+    names = {name: str(project.origin(name)) for name in project.inputs}
+    return kind(
+        _renamed(str(event["what"]), names),
+        where=names.get(str(where), str(where)) if where else None,
+        line=line if isinstance(line, int) else None,
+        hint=_renamed(str(event.get("hint") or "the whole log is in dist/build.log"), names),
+        details=[_renamed(str(each), names) for each in details] if isinstance(details, list) else (),
+    )
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    """Text with the build context's names for files replaced by the project's."""
+    for name, path in names.items():
+        text = text.replace(name, path)
+    return text
+
+
+def _short(error: str) -> str:
+    """BuildKit's error without the command that it repeats."""
+    return error.rpartition(" did not complete successfully: ")[2] or error

@@ -1,0 +1,213 @@
+"""From the project to BuildKit's bake file: pure functions, tested with no engine.
+
+The stages themselves are in `dockerfiles/kernel.Dockerfile`; what is here decides which of them are asked for, with
+which arguments, and what becomes of their output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.project import Project
+
+IMAGES = ("os-extras", "os-headers", "os-kernel")
+"""The images, in the order of `dist/images`."""
+
+TOOLS_PACKAGES = ("busybox-static", "kmod", "libdeflate-tools", "patch", "python3", "xz-utils", "zstd")
+TOOLCHAIN_PACKAGES = (
+    "bc",
+    "bison",
+    "ccache",
+    "cpio",
+    "flex",
+    "gcc",
+    "libc6-dev",
+    "libelf-dev",
+    "libssl-dev",
+    "libzstd-dev",
+    "make",
+    "perl-base",
+    "pkg-config",
+    "rsync",
+    "zlib1g-dev",
+)
+
+STAGES: Mapping[str, str] = {
+    "tools": "packing tools",
+    "toolchain": "toolchain",
+    "source": "kernel source",
+    "patched": "patches",
+    "configured": "config",
+    "compile": "compile",
+    "split": "module split",
+    "firmware": "firmware",
+    "headers": "headers",
+    "kernel-package": "kernel package",
+    "extras-package": "extras package",
+    "headers-package": "headers package",
+    "source-package": "source package",
+    "os-extras": "os-extras image",
+    "os-headers": "os-headers image",
+    "os-kernel": "os-kernel image",
+    "release": "release files",
+}
+"""What the user sees of the graph, in its order: a stage's name and its title."""
+
+DEPENDS: Mapping[str, tuple[str, ...]] = {
+    "tools": (),
+    "toolchain": ("tools",),
+    "source": ("toolchain",),
+    "patched": ("source",),
+    "configured": ("patched",),
+    "compile": ("patched", "configured"),
+    "split": ("compile", "configured"),
+    "firmware": ("tools",),
+    "headers": ("patched", "compile"),
+    "kernel-package": ("compile", "split", "firmware"),
+    "extras-package": ("split", "firmware"),
+    "headers-package": ("headers",),
+    "source-package": ("patched",),
+    "os-extras": ("extras-package",),
+    "os-headers": ("headers-package",),
+    "os-kernel": ("kernel-package", "headers-package"),
+    "release": ("kernel-package", "extras-package", "headers-package", "source-package"),
+}
+"""Which stages each stage takes from."""
+
+_SHOWN_AS = {"kernel-source": "source", "kernel-firmware": "firmware"}
+
+
+def shown_stage(dockerfile_stage: str) -> str:
+    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`)."""
+    if dockerfile_stage in _SHOWN_AS:
+        return _SHOWN_AS[dockerfile_stage]
+    for prefix in ("source-", "firmware-"):
+        if dockerfile_stage.startswith(prefix) and dockerfile_stage not in STAGES:
+            return prefix.rstrip("-")
+    return dockerfile_stage.removesuffix("-root")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Folders of this machine that a solve reads.
+
+    Attributes:
+        folder: The build context (`builder.context`).
+        dockerfile: The path of `kernel.Dockerfile`.
+        source: The folder with the source archive, or the source tree; None for a source that apt fetches.
+        firmware: The folder with the firmware archive, or the firmware itself; None for other firmware sources.
+    """
+
+    folder: Path
+    dockerfile: Path
+    source: Path | None = None
+    source_epoch: int = 0
+    firmware: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What only the engine can tell, and has to be known before tags and files can be named.
+
+    Attributes:
+        kernel_version: As the source's own Makefile says (`6.12.107`).
+        epoch: Seconds since 1970, the date of the source: every timestamp of the release.
+        packages: Debian package to version, in the toolchain.
+        base: The base image; `base_digest` is its digest or ID.
+    """
+
+    kernel_version: str
+    epoch: int
+    packages: Mapping[str, str]
+    base: str
+    base_digest: str
+
+
+def resolve_plan(project: Project, context: Context, *, base: str, output: Path) -> dict[str, Any]:
+    """The bake file whose one target, `resolve`, tells the kernel version and the toolchain's packages.
+
+    Args:
+        base: The reference of the base image.
+        output: The folder that receives `source.json` and `packages`.
+    """
+    target = _target(project, context, "resolve", _source_args(project, context, base))
+    return {"target": {"resolve": {**target, "output": [f"type=local,dest={output}"]}}}
+
+
+def build_plan(project: Project, context: Context, resolved: Resolved, *, output: Path) -> dict[str, Any]:
+    """The bake file of a whole build: the release's files and the three images, from one solve.
+
+    Args:
+        output: The folder that receives `kernel/` and `reports/`.
+    """
+    release = project.release(resolved.kernel_version)
+    args = {
+        **_source_args(project, context, resolved.base),
+        "ARCH": project.arch.kbuild,
+        "SRCARCH": project.arch.srcarch,
+        "IMAGE": project.arch.image,
+        "IMAGE_PATH": project.arch.image_path,
+        "A": project.arch.name,
+        "RELEASE": release,
+        "LOCALVERSION": project.localversion,
+        "CONFIG_STRICT": "--strict" if project.config_strict else "",
+        "EPOCH": str(resolved.epoch),
+        "UNLISTED": project.settings.lists.unlisted,
+        "SOFTDEPS": project.settings.lists.softdeps,
+        **_firmware_args(project),
+    }
+    targets = {"release": {**_target(project, context, "release", args), "output": [f"type=local,dest={output}"]}}
+    for name in IMAGES:
+        targets[name] = {
+            **_target(project, context, name, args),
+            "tags": [project.image(name, release)],
+            "output": ["type=docker"],
+        }
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def compile_log_plan(project: Project, context: Context, *, base: str, log: str, output: Path) -> dict[str, Any]:
+    """The bake file that fetches the log of a compile that failed; `log` is the name that the stage gave it."""
+    args = {"BASE": base, "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES), "LOG_NAME": log}
+    target = _target(project, context, "compile-log", args)
+    return {"target": {"compile-log": {**target, "output": [f"type=local,dest={output}"]}}}
+
+
+def _target(project: Project, context: Context, stage: str, args: Mapping[str, str]) -> dict[str, Any]:
+    contexts = {"source": context.source, "firmware": context.firmware}
+    return {
+        "context": str(context.folder),
+        "dockerfile": str(context.dockerfile),
+        "target": stage,
+        "args": dict(args),
+        "contexts": {name: str(path) for name, path in contexts.items() if path is not None},
+        "platforms": [f"linux/{project.arch.oci}"],
+    }
+
+
+def _source_args(project: Project, context: Context, base: str) -> dict[str, str]:
+    args = {
+        "BASE": base,
+        "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES),
+        "TOOLCHAIN_PACKAGES": " ".join((*TOOLCHAIN_PACKAGES, *project.settings.toolchain.packages)),
+        "SOURCE_KIND": project.source.kind,
+    }
+    if project.source.package is not None:
+        args["SOURCE_PACKAGE"] = project.source.package
+    if project.source.kind == "tree":
+        args["SOURCE_EPOCH"] = str(context.source_epoch)
+    return args
+
+
+def _firmware_args(project: Project) -> dict[str, str]:
+    firmware = project.settings.firmware
+    kinds = {"debian": "debian", "tarball": "archive", "folder": "folder", "none": "none"}
+    args = {"FIRMWARE_KIND": kinds[firmware.source]}
+    if firmware.source == "debian":
+        args["FIRMWARE_PACKAGES"] = " ".join(firmware.packages)
+    if firmware.strict:
+        args["FIRMWARE_STRICT"] = "--strict"
+    return args

@@ -1,0 +1,69 @@
+"""`rosk plan`: the graph and the settings as resolved, without an engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from builder import graph
+from builder.context import dockerfiles
+from builder.project import Project
+
+UNKNOWN_VERSION = "VERSION"
+"""What stands for the kernel's version where only the source itself can tell it."""
+
+
+def plan_text(project: Project) -> RenderableType:
+    """The settings as resolved, the stages with what each takes from, and what comes out of them."""
+    version = project.source.version or UNKNOWN_VERSION
+    release = project.release(version)
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(project, release):
+        facts.add_row(Text(name, style="bold"), Text(value))
+    stages = Table("stage", "takes from", "what it is", box=None, header_style="bold")
+    for name, title in graph.STAGES.items():
+        stages.add_row(Text(name), Text(", ".join(graph.DEPENDS[name]) or "the base image"), Text(title))
+    return Group(facts, Text(), stages)
+
+
+def bake_text(project: Project) -> str:
+    """The bake file of the build as JSON; folders that exist only during a build have names in capitals."""
+    context = graph.Context(
+        folder=Path("CONTEXT"),
+        dockerfile=dockerfiles() / "kernel.Dockerfile",
+        source=Path("SOURCE") if project.source.kind != "debian" else None,
+        firmware=Path("FIRMWARE") if project.settings.firmware.path is not None else None,
+    )
+    resolved = graph.Resolved(
+        kernel_version=project.source.version or UNKNOWN_VERSION,
+        epoch=0,
+        packages={},
+        base=f"rosk-base:{project.settings.toolchain.suite}",
+        base_digest="",
+    )
+    return json.dumps(graph.build_plan(project, context, resolved, output=project.dist), indent=1)
+
+
+def _facts(project: Project, release: str) -> list[tuple[str, str]]:
+    settings = project.settings
+    inputs = [name.split("/")[0] for name in project.inputs]
+    firmware = settings.firmware
+    return [
+        ("kernel release", release),
+        ("architecture", f"{project.arch.name} (ARCH={project.arch.kbuild})"),
+        ("source", str(project.source)),
+        ("toolchain", f"Debian {settings.toolchain.suite}, base {settings.toolchain.base}"),
+        ("config", f"{project.inputs['config/kernel-config']}, {len(settings.config.fragments)} fragments"),
+        ("patches", str(inputs.count("patches"))),
+        ("hooks", str(inputs.count("hooks"))),
+        ("unlisted modules", settings.lists.unlisted),
+        ("soft dependencies", settings.lists.softdeps),
+        ("firmware", " ".join([firmware.source, *firmware.packages, str(firmware.path or "")]).strip()),
+        ("images", ", ".join(project.image(name, release) for name in graph.IMAGES)),
+        ("registries", ", ".join(map(str, project.registries)) or "none"),
+        ("output", str(project.dist)),
+    ]

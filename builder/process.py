@@ -1,0 +1,66 @@
+"""The one place that runs other programs (the engine's client is run by python-on-whales, in `builder.engine`)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from builder.errors import RoskError
+
+log = logging.getLogger(__name__)
+
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "TERM", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The small environment that programs get: what they need to find files and the network, and nothing else."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {**kept, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    input: bytes | None = None,
+    check: bool = True,
+    timeout: float | None = None,
+    error: type[RoskError] = RoskError,
+    hint: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return its output as text.
+
+    Args:
+        argv: Program and arguments; never passed through a shell.
+        env: Variables added to the small environment.
+        input: Bytes for its standard input; empty when None.
+        check: Raise when it exits with anything but 0.
+        timeout: Seconds after which it is killed and `error` raised.
+        error: The class of error to raise; `hint` is its next step.
+
+    Raises:
+        RoskError: (as `error`) The program is missing, failed, or ran out of time.
+    """
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    try:
+        done = subprocess.run(
+            words, env=environment(env), cwd=cwd, input=input or b"", capture_output=True, timeout=timeout
+        )
+    except FileNotFoundError as missing:
+        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    except subprocess.TimeoutExpired as late:
+        raise error(f"{shlex.join(words)} did not finish in {timeout:g} s", hint=hint) from late
+    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    if check and done.returncode != 0:
+        raise error(
+            f"{shlex.join(words)} failed with exit code {done.returncode}",
+            hint=hint,
+            details=(err or out).strip().splitlines()[-20:],
+        )
+    return subprocess.CompletedProcess(words, done.returncode, out, err)

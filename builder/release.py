@@ -1,0 +1,159 @@
+"""The release folder `dist/`: replaced as a whole by a complete build, or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from builder.errors import BuildError, NoSpaceError
+from builder.graph import Resolved
+from builder.project import Project
+
+_STAGING = ".rosk-"
+
+
+@contextmanager
+def staging(dist: Path) -> Iterator[Path]:
+    """A folder inside `dist` for a release in the making; it is gone when the block ends, however it ends.
+
+    What a killed build left behind is cleared first: its folder is removed, and a release that it had moved aside
+    and not yet replaced is put back.
+    """
+    dist.mkdir(parents=True, exist_ok=True)
+    for left in dist.glob(f"{_STAGING}*"):
+        _clear(left, dist)
+    folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=dist))
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(left: Path, dist: Path) -> None:
+    """Remove another build's staging folder, unless that build still holds its lock."""
+    try:
+        with (left / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (left / "previous").exists() and not (dist / "kernel").exists():
+                (left / "previous").rename(dist / "kernel")
+            shutil.rmtree(left, ignore_errors=True)
+    except OSError:
+        return
+
+
+def package_names(release: str, arch: str) -> tuple[str, ...]:
+    """The files of `dist/kernel`, in the order of the summary.
+
+    Args:
+        release: V.
+        arch: A, the package architecture.
+    """
+    return (
+        f"linux-{release}-{arch}-src.tgz",
+        f"extra-linux-{release}-{arch}.tar.gz",
+        f"build-linux-{release}-{arch}.tar.gz",
+        f"linux-{release}-{arch}.tar.gz",
+        "config",
+        "modules-main.list",
+        "modules-extra.list",
+    )
+
+
+def commit(
+    project: Project, resolved: Resolved, folder: Path, *, images: Mapping[str, str], command: Sequence[str]
+) -> dict[str, Any]:
+    """Make what a complete build exported into `folder` the release of the project.
+
+    Args:
+        folder: The staging folder, with `kernel/` in it.
+        images: Image tag to digest, in the order of `dist/images`.
+        command: The command line that reproduces the build.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BuildError: The export is not complete.
+        NoSpaceError: The disk is full; the release before is as it was.
+    """
+    release = project.release(resolved.kernel_version)
+    kernel, dist = folder / "kernel", project.dist
+    missing = [name for name in package_names(release, project.arch.name) if not (kernel / name).is_file()]
+    if missing:
+        raise BuildError(f"the build exported no {missing[0]}", hint="this is an error in rosk; please report it")
+    try:
+        outputs = {f"kernel/{path.name}": describe(path) for path in sorted(kernel.iterdir())}
+        manifest = _manifest(project, resolved, outputs=outputs, images=images, command=command)
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        outputs["manifest.json"] = describe(folder / "manifest.json")
+        sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in outputs.items())
+        (folder / "SHA256SUMS").write_text(sums)
+        (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
+    except OSError as error:
+        raise NoSpaceError(f"the release cannot be written: {error.strerror}", where=dist) from error
+    with suppress(FileNotFoundError):
+        (dist / "kernel").rename(folder / "previous")
+    kernel.rename(dist / "kernel")
+    for name in ("manifest.json", "SHA256SUMS", "images"):
+        (folder / name).replace(dist / name)
+    return manifest
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Size in bytes and SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size": path.stat().st_size, "sha256": digest}
+
+
+def _manifest(
+    project: Project,
+    resolved: Resolved,
+    *,
+    outputs: Mapping[str, Mapping[str, Any]],
+    images: Mapping[str, str],
+    command: Sequence[str],
+) -> dict[str, Any]:
+    return {
+        "release": project.release(resolved.kernel_version),
+        "arch": project.arch.name,
+        "source_date_epoch": resolved.epoch,
+        "reproduce": list(command),
+        "source": {
+            "kind": project.source.kind,
+            "from": str(project.source),
+            "kernel_version": resolved.kernel_version,
+            "sha256": project.source.sha256,
+        },
+        "toolchain": {"base": resolved.base, "base_digest": resolved.base_digest, "packages": dict(resolved.packages)},
+        "inputs": {name: describe(path) for name, path in project.inputs.items()},
+        "settings": project.settings.model_dump(mode="json"),
+        "outputs": {name: dict(entry) for name, entry in outputs.items()},
+        "images": dict(images),
+    }
+
+
+def human_size(size: int) -> str:
+    """Bytes as people read them: `812 B`, `4.2 MB`."""
+    number = float(size)
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be said: relative to the current folder when it is below it."""
+    with suppress(ValueError):
+        return f"./{path.relative_to(Path.cwd())}"
+    return str(path)

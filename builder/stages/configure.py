@@ -1,0 +1,210 @@
+"""Complete a project's config for a kernel tree, and see that what it asks for is what comes out.
+
+Outputs: `config` (the complete .config), `kernel.release`, `report.json` (`form`, `changed`, `warnings`),
+`module-options.json` (each module the tree knows → its option) and `objects` (how many objects the compile makes).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from builder.stages.common import StageError, run, stage_main, warning, write_json
+from builder.stages.dotconfig import Option, format_config, is_full, is_kept, merge, parse_config, value_of
+from builder.stages.kbuild import Kbuild
+from builder.stages.kconfig import Kconfig
+
+CONFIG = "config/kernel-config"
+FRAGMENTS = "config/fragments"
+# What the build decides, not the file: the release's suffix.
+_OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
+
+
+class Make:
+    """kbuild on a source tree with an output folder of its own."""
+
+    def __init__(self, tree: Path, obj: Path, arch: str, cross_compile: str = "") -> None:
+        self.words = ["make", "-s", "-C", str(tree), f"O={obj}", f"ARCH={arch}", f"CROSS_COMPILE={cross_compile}"]
+
+    def __call__(self, target: str) -> str:
+        """Make `target`; returns what was printed, warnings included.
+
+        Raises:
+            StageError: make failed.
+        """
+        # An empty LOCALVERSION keeps kbuild's setlocalversion from adding "+" in a git tree.
+        done = run([*self.words, target], env={"LC_ALL": "C", "LOCALVERSION": ""}, check=False)
+        if done.returncode != 0:
+            raise StageError(
+                f"make {target} failed in the kernel tree",
+                hint="see what make says",
+                details=(done.stdout + done.stderr).splitlines()[-20:],
+            )
+        return done.stdout + done.stderr
+
+
+def read_asks(config: Path, fragments: Path) -> tuple[str, list[list[Option]]]:
+    """The config's form (`full` or `minimal`) and the options of it and of each fragment in order of name."""
+    content = config.read_bytes()
+    files = [parse_config(content, CONFIG)]
+    for path in sorted(fragments.glob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            files.append(parse_config(path.read_bytes(), f"{FRAGMENTS}/{path.name}"))
+    return ("full" if is_full(content, files[0]) else "minimal"), files
+
+
+def complete(make: Make, obj: Path, asks: Mapping[str, Option], localversion: str) -> str:
+    """Write `obj/.config` with what is asked for and let kbuild complete it; returns what kconfig printed."""
+    values = {name: ask.value for name, ask in asks.items() if name not in _OWN}
+    values |= {"LOCALVERSION": f'"{localversion}"', "LOCALVERSION_AUTO": "n"}
+    (obj / ".config").write_text(format_config(values))
+    return make("olddefconfig")
+
+
+def dropped(asks: Mapping[str, Option], got: Mapping[str, str]) -> list[Option]:
+    """The options that did not come out as asked, in the order of the files."""
+    return [ask for name, ask in asks.items() if name not in _OWN and not is_kept(ask.value, value_of(got, name))]
+
+
+def describe(ask: Option, got: str, reason: str) -> str:
+    """One line for people: what was asked, what came out, and why."""
+    return f"CONFIG_{ask.name}={ask.value} became {got}" + (f": {reason}" if reason else "")
+
+
+def check_dropped(
+    form: str, asks: Mapping[str, Option], got: Mapping[str, str], explain: Callable[[Option], str], *, strict: bool
+) -> list[dict[str, Any]]:
+    """The warnings for options that a full config has and this kernel drops.
+
+    Raises:
+        StageError: A minimal config or a fragment asks for an option that did not survive; with `strict`, a full
+            config as well.
+    """
+    lost = dropped(asks, got)
+    lines = {ask.name: describe(ask, value_of(got, ask.name), explain(ask)) for ask in lost}
+    refused = [ask for ask in lost if strict or form == "minimal" or ask.where != CONFIG]
+    if refused:
+        first = refused[0]
+        count = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise StageError(
+            f"{lines[first.name]}{count}",
+            hint="take the option out, or give it what it needs",
+            where=first.where,
+            line=first.line,
+            details=[f"{ask.where}:{ask.line}: {lines[ask.name]}" for ask in refused],
+        )
+    return [warning("config-dropped", lines[ask.name], where=ask.where, line=ask.line) for ask in lost]
+
+
+def explain_release(tree: Path, release: str, wanted: str) -> StageError:
+    """The error for a kernel release that is not the wanted one, with where the difference comes from."""
+    files = [path.name for path in sorted(tree.glob("localversion*")) if not path.name.endswith("~")]
+    details = [f"the file {name} in the source tree adds to it" for name in files]
+    makefile = (tree / "Makefile").read_text(errors="replace")
+    details += [f"the top Makefile says {line}" for line in makefile.splitlines()[:12] if " =" in line]
+    return StageError(
+        f"this source makes the kernel release {release}, not {wanted}",
+        hint="set the project's kernel version to the source's, or take its localversion file away with a patch",
+        details=details,
+    )
+
+
+def localversion_warning(asks: Mapping[str, Option], localversion: str) -> list[dict[str, Any]]:
+    """A warning when a file sets another CONFIG_LOCALVERSION than the project's."""
+    ask = asks.get("LOCALVERSION")
+    if ask is None or ask.value in ('""', f'"{localversion}"'):
+        return []
+    what = f"CONFIG_LOCALVERSION={ask.value} is replaced by the project's {localversion}"
+    return [warning("config-localversion", what, where=ask.where, line=ask.line)]
+
+
+def overruled(files: Sequence[Sequence[Option]], kconfig: Kconfig) -> set[str]:
+    """The options that one file switches on and a later file overrules by another member of the same choice."""
+    found = set()
+    chosen: dict[int, tuple[str, int]] = {}
+    for number, options in enumerate(files):
+        for option in options:
+            choice = kconfig.choice_of(option.name) if option.value == "y" else None
+            if choice is None:
+                continue
+            earlier, at = chosen.get(id(choice), (option.name, number))
+            if at < number and earlier != option.name:
+                found.add(earlier)
+            chosen[id(choice)] = (option.name, number)
+            found.discard(option.name)
+    return found
+
+
+def module_options(kbuild: Kbuild, kconfig: Kconfig, values: Mapping[str, str]) -> dict[str, str]:
+    """Each module the tree knows, built or not, with the option that builds it: `kernel/fs/ext4/ext4.ko`."""
+    return {
+        path: f"CONFIG_{options[0]}"
+        for path, options in kbuild.module_options(values).items()
+        if any(kconfig.type_of(option) == "tristate" for option in options)
+    }
+
+
+def read_values(config: Path) -> dict[str, str]:
+    """The values of a complete .config by option name."""
+    return {option.name: option.value for option in parse_config(config.read_bytes(), "config")}
+
+
+def configure(args: argparse.Namespace, obj: Path) -> None:
+    """Do the stage's work with `obj` as kbuild's output folder."""
+    srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
+    form, files = read_asks(args.config, args.fragments)
+    make = Make(args.tree, obj, args.arch, args.cross_compile)
+    kconfig = Kconfig(args.tree, srcarch)
+    asks = merge(*files)
+    for name in overruled(files, kconfig):
+        del asks[name]
+    complete(make, obj, asks, args.localversion)
+    values = read_values(obj / ".config")
+    warnings = localversion_warning(asks, args.localversion)
+    # In a whole config, what has no prompt records the compiler and other options: nobody asked for it.
+    wanted = {
+        name: ask
+        for name, ask in asks.items()
+        if form == "minimal" or ask.where != CONFIG or not kconfig.type_of(name) or kconfig.has_prompt(name)
+    }
+    explain = partial(_explain, kconfig, values)
+    warnings += check_dropped(form, wanted, values, explain, strict=args.strict)
+    make("include/config/kernel.release")
+    release = (obj / "include/config/kernel.release").read_text().strip()
+    if release != args.release:
+        raise explain_release(args.tree, release, args.release)
+    changed = {f"CONFIG_{ask.name}": value_of(values, ask.name) for ask in dropped(wanted, values)}
+    kbuild = Kbuild(args.tree, srcarch)
+    args.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(obj / ".config", args.out / "config")
+    (args.out / "kernel.release").write_text(f"{release}\n")
+    (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
+    write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
+    write_json(args.out / "report.json", {"form": form, "changed": changed, "warnings": warnings})
+
+
+def _explain(kconfig: Kconfig, values: Mapping[str, str], ask: Option) -> str:
+    return kconfig.explain(ask.name, ask.value, values)
+
+
+def main() -> None:
+    """Command line; see the module's text. `--config` and `--fragments` are files of the build context."""
+    parser = argparse.ArgumentParser(prog="configure", description=__doc__)
+    for option in ("--tree", "--config", "--fragments", "--out"):
+        parser.add_argument(option, type=Path, required=True)
+    for option in ("--localversion", "--release", "--arch"):
+        parser.add_argument(option, required=True)
+    parser.add_argument("--cross-compile", default="")
+    parser.add_argument("--strict", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temp:
+        configure(args, Path(temp))
+
+
+if __name__ == "__main__":
+    stage_main(main)

@@ -1,0 +1,129 @@
+"""Apply a project's patches to the kernel tree, then run its hook scripts on it.
+
+Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. A failed run leaves the tree
+half patched: it is meant to be thrown away with the build stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.stages.common import StageError, run, stage_main
+from builder.stages.patchfile import FilePatch, parse_patch
+
+# --forward never takes a patch back; --batch never asks; rejects are shown by line instead of left in files.
+_PATCH = ("patch", "-p1", "--fuzz=0", "--forward", "--batch", "--unified", "--no-backup-if-mismatch", "--reject-file=-")
+_PATCHING = re.compile(r"(?:patching|checking) (?:file|symbolic link) (.+?)(?: \((?:renamed|copied) from .+\))?$")
+_FAILED = re.compile(r"Hunk #(\d+) FAILED at (\d+)")
+_REVERSED = re.compile(r"Reversed \(or previously applied\) patch detected|which already exists!|which does not exist!")
+_ABSENT = re.compile(r"can't find file to patch at input line (\d+)")
+
+
+def _by_name(path: Path) -> bytes:
+    return os.fsencode(path.name)
+
+
+def apply_patches(tree: Path, folder: Path) -> None:
+    """Apply every `*.patch` of `folder` to `tree`.
+
+    Raises:
+        StageError: One is malformed or does not apply; `where` and `line` are the hunk's.
+    """
+    for file in sorted(folder.glob("*.patch"), key=_by_name):
+        name = f"patches/{file.name}"
+        parts = parse_patch(file.read_bytes(), name)
+        done = run([*_PATCH, f"--input={file.resolve()}"], cwd=tree, env={"LC_ALL": "C"}, check=False)
+        print(f"{name}: {len(parts)} files", flush=True)
+        if done.returncode != 0:
+            raise explain_failure(name, parts, (done.stdout + done.stderr).splitlines())
+
+
+def explain_failure(name: str, parts: Sequence[FilePatch], lines: Sequence[str]) -> StageError:
+    """The error for a patch that did not apply, from what GNU patch printed (in the C locale)."""
+    seen: list[str] = []
+    for line in lines:
+        if match := _PATCHING.match(line):
+            seen.append(match[1].strip("'"))
+        part = _current_part(parts, seen)
+        if match := _FAILED.search(line):
+            number = int(match[1])
+            at = part.hunks[number - 1] if part and number <= len(part.hunks) else None
+            file = part.path if part else "?"
+            what = f"the patch does not apply: hunk {number} of {file} fails at its line {match[2]}"
+            return StageError(
+                what, hint="adapt the patch to this kernel version", where=name, line=at, details=lines[-20:]
+            )
+        if _REVERSED.search(line):
+            file = part.path if part else "a file"
+            return StageError(
+                f"the patch is already applied, or its file is not as it expects: {file}",
+                hint="delete the patch if this kernel version has it",
+                where=name,
+                line=part.line if part else None,
+                details=lines[-20:],
+            )
+        if match := _ABSENT.search(line):
+            at = int(match[1])
+            missing = max((p for p in parts if p.line <= at), key=lambda p: p.line, default=None)
+            return StageError(
+                f"the patch changes a file that this tree lacks: {missing.path if missing else '?'}",
+                hint="adapt the patch to this kernel version (patches are applied with -p1)",
+                where=name,
+                line=missing.line if missing else at,
+                details=lines[-20:],
+            )
+    return StageError("the patch does not apply", hint="see what patch says", where=name, details=lines[-20:])
+
+
+def _current_part(parts: Sequence[FilePatch], seen: Sequence[str]) -> FilePatch | None:
+    """The part that patch is at when it has announced the files `seen`; one file can have several parts."""
+    if not seen:
+        return parts[0] if parts else None
+    same = [part for part in parts if part.path == seen[-1]]
+    return same[min(seen.count(seen[-1]), len(same)) - 1] if same else None
+
+
+def run_hooks(tree: Path, folder: Path) -> None:
+    """Run every executable file of `folder`, in the order of the names, with `tree` as its working directory.
+
+    Raises:
+        StageError: One failed; the details are the last lines that it printed.
+    """
+    for hook in sorted(folder.glob("*"), key=_by_name):
+        if not hook.is_file() or not os.access(hook, os.X_OK):
+            continue
+        where = f"hooks/{hook.name}"
+        try:
+            done = run([hook.resolve()], cwd=tree, check=False)
+        except OSError as error:
+            raise StageError(
+                f"the hook cannot be run: {error.strerror}",
+                hint="its first line has to name an interpreter of the toolchain image, as in #!/bin/sh",
+                where=where,
+            ) from error
+        print(f"{where}:\n{done.stdout}{done.stderr}", end="", flush=True)
+        if done.returncode != 0:
+            raise StageError(
+                f"the hook failed with exit code {done.returncode}",
+                hint="it runs in the patched kernel tree; see the last lines that it printed",
+                where=where,
+                details=(done.stdout + done.stderr).splitlines()[-20:],
+            )
+
+
+def main() -> None:
+    """Command line: `--tree T --patches DIR --hooks DIR`; a folder that does not exist holds nothing."""
+    parser = argparse.ArgumentParser(prog="patch", description=__doc__)
+    for option in ("--tree", "--patches", "--hooks"):
+        parser.add_argument(option, type=Path, required=True)
+    args = parser.parse_args()
+    apply_patches(args.tree, args.patches)
+    run_hooks(args.tree, args.hooks)
+
+
+if __name__ == "__main__":
+    stage_main(main)

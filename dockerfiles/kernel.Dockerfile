@@ -1,0 +1,222 @@
+# The whole graph: one stage for each thing that has a cache key of its own. Its build context is the folder that
+# rosk makes for each build (stages/ images/ config/ lists/ patches/ hooks/); `source` and `firmware` are named
+# contexts. Only what buildah builds too is used here: no heredocs, no COPY --link, no ADD --checksum.
+ARG BASE
+ARG SOURCE_KIND=debian
+ARG FIRMWARE_KIND=none
+
+# Debian packages that splitting, packing and the images need.
+FROM --platform=${BUILDPLATFORM} ${BASE} AS tools
+ENV PYTHONPATH=/rosk PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+ARG TOOLS_PACKAGES
+RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
+    apt-get -q update && apt-get -q install -y --no-install-recommends ${TOOLS_PACKAGES}
+
+# The compiler and what kbuild calls beside it.
+FROM tools AS toolchain
+ARG TOOLCHAIN_PACKAGES
+RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
+    apt-get -q update && apt-get -q install -y --no-install-recommends ${TOOLCHAIN_PACKAGES}
+RUN mkdir -p /out && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
+
+# The kernel source, from one of three places.
+FROM toolchain AS source-debian
+COPY stages/common.py stages/source.py /rosk/builder/stages/
+ARG SOURCE_PACKAGE
+RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
+    python3 -m builder.stages.source debian --package "${SOURCE_PACKAGE}" --out /usr/src/linux --info /out/source.json
+
+FROM toolchain AS source-archive
+COPY stages/common.py stages/source.py /rosk/builder/stages/
+RUN --mount=type=bind,from=source,target=/input \
+    python3 -m builder.stages.source archive --dir /input --out /usr/src/linux --info /out/source.json
+
+FROM toolchain AS source-tree
+COPY stages/common.py stages/source.py /rosk/builder/stages/
+ARG SOURCE_EPOCH
+RUN --mount=type=bind,from=source,target=/input \
+    python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
+
+FROM source-${SOURCE_KIND} AS kernel-source
+
+# What has to be known before the graph can be named: the kernel's version and its date.
+FROM scratch AS resolve
+COPY --from=kernel-source /out/source.json /
+COPY --from=toolchain /out/packages /
+
+FROM kernel-source AS patched
+COPY stages/common.py stages/patchfile.py stages/patch.py /rosk/builder/stages/
+COPY patches /rosk/patches
+COPY hooks /rosk/hooks
+RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks
+
+FROM patched AS configured
+COPY stages/common.py stages/dotconfig.py stages/kconfig.py stages/makefile.py stages/kbuild.py stages/configure.py \
+    /rosk/builder/stages/
+COPY config /rosk/config
+ARG ARCH
+ARG CROSS_COMPILE=
+ARG LOCALVERSION
+ARG RELEASE
+ARG CONFIG_STRICT=
+RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
+    --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
+    --cross-compile="${CROSS_COMPILE}" ${CONFIG_STRICT} --out /out/configured
+
+# The only stage that compiles. It hands on the boot files, the modules, and what building modules against this
+# kernel needs of the object tree; the object tree itself stays behind.
+FROM patched AS compile
+COPY stages/common.py stages/dotconfig.py stages/hostlink.py stages/compile.py /rosk/builder/stages/
+COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
+ARG ARCH
+ARG CROSS_COMPILE=
+ARG IMAGE
+ARG IMAGE_PATH
+ARG EPOCH
+RUN --mount=type=cache,id=rosk-ccache,target=/ccache \
+    --mount=type=cache,id=rosk-log,target=/log \
+    CCACHE_DIR=/ccache CCACHE_DEPEND=1 python3 -m builder.stages.compile --tree /usr/src/linux --configured /configured \
+    --obj /obj --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
+    --epoch "${EPOCH}" --ccache --log /log/compile.log --out /out && rm -rf /obj
+
+# The log of a compile that failed: of such a step only the cache mounts survive.
+FROM tools AS compile-log-read
+ARG LOG_NAME
+RUN --mount=type=cache,id=rosk-log,target=/log mkdir -p /out && cp "/log/${LOG_NAME}" /out/compile.log
+FROM scratch AS compile-log
+COPY --from=compile-log-read /out/compile.log /
+
+FROM tools AS split
+COPY stages/common.py stages/elf.py stages/lists.py stages/split.py /rosk/builder/stages/
+COPY --from=compile /out/modules /in/modules
+COPY --from=compile /out/boot /in/boot
+COPY --from=configured /out/configured/module-options.json /in/
+COPY lists/modules.list lists/modules-extra.list /in/lists/
+ARG RELEASE
+ARG UNLISTED
+ARG SOFTDEPS
+RUN python3 -m builder.stages.split --modules /in/modules --lists /in/lists --config "/in/boot/config-${RELEASE}" \
+    --module-options /in/module-options.json --system-map "/in/boot/System.map-${RELEASE}" --release "${RELEASE}" \
+    --unlisted "${UNLISTED}" --softdeps "${SOFTDEPS}" --out /out
+
+# The firmware, from one of four places.
+FROM tools AS firmware-none
+COPY stages/common.py stages/firmware.py /rosk/builder/stages/
+RUN python3 -m builder.stages.firmware none --out /out
+
+FROM tools AS firmware-debian
+COPY stages/common.py stages/lists.py stages/whence.py stages/firmware.py /rosk/builder/stages/
+COPY lists/firmware.list lists/firmware-extra.list /in/lists/
+ARG FIRMWARE_PACKAGES
+ARG FIRMWARE_STRICT=
+RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    python3 -m builder.stages.firmware debian --packages ${FIRMWARE_PACKAGES} --list /in/lists/firmware.list \
+    --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
+
+FROM tools AS firmware-archive
+COPY stages/common.py stages/lists.py stages/whence.py stages/firmware.py /rosk/builder/stages/
+COPY lists/firmware.list lists/firmware-extra.list /in/lists/
+ARG FIRMWARE_STRICT=
+RUN --mount=type=bind,from=firmware,target=/input \
+    python3 -m builder.stages.firmware archive --dir /input --list /in/lists/firmware.list \
+    --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
+
+FROM tools AS firmware-folder
+COPY stages/common.py stages/lists.py stages/whence.py stages/firmware.py /rosk/builder/stages/
+COPY lists/firmware.list lists/firmware-extra.list /in/lists/
+ARG FIRMWARE_STRICT=
+RUN --mount=type=bind,from=firmware,target=/input \
+    python3 -m builder.stages.firmware folder --dir /input --list /in/lists/firmware.list \
+    --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
+
+FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
+
+FROM patched AS headers
+COPY stages/common.py stages/headers.py /rosk/builder/stages/
+COPY --from=compile /out/objtree /in/objtree
+ARG SRCARCH
+ARG RELEASE
+RUN python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --srcarch "${SRCARCH}" \
+    --release "${RELEASE}" --out /out/headers
+
+# The packages.
+FROM tools AS packer
+COPY stages/common.py stages/pack.py /rosk/builder/stages/
+ARG RELEASE
+ARG A
+ARG EPOCH
+
+FROM packer AS kernel-package
+COPY --from=compile /out/boot /pkg/boot
+COPY --from=split /out/main /pkg
+COPY --from=kernel-firmware /out/main /pkg
+RUN python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --out "/out/linux-${RELEASE}-${A}.tar.gz"
+
+FROM packer AS extras-package
+COPY --from=split /out/extra /pkg
+COPY --from=kernel-firmware /out/extra /pkg
+RUN python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --out "/out/extra-linux-${RELEASE}-${A}.tar.gz"
+
+FROM packer AS headers-package
+COPY --from=headers /out/headers /pkg
+RUN python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --out "/out/build-linux-${RELEASE}-${A}.tar.gz"
+
+FROM patched AS source-package
+COPY stages/common.py stages/pack.py /rosk/builder/stages/
+ARG RELEASE
+ARG A
+ARG EPOCH
+RUN python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}" --epoch "${EPOCH}" \
+    --out "/out/package/linux-${RELEASE}-${A}-src.tgz"
+
+# The images: each is one COPY of a root whose times are fixed already.
+FROM packer AS image-tools
+COPY stages/imageroot.py /rosk/builder/stages/
+COPY images /rosk/images
+
+FROM image-tools AS os-extras-root
+COPY --from=extras-package /out /in
+RUN python3 -m builder.stages.imageroot extras --package "/in/extra-linux-${RELEASE}-${A}.tar.gz" \
+    --script /rosk/images/extra.sh --epoch "${EPOCH}" --out /root-of-image
+FROM scratch AS os-extras
+COPY --from=os-extras-root /root-of-image /
+ARG RELEASE
+ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
+CMD ["extra.sh"]
+
+FROM image-tools AS os-headers-root
+COPY --from=headers-package /out /in
+RUN python3 -m builder.stages.imageroot headers --package "/in/build-linux-${RELEASE}-${A}.tar.gz" \
+    --script /rosk/images/headers.sh --epoch "${EPOCH}" --out /root-of-image
+FROM scratch AS os-headers
+COPY --from=os-headers-root /root-of-image /
+ARG RELEASE
+ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
+CMD ["/headers.sh"]
+
+FROM image-tools AS os-kernel-root
+COPY --from=kernel-package /out /in
+COPY --from=headers-package /out /in
+RUN python3 -m builder.stages.imageroot kernel --package "/in/linux-${RELEASE}-${A}.tar.gz" \
+    --headers "/in/build-linux-${RELEASE}-${A}.tar.gz" --release "${RELEASE}" --epoch "${EPOCH}" --out /root-of-image
+FROM scratch AS os-kernel
+COPY --from=os-kernel-root /root-of-image /
+ARG RELEASE
+ENV KERNEL_VERSION=${RELEASE}
+
+# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports.
+FROM scratch AS release
+COPY --from=kernel-package /out/ /kernel/
+COPY --from=extras-package /out/ /kernel/
+COPY --from=headers-package /out/ /kernel/
+COPY --from=source-package /out/package/ /kernel/
+COPY --from=configured /out/configured/config /kernel/config
+COPY --from=split /out/lists/ /kernel/
+COPY --from=configured /out/configured/report.json /reports/config.json
+COPY --from=split /out/report.json /reports/split.json
+COPY --from=split /out/modules.json /reports/modules.json
+COPY --from=kernel-firmware /out/report.json /reports/firmware.json
+COPY --from=compile /out/log/compile.log /reports/compile.log

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <generated/utsrelease.h>
+
+const char linux_banner[] = "Linux version " UTS_RELEASE;

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A small kconfig: complete .config in the working directory, or with --sync write the files that follow from it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+LEVELS = "nmy"
+
+
+class Symbol:
+    def __init__(self) -> None:
+        self.type = ""
+        self.prompt = False
+        self.depends: list[str] = []
+        self.defaults: list[str] = []
+        self.selects: list[str] = []
+        self.choice: list[str] | None = None
+
+
+def parse(tree: Path, name: str, srcarch: str, symbols: dict[str, Symbol], around: list[str]) -> None:
+    blocks: list[list[str]] = []
+    choice: list[str] | None = None
+    symbol: Symbol | None = None
+    for raw in (tree / name).read_text().splitlines():
+        word, _, rest = raw.split("#")[0].strip().partition(" ")
+        if word in ("config", "menuconfig"):
+            symbol = symbols.setdefault(rest, Symbol())
+            symbol.depends += [*around, *(text for block in blocks for text in block)]
+            symbol.choice = choice
+            if choice is not None:
+                choice.append(rest)
+        elif word in ("menu", "choice", "if"):
+            blocks.append([rest] if word == "if" else [])
+            choice, symbol = ([] if word == "choice" else choice), None
+        elif word in ("endmenu", "endchoice", "endif"):
+            blocks.pop()
+            choice, symbol = (None if word == "endchoice" else choice), None
+        elif word == "source":
+            inner = [*around, *(text for block in blocks for text in block)]
+            parse(tree, rest.strip('"').replace("$(SRCARCH)", srcarch), srcarch, symbols, inner)
+        elif symbol is not None:
+            attribute(symbol, word, rest)
+
+
+def attribute(symbol: Symbol, word: str, rest: str) -> None:
+    if word in ("bool", "tristate", "string", "int"):
+        symbol.type, symbol.prompt = word, bool(rest)
+    elif word == "def_bool":
+        symbol.type = "bool"
+        symbol.defaults.append(rest)
+    elif word == "depends":
+        symbol.depends.append(rest.removeprefix("on "))
+    elif word == "default":
+        symbol.defaults.append(rest)
+    elif word == "select":
+        symbol.selects.append(rest)
+
+
+def level(expression: str, values: dict[str, str]) -> int:
+    """The value of a conjunction: 0 (n), 1 (m), 2 (y)."""
+    return min((max(0, LEVELS.find(values.get(name, "n"))) for name in expression.split(" && ")), default=2)
+
+
+def solve(symbols: dict[str, Symbol], asked: dict[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for _ in range(10):  # until what selects and depends on what has settled
+        for name, symbol in symbols.items():
+            values[name] = value(name, symbol, symbols, asked, values)
+    return values
+
+
+def value(name: str, symbol: Symbol, symbols: dict[str, Symbol], asked: dict[str, str], values: dict[str, str]) -> str:
+    default = symbol.defaults[0] if symbol.defaults else {"string": '""', "int": "0"}.get(symbol.type, "n")
+    want = asked.get(name, default) if symbol.prompt else default
+    if symbol.type in ("string", "int"):
+        return want
+    if symbol.choice:
+        wanted = [member for member in asked if member in symbol.choice and asked[member] == "y"]
+        return "y" if name == (wanted or symbol.choice)[-1 if wanted else 0] else "n"
+    if want not in (LEVELS if symbol.type == "tristate" else "ny"):
+        want = default
+    reach = min((level(text, values) for text in symbol.depends), default=2)
+    forced = max((level(by, values) for by, each in symbols.items() if name in each.selects), default=0)
+    number = max(min(LEVELS.index(want), reach), forced)
+    return "y" if symbol.type == "bool" and number else LEVELS[number]
+
+
+def read(path: Path) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        if match := re.match(r"(?:# )?CONFIG_(\w+)(?:=(.*)| is not set)$", line):
+            values.pop(match[1], None)
+            values[match[1]] = match[2] or "n"
+    return values
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def sync(values: dict[str, str]) -> None:
+    on = {name: value for name, value in values.items() if value != "n"}
+    write(Path("include/config/auto.conf"), "".join(f"CONFIG_{name}={value}\n" for name, value in on.items()))
+    defines = (
+        f"#define CONFIG_{name}{'_MODULE' if value == 'm' else ''} {1 if value in 'my' else value}\n"
+        for name, value in on.items()
+    )
+    write(Path("include/generated/autoconf.h"), "".join(defines))
+
+
+def main() -> None:
+    tree, srcarch = Path(sys.argv[1]), sys.argv[2]
+    if "--sync" in sys.argv:
+        sync(read(Path(".config")))
+        return
+    symbols: dict[str, Symbol] = {}
+    parse(tree, "Kconfig", srcarch, symbols, [])
+    values = solve(symbols, read(Path(".config")))
+    lines = ["#", "# Automatically generated file; DO NOT EDIT.", "# Linux Kernel Configuration", "#"]
+    for name, value in values.items():
+        if value != "n":
+            lines.append(f"CONFIG_{name}={value}")
+        elif symbols[name].prompt:
+            lines.append(f"# CONFIG_{name} is not set")
+    Path(".config").write_text("\n".join(lines) + "\n")
+
+
+main()

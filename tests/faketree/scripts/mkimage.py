@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Make a boot image that has the magic numbers and the version of a real one: ARCH VMLINUX VERSION OUT."""
+
+import sys
+from pathlib import Path
+
+arch, vmlinux, version, out = sys.argv[1:]
+setup = bytearray(1024)
+if arch == "x86":  # Documentation/arch/x86/boot.rst
+    setup[0x1F1] = 1
+    setup[0x1FE:0x200] = b"\x55\xaa"
+    setup[0x202:0x206] = b"HdrS"
+    setup[0x206:0x208] = (0x20F).to_bytes(2, "little")
+    setup[0x20E:0x210] = (0x300 - 0x200).to_bytes(2, "little")
+else:  # Documentation/arch/arm64/booting.rst
+    setup[0x38:0x3C] = b"ARMd"
+setup[0x300 : 0x300 + len(version)] = version.encode()
+Path(out).write_bytes(bytes(setup) + Path(vmlinux).read_bytes())

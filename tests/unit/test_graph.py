@@ -1,0 +1,96 @@
+"""The bake plan is a pure function of the project; golden plans, and the graph against its Dockerfile."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import graph
+from builder.context import dockerfiles
+from builder.project import Project, load_project
+from tests.unit.projects import write_project
+
+GOLDEN = Path(__file__).parent / "golden"
+CONTEXT = graph.Context(folder=Path("/context"), dockerfile=Path("/kernel.Dockerfile"), source=Path("/source"))
+RESOLVED = graph.Resolved(
+    kernel_version="6.12.64", epoch=1700000000, packages={"gcc": "14"}, base="rosk-base:trixie", base_digest="sha256:1"
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return load_project(write_project(tmp_path), arch="x86")
+
+
+def golden(name: str, plan: dict[str, Any]) -> None:
+    text = json.dumps(plan, indent=1) + "\n"
+    assert text == (GOLDEN / name).read_text()
+
+
+def test_build_plan(project: Project) -> None:
+    golden("build.json", graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out")))
+
+
+def test_resolve_plan(project: Project) -> None:
+    golden("resolve.json", graph.resolve_plan(project, CONTEXT, base="rosk-base:trixie", output=Path("/out")))
+
+
+def test_every_target_has_one_output(project: Project) -> None:
+    plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"))
+    assert {name: len(target["output"]) for name, target in plan["target"].items()} == dict.fromkeys(
+        ("release", *graph.IMAGES), 1
+    )
+
+
+def test_suffix_follows_the_target(tmp_path: Path) -> None:
+    root = write_project(
+        tmp_path,
+        **{
+            "config/arm64/kernel-config": "CONFIG_64BIT=y\n",
+            "lists/arm64/modules.list": "",
+            "lists/arm64/modules-extra.list": "",
+        },
+    )
+    plan = graph.build_plan(load_project(root, arch="arm64"), CONTEXT, RESOLVED, output=Path("/out"))
+    tags = [plan["target"][name]["tags"] for name in graph.IMAGES]
+    assert tags == [[f"acme/{name}:6.12.64-acme_arm64"] for name in graph.IMAGES]
+
+
+def test_the_order_of_images() -> None:
+    assert graph.IMAGES == ("os-extras", "os-headers", "os-kernel")
+
+
+def test_stages_are_those_of_the_dockerfile() -> None:
+    text = (dockerfiles() / "kernel.Dockerfile").read_text()
+    stages = set(re.findall(r"^FROM .* AS (\S+)$", text, re.M)) - {"resolve", "compile-log", "compile-log-read"}
+    shared = {"packer", "image-tools"}
+    assert {graph.shown_stage(stage) for stage in stages - shared} == set(graph.STAGES)
+
+
+def test_dependencies_are_those_of_the_dockerfile() -> None:
+    """What `rosk plan` prints is what the Dockerfile says, stage by stage."""
+    text = (dockerfiles() / "kernel.Dockerfile").read_text()
+    takes: dict[str, set[str]] = {}
+    for block in re.split(r"^(?=FROM )", text, flags=re.M)[1:]:
+        base, stage = re.findall(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", block, re.M)[0]
+        shown = graph.shown_stage(stage)
+        found = {graph.shown_stage(base), *map(graph.shown_stage, re.findall(r"COPY --from=(\S+)", block))}
+        takes.setdefault(shown, set()).update(found & set(graph.STAGES) - {shown})
+        if base in ("packer", "image-tools") or (base == "scratch" and shown.startswith("os-")):
+            takes[shown].discard("tools")
+    release = {"split", "configured", "compile", "firmware"}
+    takes["release"] -= release
+    for stage, depends in graph.DEPENDS.items():
+        assert takes[stage] == set(depends), stage
+
+
+def test_no_lists_line_is_in_the_plan(project: Project) -> None:
+    """Inputs reach the stages as files, never as words of a command."""
+    plan = json.dumps(graph.build_plan(replace(project), CONTEXT, RESOLVED, output=Path("/out")))
+    assert "overlay" not in plan
+    assert "0001-a.patch" not in plan

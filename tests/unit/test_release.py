@@ -1,0 +1,115 @@
+"""`dist/` is replaced as a whole or not at all, also when a build was killed at the worst moment."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from builder import release
+from builder.errors import BuildError
+from builder.graph import Resolved
+from builder.project import Project, load_project
+from tests.unit.projects import write_project
+
+RESOLVED = Resolved(kernel_version="6.12.64", epoch=1, packages={"gcc": "14"}, base="b", base_digest="sha256:1")
+V = "6.12.64-acme"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return load_project(write_project(tmp_path), arch="x86")
+
+
+def export(folder: Path, text: str) -> None:
+    (folder / "kernel").mkdir()
+    for name in release.package_names(V, "x86"):
+        (folder / "kernel" / name).write_text(text)
+
+
+def commit(project: Project, folder: Path) -> None:
+    release.commit(project, RESOLVED, folder, images={f"acme/os-kernel:{V}": "sha256:2"}, command=("rosk", "build"))
+
+
+def build(project: Project, text: str) -> None:
+    with release.staging(project.dist) as folder:
+        export(folder, text)
+        commit(project, folder)
+
+
+def test_a_build_replaces_the_one_before(project: Project) -> None:
+    build(project, "one")
+    (project.dist / "kernel" / "stale").touch()
+    build(project, "two")
+    assert {path.read_text() for path in (project.dist / "kernel").iterdir()} == {"two"}
+    assert {path.name for path in project.dist.iterdir()} == {"kernel", "images", "manifest.json", "SHA256SUMS"}
+
+
+def test_the_manifest_and_the_checksums(project: Project) -> None:
+    build(project, "one")
+    manifest = json.loads((project.dist / "manifest.json").read_text())
+    assert manifest["release"] == V
+    assert manifest["toolchain"]["packages"] == {"gcc": "14"}
+    assert manifest["reproduce"] == ["rosk", "build"]
+    assert manifest["inputs"]["patches/0001-a.patch"]["size"] == 37
+    assert (project.dist / "images").read_text() == f"acme/os-kernel:{V}\n"
+    for line in (project.dist / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((project.dist / name).read_bytes()).hexdigest() == digest
+
+
+def test_an_incomplete_export_changes_nothing(project: Project) -> None:
+    build(project, "one")
+    with pytest.raises(BuildError, match="exported no"), release.staging(project.dist) as folder:
+        export(folder, "two")
+        (folder / "kernel" / "config").unlink()
+        commit(project, folder)
+    assert (project.dist / "kernel" / "config").read_text() == "one"
+
+
+def test_a_failed_build_leaves_nothing_behind(project: Project) -> None:
+    with pytest.raises(RuntimeError), release.staging(project.dist) as folder:
+        export(folder, "one")
+        raise RuntimeError
+    assert not list(project.dist.iterdir())
+
+
+def test_a_killed_build_is_cleared(project: Project) -> None:
+    build(project, "one")
+    left = project.dist / ".rosk-killed"
+    (left / "kernel").mkdir(parents=True)
+    (left / "lock").touch()
+    with release.staging(project.dist):
+        assert not left.exists()
+    assert (project.dist / "kernel" / "config").read_text() == "one"
+
+
+def test_killed_between_the_two_renames(project: Project) -> None:
+    """The release before was moved aside and the new one had not taken its place: it comes back."""
+    build(project, "one")
+    left = project.dist / ".rosk-killed"
+    left.mkdir()
+    (left / "lock").touch()
+    (project.dist / "kernel").rename(left / "previous")
+    with release.staging(project.dist):
+        assert (project.dist / "kernel" / "config").read_text() == "one"
+    assert not left.exists()
+
+
+def test_a_build_at_work_is_left_alone(project: Project) -> None:
+    other = project.dist / ".rosk-other"
+    other.mkdir(parents=True)
+    with (other / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with release.staging(project.dist):
+            assert other.exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (4_200, "4.2 kB"), (812_000_000, "812 MB"), (1_600_000_000, "1.6 GB")]
+)
+def test_sizes(size: int, text: str) -> None:
+    assert release.human_size(size) == text
