@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from builder.buildlog import BuildLog
 from builder.context import dockerfiles, write_context
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
-from builder.engine.events import BuildState, Event
+from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import RoskError
-from builder.failure import explain
+from builder.failure import compile_log, explain
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
 from builder.reports import Warning, read_warnings
@@ -30,13 +30,13 @@ class Built:
         manifest: As in `dist/manifest.json`.
         images: The local tags, in the order of `dist/images`.
         warnings: What the stages noticed, also those that came from the cache.
-        state: Which stages ran and which were cached.
+        result: Which stages ran and which were cached.
     """
 
     manifest: Mapping[str, Any]
     images: tuple[str, ...]
     warnings: tuple[Warning, ...]
-    state: BuildState
+    result: BuildResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Builder:
             self._append_compile_log(state)
             raise explain(self.project, state, error) from error
 
-    def _tell(self, events: Iterable[Event]) -> None:
+    def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             self.view.show(event)
             self.log.event(event)
@@ -111,10 +111,11 @@ class Builder:
 
     def _append_compile_log(self, state: BuildState) -> None:
         """Fetch the whole log of a compile that failed into the build's log."""
-        if state.compile_log is None:
+        name = compile_log(state)
+        if name is None:
             return
         context = graph.Context(folder=self.folder / "context", dockerfile=dockerfiles() / "kernel.Dockerfile")
-        plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=state.compile_log, output=self.folder)
+        plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=name, output=self.folder)
         try:
             self.engine.bake(plan, epoch=0, on_output=lambda _line: None)
         except SolveError:
@@ -150,9 +151,18 @@ def build(project: Project, engine: Docker, base: BaseImage, *, view: View, comm
         except RoskError as error:
             log.line(f"error: {error}")
             raise
-    return Built(manifest=manifest, images=tuple(images), warnings=tuple(warnings), state=state)
+    return Built(manifest=manifest, images=tuple(images), warnings=tuple(warnings), result=shown_result(state.result))
 
 
 def _digest(metadata: Mapping[str, Any]) -> str:
     """The digest of an image: its manifest's with the containerd image store, its config's with the classic one."""
     return str(metadata.get("containerimage.digest") or metadata["containerimage.config.digest"])
+
+
+def shown_result(result: BuildResult) -> BuildResult:
+    """Which stages of `graph.STAGES` ran, were cached whole, and failed: one that ran in part ran."""
+    ran, cached, failed = (
+        frozenset(map(graph.shown_stage, stages)) & set(graph.STAGES)
+        for stages in (result.ran, result.cached, result.failed)
+    )
+    return BuildResult(ran=ran, cached=cached - ran, failed=failed)

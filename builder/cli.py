@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +75,7 @@ def build(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
 ) -> None:
     """Build the kernel: packages to dist/kernel, images to the engine, and with --push to the registries."""
-    from builder.build import BuildOptions, run_build  # noqa: PLC0415 - the engine's client is slow to import
+    from builder.run import BuildOptions, run_build  # noqa: PLC0415 - the engine's client is slow to import
 
     loaded = load_project(project, kernel=kernel, arch=arch, registries=registry or (), strict=strict)
     options = BuildOptions(
@@ -108,6 +106,16 @@ def plan(
         print(bake_text(loaded))
     else:
         Console(highlight=False, soft_wrap=True).print(plan_text(loaded))
+
+
+@app.command()
+def setup(project: ProjectOption = Path(), no_install: NoInstallOption = False) -> None:
+    """Get what building needs: an engine that answers, and the base image. `rosk build` does this by itself."""
+    from builder.run import BuildOptions, prepare  # noqa: PLC0415
+
+    toolchain = load_project(project).settings.toolchain
+    _, base = prepare(toolchain.suite, toolchain.base, BuildOptions(allow_install=not no_install), note=print)
+    print(f"ready: base image {base.ref} ({base.origin})")
 
 
 @app.command()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, InputError, NoSpaceError, RoskError
 from builder.graph import STAGES, shown_stage
 from builder.project import Project
+from builder.stages.common import MARK
 
 _TAIL = 20
 _INPUT_STAGES = frozenset({"patched", "configured", "split", "firmware"})
@@ -40,9 +43,18 @@ def explain(project: Project, state: BuildState, error: SolveError) -> RoskError
     )
 
 
+def compile_log(state: BuildState) -> str | None:
+    """The name of the log that a failed compile left in its cache mount, as its last lines say."""
+    for stage in state.stages.values():
+        for line in reversed(stage.tail):
+            if line.startswith(MARK) and (event := json.loads(line.removeprefix(MARK)))["event"] == "log":
+                return str(event["name"])
+    return None
+
+
 def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
     shown = shown_stage(str(event["stage"]))
-    kind = InputError if shown in _INPUT_STAGES else BuildError
+    kind: type[RoskError] = InputError if shown in _INPUT_STAGES else BuildError
     if "No space left on device" in str(event["what"]):
         kind = NoSpaceError
     where, line, details = event.get("where"), event.get("line"), event.get("details")

@@ -6,6 +6,7 @@ which arguments, and what becomes of their output.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,27 +57,7 @@ STAGES: Mapping[str, str] = {
 }
 """What the user sees of the graph, in its order: a stage's name and its title."""
 
-DEPENDS: Mapping[str, tuple[str, ...]] = {
-    "tools": (),
-    "toolchain": ("tools",),
-    "source": ("toolchain",),
-    "patched": ("source",),
-    "configured": ("patched",),
-    "compile": ("patched", "configured"),
-    "split": ("compile", "configured"),
-    "firmware": ("tools",),
-    "headers": ("patched", "compile"),
-    "kernel-package": ("compile", "split", "firmware"),
-    "extras-package": ("split", "firmware"),
-    "headers-package": ("headers",),
-    "source-package": ("patched",),
-    "os-extras": ("extras-package",),
-    "os-headers": ("headers-package",),
-    "os-kernel": ("kernel-package", "headers-package"),
-    "release": ("kernel-package", "extras-package", "headers-package", "source-package"),
-}
-"""Which stages each stage takes from."""
-
+_FROM = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M)
 _SHOWN_AS = {"kernel-source": "source", "kernel-firmware": "firmware"}
 
 
@@ -88,6 +69,30 @@ def shown_stage(dockerfile_stage: str) -> str:
         if dockerfile_stage.startswith(prefix) and dockerfile_stage not in STAGES:
             return prefix.rstrip("-")
     return dockerfile_stage.removesuffix("-root")
+
+
+def takes_from(dockerfile: str) -> dict[str, set[str]]:
+    """Which stages of `STAGES` each of them takes from, as the text of the Dockerfile has it.
+
+    Helper stages that several others start from (`packer`) count as what they start from themselves.
+    """
+    direct: dict[str, set[str]] = {}
+    for block in re.split(r"^(?=FROM )", dockerfile, flags=re.M)[1:]:
+        base, stage = _FROM.findall(block)[0]
+        direct[stage] = {base, *re.findall(r"COPY --from=(\S+)", block)} & {*direct, *_SHOWN_AS}
+    found: dict[str, set[str]] = {name: set() for name in STAGES}
+    for stage in direct:
+        if (shown := shown_stage(stage)) in found:
+            found[shown] |= _shown_sources(stage, direct) - {shown}
+    return found
+
+
+def _shown_sources(stage: str, direct: Mapping[str, set[str]]) -> set[str]:
+    sources: set[str] = set()
+    for source in direct.get(stage, set()):
+        shown = shown_stage(source)
+        sources |= {shown} if shown in STAGES else _shown_sources(source, direct)
+    return sources
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,11 @@ def plan_text(project: Project) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(project, release):
         facts.add_row(Text(name, style="bold"), Text(value))
+    sources = graph.takes_from((dockerfiles() / "kernel.Dockerfile").read_text())
     stages = Table("stage", "takes from", "what it is", box=None, header_style="bold")
     for name, title in graph.STAGES.items():
-        stages.add_row(Text(name), Text(", ".join(graph.DEPENDS[name]) or "the base image"), Text(title))
+        takes = ", ".join(stage for stage in graph.STAGES if stage in sources[name])
+        stages.add_row(Text(name), Text(takes or "the base image"), Text(title))
     return Group(facts, Text(), stages)
 
 

@@ -7,9 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+import requests
+
 from builder.engine.docker import Docker
 from builder.errors import EngineError, PublishError
 from builder.settings import Registry
+
+ANSWER_SECONDS = 15.0
+"""How long a registry may take to answer at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +58,35 @@ def push_images(
 def _push_all(engine: Docker, images: Sequence[str], registry: Registry, say: Callable[[str], None]) -> list[Push]:
     """Push to one registry; after its first failure the rest is given up, since it would wait as long again."""
     done: list[Push] = []
+    deaf = _deaf(registry)
     for image in images:
         reference = f"{registry}/{image}"
-        if done and done[-1].error:
+        if deaf:
+            push = Push(reference=reference, error=deaf)
+        elif done and done[-1].error:
             push = Push(reference=reference, error="given up after the failure before")
         else:
             push = _push(engine, image, reference)
         say(f"pushed {reference}" if not push.error else f"not pushed: {reference}: {push.error}")
         done.append(push)
     return done
+
+
+def _deaf(registry: Registry) -> str:
+    """Why there is no use in trying: the registry takes connections or packets, and never answers.
+
+    docker waits for such an answer without end. Whatever else is wrong (no TLS, a certificate, a login) is left to
+    docker, which knows better.
+    """
+    for scheme in ("https", "http"):
+        try:
+            requests.get(f"{scheme}://{registry.host}/v2/", timeout=ANSWER_SECONDS, allow_redirects=False)
+        except requests.Timeout:
+            return f"no answer from {registry.host} in {ANSWER_SECONDS:g} s"
+        except requests.RequestException:
+            continue
+        return ""
+    return ""
 
 
 def _push(engine: Docker, image: str, reference: str) -> Push:

@@ -240,6 +240,9 @@ class Registry(_Section):
     host: Annotated[str, _REGISTRY_HOST] = Field(description="`host[:port]`")
     prefix: Annotated[str, _PREFIX] = Field(default="", description="What stands before the org in its repositories")
 
+    def __str__(self) -> str:
+        return f"{self.host}/{self.prefix}" if self.prefix else self.host
+
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:

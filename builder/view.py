@@ -11,10 +11,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
@@ -46,6 +46,7 @@ WIDE = 72
 """Columns from which a progress bar has room."""
 
 _UNPRINTABLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")
+_TELLING = (StageState.FAILED, StageState.STOPPED, StageState.RUNNING, StageState.DONE, StageState.CACHED)
 _STYLES = {
     StageState.WAITING: "dim",
     StageState.RUNNING: "bold cyan",
@@ -75,15 +76,25 @@ def clean(text: str) -> str:
 
 @dataclass(kw_only=True)
 class Row:
-    """One stage as shown; `began` is the clock's time when it started, `pace` holds (time, objects done)."""
+    """One line of the display: the stages of the Dockerfile that are one to the user.
 
-    name: str
-    state: StageState = StageState.WAITING
+    `parts` has their states and `spent` their seconds; `began` is the clock's time of the last start, `pace` holds
+    (time, objects done).
+    """
+
+    title: str
+    parts: dict[str, StageState] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     began: float = 0.0
-    seconds: float = 0.0
     progress: Progress | None = None
     pace: deque[tuple[float, int]] = field(default_factory=deque)
     line: str = ""
+
+    @property
+    def state(self) -> StageState:
+        """The state of all parts together: the first of these that one of them is in."""
+        states = self.parts.values()
+        return next((state for state in _TELLING if state in states), StageState.WAITING)
 
     def advance(self, progress: Progress, now: float) -> None:
         """Take a new position; positions older than the window no longer count for the pace."""
@@ -116,27 +127,29 @@ class Row:
 class Board:
     """The rows of all stages: those of the caller in its order, then any other in the order of appearance."""
 
-    def __init__(self, stages: Sequence[str], clock: Clock) -> None:
-        self.rows = {name: Row(name=name) for name in stages}
+    def __init__(self, titles: Mapping[str, str], shown: Callable[[str], str], clock: Clock) -> None:
+        self.rows = {name: Row(title=title) for name, title in titles.items()}
         self.clock = clock
         self.began = clock()
+        self._shown = shown
 
     def apply(self, event: Event) -> Row | None:
-        """Take one event; returns the row that it changed."""
+        """Take one event; returns the row that it belongs to."""
         if isinstance(event, PlainLine) or not event.stage:
             return None
-        row = self.rows.setdefault(event.stage, Row(name=event.stage))
+        name = self._shown(event.stage)
+        row = self.rows.setdefault(name, Row(title=name))
         match event:
             case StageStarted():
-                row.state, row.began = StageState.RUNNING, self.clock()
+                row.parts[event.stage], row.began = StageState.RUNNING, self.clock()
             case StageCached():
-                row.state = StageState.CACHED
+                row.parts[event.stage] = StageState.CACHED
             case StageDone():
-                row.state, row.seconds = StageState.DONE, event.seconds
+                row.parts[event.stage], row.spent[event.stage] = StageState.DONE, event.seconds
             case StageFailed():
-                row.state, row.seconds = StageState.FAILED, event.seconds
+                row.parts[event.stage], row.spent[event.stage] = StageState.FAILED, event.seconds
             case StageStopped():
-                row.state, row.seconds = StageState.STOPPED, event.seconds
+                row.parts[event.stage], row.spent[event.stage] = StageState.STOPPED, event.seconds
             case Progress():
                 row.advance(event, self.clock())
             case LogLine():
@@ -147,7 +160,7 @@ class Board:
         """How long the stage has run, or ran."""
         if row.state is StageState.RUNNING:
             return duration(self.clock() - row.began)
-        return duration(row.seconds) if row.seconds else ""
+        return duration(sum(row.spent.values())) if row.spent else ""
 
 
 class View(ABC):
@@ -165,10 +178,10 @@ class View(ABC):
         return None
 
     @abstractmethod
-    def handle(self, events: Iterable[Event]) -> None:
+    def show(self, event: Event) -> None:
         """Show what happened."""
 
-    def say(self, line: str) -> None:
+    def note(self, line: str) -> None:
         """Show a fact for the user, such as what is about to be installed."""
         self._print(line)
 
@@ -185,61 +198,79 @@ class View(ABC):
 class QuietView(View):
     """Shows warnings only."""
 
-    def handle(self, events: Iterable[Event]) -> None:
+    def show(self, event: Event) -> None:
         """Nothing is shown."""
 
-    def say(self, line: str) -> None:
+    def note(self, line: str) -> None:
         """Nothing is shown."""
 
 
-class PlainView(View):
-    """A line when a stage starts, ends or was cached, and its progress now and then; `verbose` adds all log lines."""
+class StageView(View):
+    """A view that follows the stages.
+
+    Args:
+        titles: Name and title of each stage, in the order to show them in; others may turn up and come after them.
+        shown: From a stage of the Dockerfile to the name in `titles` that it belongs to.
+        verbose: Print every line of the log.
+    """
 
     def __init__(
-        self, stages: Sequence[str], console: Console, *, verbose: bool = False, clock: Clock = time.monotonic
+        self,
+        titles: Mapping[str, str],
+        console: Console,
+        *,
+        shown: Callable[[str], str] = str,
+        verbose: bool = False,
+        clock: Clock = time.monotonic,
     ) -> None:
         super().__init__(console)
-        self._board = Board(stages, clock)
-        self._verbose = verbose
+        self.board = Board(titles, shown, clock)
+        self.verbose = verbose
+
+    def log(self, row: Row | None, event: LogLine | PlainLine) -> None:
+        """Print a line of the log if the user wants to see it."""
+        if self.verbose:
+            self._print(f"{row.title} | {event.text}" if row else event.text, "dim")
+
+
+class PlainView(StageView):
+    """One line when a stage starts, ends or was cached, and its progress now and then."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._states: dict[str, StageState] = {}
         self._told: dict[str, tuple[float, int]] = {}
 
-    def handle(self, events: Iterable[Event]) -> None:
-        """Print the lines of these events."""
-        for event in events:
-            row = self._board.apply(event)
-            if isinstance(event, LogLine | PlainLine):
-                if self._verbose:
-                    self._print(f"{row.name} | {event.text}" if row else event.text)
-            elif row and (not isinstance(event, Progress) or self._due(row)):
-                fact = row.position() if isinstance(event, Progress) else f"{row.state} {self._ended(row)}"
-                text = f" {event.text}" if isinstance(event, Progress) else ""
-                self._print(f"{row.name}: {fact.rstrip()}{text}".rstrip(), _STYLES[row.state])
+    def show(self, event: Event) -> None:
+        """Print the line of this event, if it has one."""
+        row = self.board.apply(event)
+        if isinstance(event, LogLine | PlainLine):
+            self.log(row, event)
+        elif row and isinstance(event, Progress):
+            if self._due(row, event):
+                self._print(f"{row.title}: {row.position()} {event.text}".rstrip())
+        elif row and self._states.get(row.title) is not row.state:
+            self._states[row.title] = row.state
+            spent = "" if row.state is StageState.RUNNING else self.board.time(row)
+            self._print(f"{row.title}: {row.state} {spent}".rstrip(), _STYLES[row.state])
 
-    def _ended(self, row: Row) -> str:
-        return "" if row.state is StageState.RUNNING else self._board.time(row)
-
-    def _due(self, row: Row) -> bool:
-        """Whether this position is far enough from the last one that was printed."""
-        assert row.progress
-        now, percent = self._board.clock(), 100 * row.progress.done // (row.progress.total or 1)
-        told, before = self._told.setdefault(row.name, (now, 0))
-        due = now - told >= PLAIN_EVERY_SECONDS or percent // PLAIN_EVERY_PERCENT > before // PLAIN_EVERY_PERCENT
+    def _due(self, row: Row, progress: Progress) -> bool:
+        """Whether this position is far enough, in time or in percent, from the last that was printed."""
+        now, tenth = self.board.clock(), 100 * progress.done // (progress.total or 1) // PLAIN_EVERY_PERCENT
+        told, before = self._told.get(row.title, (row.began, 0))
+        due = now - told >= PLAIN_EVERY_SECONDS or tenth > before
         if due:
-            self._told[row.name] = (now, percent)
+            self._told[row.title] = (now, tenth)
         return due
 
 
-class LiveView(View):
+class LiveView(StageView):
     """A row per stage, redrawn four times a second; it leaves a table of what every stage did behind."""
 
-    def __init__(
-        self, stages: Sequence[str], console: Console, *, verbose: bool = False, clock: Clock = time.monotonic
-    ) -> None:
-        super().__init__(console)
-        self._board = Board(stages, clock)
-        self._verbose = verbose
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._lock = threading.Lock()
-        self._live = Live(self, console=console, transient=True)
+        self._live = Live(self, console=self.console, transient=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -249,23 +280,22 @@ class LiveView(View):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
-        self.console.print(self._table(list(self._board.rows.values()), self.console.width, ended=True))
+        self.console.print(self._table(list(self.board.rows.values()), self.console.width, ended=True))
 
-    def handle(self, events: Iterable[Event]) -> None:
+    def show(self, event: Event) -> None:
         """Bring the rows up to date; they are drawn by the display's own thread."""
-        for event in events:
-            with self._lock:
-                row = self._board.apply(event)
-            if self._verbose and isinstance(event, LogLine | PlainLine):
-                self._print(f"{row.name} | {event.text}" if row else event.text, "dim")
+        with self._lock:
+            row = self.board.apply(event)
+        if isinstance(event, LogLine | PlainLine):
+            self.log(row, event)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self._lock:
-            rows = list(self._board.rows.values())
+            rows = list(self.board.rows.values())
             table = self._table(_nearest(rows, console.height - 2), options.max_width)
         counts = Counter(row.state for row in rows)
         facts = [f"{counts[state]} {state}" for state in StageState if counts[state]]
-        elapsed = duration(self._board.clock() - self._board.began)
+        elapsed = duration(self.board.clock() - self.board.began)
         yield table
         yield Text(" · ".join([elapsed, *facts]), style="dim", no_wrap=True, overflow="ellipsis")
 
@@ -278,7 +308,7 @@ class LiveView(View):
             table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for row in rows:
             word = "skipped" if ended and row.state is StageState.WAITING else str(row.state)
-            cells: list[RenderableType] = [Text(word, style=_STYLES[row.state]), row.name, self._board.time(row)]
+            cells: list[RenderableType] = [Text(word, style=_STYLES[row.state]), row.title, self.board.time(row)]
             table.add_row(*cells, *([] if ended else [_detail(row, width)]))
         return table
 
@@ -307,14 +337,21 @@ def _nearest(rows: Sequence[Row], room: int) -> list[Row]:
     return [rows[at] for at in sorted(order[: max(1, room)])]
 
 
-def make_view(stages: Sequence[str], console: Console, *, quiet: bool = False, verbose: bool = False) -> View:
+def make_view(
+    titles: Mapping[str, str],
+    console: Console,
+    *,
+    shown: Callable[[str], str] = str,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> View:
     """The view that fits: quiet when asked for, live on a terminal that can do it, else plain.
 
     Args:
-        stages: Names of the stages in the order to show them in; others may turn up and are shown after them.
+        titles, shown, verbose: As for `StageView`.
         console: Where to; `NO_COLOR`, `TERM` and the terminal's size are honoured by it.
     """
     if quiet:
         return QuietView(console)
     able = console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only
-    return (LiveView if able else PlainView)(stages, console, verbose=verbose)
+    return (LiveView if able else PlainView)(titles, console, shown=shown, verbose=verbose)

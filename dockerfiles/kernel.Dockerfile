@@ -54,8 +54,8 @@ COPY hooks /rosk/hooks
 RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks
 
 FROM patched AS configured
-COPY stages/common.py stages/dotconfig.py stages/kconfig.py stages/makefile.py stages/kbuild.py stages/configure.py \
-    /rosk/builder/stages/
+COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
+    stages/configure.py /rosk/builder/stages/
 COPY config /rosk/config
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -69,7 +69,7 @@ RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/con
 # The only stage that compiles. It hands on the boot files, the modules, and what building modules against this
 # kernel needs of the object tree; the object tree itself stays behind.
 FROM patched AS compile
-COPY stages/common.py stages/dotconfig.py stages/hostlink.py stages/compile.py /rosk/builder/stages/
+COPY stages/common.py stages/hostlink.py stages/compile.py /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -80,7 +80,7 @@ RUN --mount=type=cache,id=rosk-ccache,target=/ccache \
     --mount=type=cache,id=rosk-log,target=/log \
     CCACHE_DIR=/ccache CCACHE_DEPEND=1 python3 -m builder.stages.compile --tree /usr/src/linux --configured /configured \
     --obj /obj --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
-    --epoch "${EPOCH}" --ccache --log /log/compile.log --out /out && rm -rf /obj
+    --epoch "${EPOCH}" --ccache --log /log --out /out && rm -rf /obj
 
 # The log of a compile that failed: of such a step only the cache mounts survive.
 FROM tools AS compile-log-read
@@ -90,7 +90,7 @@ FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
 FROM tools AS split
-COPY stages/common.py stages/elf.py stages/lists.py stages/split.py /rosk/builder/stages/
+COPY stages/common.py stages/elf.py stages/lists.py stages/modules.py stages/split.py /rosk/builder/stages/
 COPY --from=compile /out/modules /in/modules
 COPY --from=compile /out/boot /in/boot
 COPY --from=configured /out/configured/module-options.json /in/
@@ -103,31 +103,29 @@ RUN python3 -m builder.stages.split --modules /in/modules --lists /in/lists --co
     --unlisted "${UNLISTED}" --softdeps "${SOFTDEPS}" --out /out
 
 # The firmware, from one of four places.
-FROM tools AS firmware-none
-COPY stages/common.py stages/firmware.py /rosk/builder/stages/
-RUN python3 -m builder.stages.firmware none --out /out
-
-FROM tools AS firmware-debian
-COPY stages/common.py stages/lists.py stages/whence.py stages/firmware.py /rosk/builder/stages/
+FROM tools AS firmware-base
+COPY stages/common.py stages/lists.py stages/whence.py stages/firmwarefetch.py stages/firmwaretree.py stages/firmware.py \
+    /rosk/builder/stages/
 COPY lists/firmware.list lists/firmware-extra.list /in/lists/
-ARG FIRMWARE_PACKAGES
 ARG FIRMWARE_STRICT=
+
+FROM firmware-base AS firmware-none
+RUN python3 -m builder.stages.firmware none --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list \
+    ${FIRMWARE_STRICT} --out /out
+
+FROM firmware-base AS firmware-debian
+ARG FIRMWARE_PACKAGES
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     python3 -m builder.stages.firmware debian --packages ${FIRMWARE_PACKAGES} --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
-FROM tools AS firmware-archive
-COPY stages/common.py stages/lists.py stages/whence.py stages/firmware.py /rosk/builder/stages/
-COPY lists/firmware.list lists/firmware-extra.list /in/lists/
-ARG FIRMWARE_STRICT=
+FROM firmware-base AS firmware-archive
 RUN --mount=type=bind,from=firmware,target=/input \
     python3 -m builder.stages.firmware archive --dir /input --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
-FROM tools AS firmware-folder
-COPY stages/common.py stages/lists.py stages/whence.py stages/firmware.py /rosk/builder/stages/
-COPY lists/firmware.list lists/firmware-extra.list /in/lists/
-ARG FIRMWARE_STRICT=
+FROM firmware-base AS firmware-folder
 RUN --mount=type=bind,from=firmware,target=/input \
     python3 -m builder.stages.firmware folder --dir /input --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
@@ -173,9 +171,12 @@ RUN python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}
     --out "/out/package/linux-${RELEASE}-${A}-src.tgz"
 
 # The images: each is one COPY of a root whose times are fixed already.
-FROM packer AS image-tools
-COPY stages/imageroot.py /rosk/builder/stages/
+FROM tools AS image-tools
+COPY stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
 COPY images /rosk/images
+ARG RELEASE
+ARG A
+ARG EPOCH
 
 FROM image-tools AS os-extras-root
 COPY --from=extras-package /out /in

@@ -101,14 +101,15 @@ class Docker:
             return None
         return self._client.image.inspect(reference).id
 
-    def pull(self, reference: str) -> None:
-        """Pull an image.
+    def pull(self, reference: str, *, seconds: float | None = None) -> None:
+        """Pull an image, in at most so many seconds.
 
         Raises:
-            EngineError: It could not be pulled.
+            EngineError: It could not be pulled, or not in that time.
         """
+        client = self._client if seconds is None else DockerClient(client_call=["timeout", f"{seconds:g}", "docker"])
         with _as_engine_error(f"docker pull {reference}"):
-            self._client.image.pull(reference, quiet=True)
+            client.image.pull(reference, quiet=True)
 
     def import_tar(self, tar: Path, reference: str) -> None:
         """Make an image of a root file system.

@@ -193,6 +193,7 @@ class BuildState:
     Attributes:
         stages: Every stage heard of, by name, in the order of appearance (`EXPORT` among them).
         errors: The `error` events that stage programs sent (`builder.stages.common`), each with its `stage`.
+        compile_log: The name that the compile gave its log, in an event `log`; None when none did.
         warnings: What went wrong without failing the build by itself: a cache that could not be read or written.
         text: The client's plain lines, in order.
     """
@@ -200,6 +201,7 @@ class BuildState:
     def __init__(self) -> None:
         self.stages: dict[str, Stage] = {}
         self.errors: list[dict[str, Any]] = []
+        self.compile_log: str | None = None
         self.warnings: list[str] = []
         self.text: list[str] = []
         self._vertexes: dict[str, Vertex] = {}
@@ -319,6 +321,8 @@ class BuildState:
                 yield stage.progress
             case "error":
                 self.errors.append({**message, "stage": stage.name})
+            case "log":
+                self.compile_log = str(message["name"])
             case _:
                 stage.tail.append(text)
                 yield LogLine(stage=stage.name, text=text)

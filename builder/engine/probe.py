@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Mapping
@@ -59,12 +60,12 @@ class EngineState:
     Attributes:
         client: Path of the docker client on PATH, or None.
         endpoint: Address of the engine's API, `unix:///var/run/docker.sock`.
-        chosen: What the user chose another engine with (`DOCKER_HOST`, `context NAME`); empty for the default one.
+        chosen: What the user chose an engine with: `DOCKER_HOST`, `DOCKER_CONTEXT`, `context NAME`; empty when nothing.
         engine: Version of the engine that answers, or None; `refusal` then says why not, in the client's words.
         buildx: Version of the client's buildx plugin, or None.
         containerd_store: Images are kept in containerd's store, not in the classic one.
         data_root, free_bytes: Where an engine of this machine keeps everything, and the room left there.
-        dockerd: Path of an engine that is installed here, running or not.
+        dockerd: Version of an engine that is installed on this machine; looked for only when none answers.
         system: The machine.
     """
 
@@ -90,7 +91,6 @@ def probe() -> EngineState:
     engine = info.get("ServerVersion") or None
     root = Path(info.get("DockerRootDir") or "/var/lib/docker")
     local = engine is not None and endpoint.startswith("unix://") and root.is_dir()
-    status = dict(pair[:2] for pair in info.get("DriverStatus") or () if len(pair) >= 2)
     return EngineState(
         client=client,
         endpoint=endpoint,
@@ -98,10 +98,10 @@ def probe() -> EngineState:
         engine=engine,
         refusal=refusal,
         buildx=_buildx(info),
-        containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
+        containerd_store=["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or ()),
         data_root=root if local else None,
         free_bytes=shutil.disk_usage(root).free if local else None,
-        dockerd=shutil.which("dockerd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"),
+        dockerd=None if engine else _dockerd(),
         system=_system(),
     )
 
@@ -116,7 +116,7 @@ def check(state: EngineState) -> list[str]:
         EngineError: rosk cannot work with it, or none answers; the hint is the next step.
     """
     if state.client is None:
-        raise EngineError("there is no docker client on PATH", hint=f"install {_NEWER}, or run `rosk doctor`")
+        raise EngineError("there is no docker client on PATH", hint=f"install {_NEWER}; `rosk doctor` says how")
     if state.engine is None:
         raise EngineError(f"no Docker Engine answers at {state.endpoint}", hint=_wake(state), details=[state.refusal])
     if version(state.engine) < ENGINE_NEEDED:
@@ -151,44 +151,63 @@ def _wake(state: EngineState) -> str:
     """The next step when no engine answers."""
     if "permission denied" in state.refusal:
         return "run as root, or as a user of the group docker"
-    if state.chosen:
+    if state.chosen.startswith("DOCKER_"):
         return f"start that engine, or unset {state.chosen} to use this machine's own"
+    if state.chosen:
+        return "start that engine, or use this machine's own: docker context use default"
     if state.dockerd:
-        return "start it: systemctl start docker" if state.system.systemd else f"start it as root: {state.dockerd}"
-    return f"install {_NEWER}, or run `rosk doctor`"
+        return "start it: systemctl start docker" if state.system.systemd else "start it as root: dockerd"
+    return f"install {_NEWER}; `rosk doctor` says how"
 
 
 def _endpoint(client: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Address of the engine, and by what the user chose it (the client's own order: DOCKER_HOST, then contexts)."""
+    """Address of the engine, and what the user chose it with: the client's own order is host, variable, config."""
     if host := environment.get("DOCKER_HOST"):
         return host, "DOCKER_HOST"
-    if client is None:
+    config = Path(environment.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    name, chosen = environment.get("DOCKER_CONTEXT"), "DOCKER_CONTEXT"
+    if not name:
+        name = _read_json(config.read_text() if config.is_file() else "").get("currentContext")
+        chosen = f"context {name}"
+    if not name or name == "default" or client is None:
         return DEFAULT_SOCKET, ""
-    shown = run([client, "context", "inspect"], env=environment, check=False, timeout=ANSWER_SECONDS)
-    try:
-        [context] = json.loads(shown.stdout)
-        name, host = str(context["Name"]), str(context["Endpoints"]["docker"]["Host"])
-    except (ValueError, LookupError, TypeError):
-        return DEFAULT_SOCKET, ""
-    return host, "" if name == "default" else f"context {name}"
+    shown = run(
+        [client, "context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}"], env=environment, check=False
+    )
+    return shown.stdout.strip() or f"the context {name}", chosen
 
 
 def _info(client: str | None, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    """The object of `docker info`, and why no engine answered."""
+    """The object of `docker info`, and in one line why no engine answered."""
     if client is None:
         return {}, ""
+    argv = [client, "info", "--format", "{{json .}}"]
     try:
-        shown = run(
-            [client, "info", "--format", "{{json .}}"], env=environment, check=False, timeout=ANSWER_SECONDS
-        )
+        shown = run(argv, env=environment, check=False, timeout=ANSWER_SECONDS, error=EngineError)
     except EngineError as late:
         return {}, late.what
+    info = _read_json(shown.stdout)
+    if "host" in info and "ServerVersion" not in info:
+        return {}, f"{client} is podman's stand-in for the docker client"
+    words = info.get("ServerErrors") or shown.stderr.strip().splitlines()[-1:]
+    return info, " ".join(words)
+
+
+def _dockerd() -> str | None:
+    """The version in `Docker version 26.1.5+dfsg1, build 411e817`, of the dockerd of this machine."""
+    path = shutil.which("dockerd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if path is None:
+        return None
+    words = run([path, "--version"], check=False).stdout.split()
+    return words[2].rstrip(",") if len(words) > 2 else "unknown"
+
+
+def _read_json(text: str) -> dict[str, Any]:
     try:
-        info = json.loads(shown.stdout)
+        value = json.loads(text)
     except ValueError:
-        info = {}
-    said = info.get("ServerErrors") or shown.stderr.strip().splitlines()[-1:]
-    return info, " ".join(said)
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _buildx(info: Mapping[str, Any]) -> str | None:
@@ -197,7 +216,10 @@ def _buildx(info: Mapping[str, Any]) -> str | None:
 
 
 def _system() -> System:
-    facts = os_release()
+    try:
+        facts = platform.freedesktop_os_release()
+    except OSError:
+        facts = {}
     return System(
         id=facts.get("ID", ""),
         version=facts.get("VERSION_ID", ""),

@@ -9,8 +9,10 @@ from pathlib import Path
 from builder.errors import InputError
 from builder.stages.common import StageError
 from builder.stages.dotconfig import check_config
-from builder.stages.lists import check_lists, parse_list
+from builder.stages.lists import FIRMWARE, check_disjoint, parse_list
 from builder.stages.patchfile import check_patch
+
+MODULE_LISTS = ("lists/modules.list", "lists/modules-extra.list")
 
 
 def check_inputs(inputs: Mapping[str, Path], root: Path) -> None:
@@ -27,12 +29,13 @@ def check_inputs(inputs: Mapping[str, Path], root: Path) -> None:
         for name, path in inputs.items():
             folder = name.split("/")[0]
             if folder == "config":
-                check_config(_text(path), name)
+                check_config(_read(path), name)
             elif folder == "patches":
-                check_patch(path.read_bytes(), name)
+                check_patch(_read(path), name)
             elif name.startswith("lists/firmware"):
-                parse_list(_text(path), name)
-        check_lists(_text(inputs["lists/modules.list"]), _text(inputs["lists/modules-extra.list"]))
+                parse_list(_read(path), name, FIRMWARE)
+        main, extra = (parse_list(_read(inputs[name]), name) for name in MODULE_LISTS)
+        check_disjoint(main, extra)
 
 
 @contextmanager
@@ -51,10 +54,8 @@ def as_input_error(inputs: Mapping[str, Path], root: Path) -> Iterator[None]:
         ) from error
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return path.read_text()
-    except UnicodeDecodeError as error:
-        raise InputError("this is not a text file (UTF-8)", where=path, hint="is it the right file?") from error
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from error

@@ -15,13 +15,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from builder.stages.common import StageError, progress, stage_main
+from builder.stages.common import StageError, emit, progress, stage_main
 from builder.stages.hostlink import static_arguments
 
 # kbuild's lines for what `Kbuild.objects` estimates: objects of the kernel, not of its host tools.
@@ -41,6 +42,7 @@ _CAUSES = (
     re.compile(r".*\*\*\* (?!Waiting for unfinished jobs|\[).*"),
     re.compile(r".*\*\*\* \[.*"),
 )
+_LOG_SECONDS = 7 * 86400
 _NO_SPACE = "No space left on device"
 _SECONDS_BETWEEN_EVENTS = 0.5
 _SECONDS_TO_STOP = 5
@@ -62,6 +64,8 @@ _OBJTREE = (
     "tools/objtool/objtool",
     "tools/bpf/resolve_btfids/resolve_btfids",
 )
+# Whatever the config says (in any version's words), modules are installed as plain .ko: old kmods read no other.
+_PLAIN_MODULES = tuple(f"CONFIG_MODULE_COMPRESS{suffix}=" for suffix in ("", "_ALL", "_GZIP", "_XZ", "_ZSTD"))
 _NOT_IN_OBJTREE = ("*.cmd", "*.o", "*.a", "*.d")
 
 
@@ -267,7 +271,7 @@ def _make(build: Build, compiler: Compiler, words: Sequence[str], out: Path) -> 
     compiler.run([*words, build.image, "modules"])
     progress(compiler.expected, compiler.expected, "modules_install")
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
-    compiler.run([*words, *install, "modules_install"])
+    compiler.run([*words, *install, *_PLAIN_MODULES, "modules_install"])
 
 
 def collect(build: Build, out: Path) -> None:
@@ -312,6 +316,17 @@ def _stopped(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
+def new_log(folder: Path, release: str) -> Path:
+    """A file for the log that no other build has, in a folder that builds share; old ones are cleared on the way."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.log"):
+        if old.stat().st_mtime < time.time() - _LOG_SECONDS:
+            old.unlink(missing_ok=True)
+    file, name = tempfile.mkstemp(prefix=f"{release}-", suffix=".log", dir=folder)
+    os.close(file)
+    return Path(name)
+
+
 def main() -> None:
     """Command line; see the module's text. The folder --configured is the output of the configure stage."""
     parser = argparse.ArgumentParser(prog="compile", description=__doc__)
@@ -340,19 +355,22 @@ def main() -> None:
         ccache=args.ccache,
     )
     out = args.out.resolve()
-    args.log.parent.mkdir(parents=True, exist_ok=True)
-    args.log.unlink(missing_ok=True)
+    log = new_log(args.log, build.release)
     heal(build.obj)
     put_config(config, build.obj)
-    compiler = Compiler(args.log, make_environment(build.epoch), int((args.configured / "objects").read_text()))
+    compiler = Compiler(log, make_environment(build.epoch), int((args.configured / "objects").read_text()))
     try:
         compile_kernel(build, compiler, out)
         collect(build, out)
     except OSError as error:
         raise StageError(f"the compile stage cannot go on: {error}", hint="see the disk's free space") from error
-    log = out / "log/compile.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(args.log, log)
+    except StageError:
+        # Of a step that failed only the cache mounts survive: the host fetches the log from there by its name.
+        emit({"event": "log", "name": log.name})
+        raise
+    (out / "log").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(log, out / "log/compile.log")
+    log.unlink()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,20 @@ from builder.stages.common import StageError, stage_main
 
 # In the source's scripts/: folders of tools that no module build uses, and programs that only kernel builds use.
 _NO_SCRIPTS = ("scripts/atomic", "scripts/dtc", "scripts/kconfig", "scripts/package")
-_NEVER = ("*.o", "*.cmd", "*.a", "*.d", "*.pem", "*.x509", "*.priv", "*.key", ".gitignore", "unifdef", "mk_elfconfig")
+_NEVER = (
+    "*.o",
+    "*.s",
+    "*.cmd",
+    "*.a",
+    "*.d",
+    "*.pem",
+    "*.x509",
+    "*.priv",
+    "*.key",
+    ".gitignore",
+    "unifdef",
+    "mk_elfconfig",
+)
 # Objects that kbuild links into every module of some architectures (arm64 4.15-5.1, powerpc).
 _LINKED_IN = ("kernel/ftrace-mod.o", "lib/crtsavres.o")
 
@@ -25,9 +38,10 @@ _LINKED_IN = ("kernel/ftrace-mod.o", "lib/crtsavres.o")
 def source_files(tree: Path, srcarch: str) -> Iterator[Path]:
     """The files of the source tree that belong in the headers tree, as paths under it."""
     yield Path("Makefile")
-    yield from _existing(tree, ("Kconfig", "Kbuild", f"arch/{srcarch}/Kconfig"))
+    yield from _existing(tree, ("Kconfig", "Kbuild"))
     arch = Path("arch", srcarch)
-    yield from (path.relative_to(tree) for path in sorted((tree / arch).glob("Makefile*")))
+    for pattern in ("Makefile*", "Kconfig*"):
+        yield from (path.relative_to(tree) for path in sorted((tree / arch).glob(pattern)))
     for path in _walk(tree, arch):
         if path.name in ("Kbuild.platforms", "Platform", "module.lds", "module.lds.S") or _is_below(path, "include"):
             yield path

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_LEVEL = {"n": 0, "m": 1, "y": 2}
+from builder.stages.kexpr import LEVEL, annotate, conjuncts, evaluate, to_number
+
 _TYPES = ("bool", "tristate", "string", "int", "hex")
-_TOKEN = re.compile(r"\s*(\$\(|&&|\|\||!=|<=|>=|[!=<>()]|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[\w./$-]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,17 @@ class Choice:
     members: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """The limits of a number: numbers themselves, or options with the number."""
+
+    low: str
+    high: str
+    condition: str
+    where: str
+    line: int
+
+
 @dataclass(kw_only=True)
 class Definition:
     """One `config` entry of an option (an option can have several), with the conditions around it."""
@@ -46,6 +57,7 @@ class Definition:
     choice: Choice | None = None
     type: str = ""
     prompt: bool = False
+    ranges: list[Range] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,53 +105,68 @@ class Kconfig:
         """
         entries = self.options.get(name)
         if not entries:
-            near = difflib.get_close_matches(name, self.options, n=1, cutoff=0.75)
+            near = difflib.get_close_matches(name, self.options, n=1, cutoff=0.7)
             return "this kernel has no such option" + (f"; is it CONFIG_{near[0]}?" if near else "")
-        kind = self.type_of(name)
-        if (kind in ("bool", "tristate")) != (asked in _LEVEL):
-            return f"its type is {kind} [{_place(entries[0])}]"
-        if asked == "m" and kind == "bool":
-            return f"it cannot be a module, only y or n [{_place(entries[0])}]"
-        if asked not in _LEVEL:
-            return self._unmet(entries, "y", values)
-        if _LEVEL[asked] < _LEVEL.get(values.get(name, "n"), 0):
-            return self._forced(name, asked, values)
-        chosen = self._chosen_instead(name, values)
-        return self._unmet(entries, asked, values) or chosen
+        kind, place = self.type_of(name), _place(entries[0])
+        if misfit := _misfit(kind, asked):
+            return f"{misfit} [{place}]"
+        lowered = asked in LEVEL and LEVEL[asked] < LEVEL.get(values.get(name, "n"), 0)
+        if lowered and (selecting := self._selecting(name, asked, values)):
+            return f"selected by {selecting}"
+        if not self.has_prompt(name):
+            return f"it has no prompt: only other options set it [{place}]"
+        if lowered or asked not in LEVEL:
+            hidden = _unmet(entries, LEVEL["m"], values)
+            return f"it can only be set with {hidden}" if hidden else _out_of_range(entries, asked, values)
+        unmet = _unmet(entries, LEVEL[asked], values)
+        return f"needs {unmet}" if unmet else self._chosen_instead(name, values)
 
-    def _unmet(self, entries: Sequence[Definition], asked: str, values: Mapping[str, str]) -> str:
-        prompted = [entry for entry in entries if entry.prompt]
-        if not prompted:
-            return f"it has no prompt: only other options set it [{_place(entries[0])}]"
-        reasons = []
-        for entry in prompted:
-            unmet = [
-                f"{annotate(part, values)} [{condition.where}:{condition.line}]"
-                for condition in entry.conditions
-                for part in conjuncts(condition.text)
-                if evaluate(part, values) < _LEVEL[asked]
-            ]
-            if not unmet:
-                return ""
-            reasons.append(", ".join(dict.fromkeys(unmet)))
-        return "needs " + "; or ".join(dict.fromkeys(reasons))
-
-    def _forced(self, name: str, asked: str, values: Mapping[str, str]) -> str:
+    def _selecting(self, name: str, asked: str, values: Mapping[str, str]) -> str:
+        """The options that keep `name` above the level `asked`."""
         active = [
             f"CONFIG_{select.by} [{select.where}:{select.line}]"
             for select in self.selects.get(name, [])
-            if min(_LEVEL.get(values.get(select.by, "n"), 0), evaluate(select.condition, values)) > _LEVEL[asked]
+            if min(LEVEL.get(values.get(select.by, "n"), 0), evaluate(select.condition, values)) > LEVEL[asked]
         ]
-        if active:
-            return "selected by " + ", ".join(dict.fromkeys(active))
-        if not self.has_prompt(name):
-            return f"it has no prompt: only other options set it [{_place(self.options[name][0])}]"
-        return ""
+        return ", ".join(dict.fromkeys(active))
 
     def _chosen_instead(self, name: str, values: Mapping[str, str]) -> str:
         choice = self.choice_of(name)
         other = next((m for m in choice.members if m != name and values.get(m) == "y"), "") if choice else ""
         return f"the choice is CONFIG_{other} [{_place(choice)}]" if choice and other else ""
+
+
+def _misfit(kind: str, asked: str) -> str:
+    if (kind in ("bool", "tristate")) != (asked in LEVEL):
+        return f"its type is {kind}"
+    return "it cannot be a module, only y or n" if (kind, asked) == ("bool", "m") else ""
+
+
+def _unmet(entries: Sequence[Definition], level: int, values: Mapping[str, str]) -> str:
+    """What keeps an option below a level; empty when one of its entries allows it."""
+    reasons = []
+    for entry in entries:
+        unmet = [
+            f"{annotate(part, values)} [{condition.where}:{condition.line}]"
+            for condition in entry.conditions
+            for part in conjuncts(condition.text)
+            if evaluate(part, values) < level
+        ]
+        if entry.prompt and not unmet:
+            return ""
+        if entry.prompt:
+            reasons.append(", ".join(dict.fromkeys(unmet)))
+    return "; or ".join(dict.fromkeys(reasons))
+
+
+def _out_of_range(entries: Sequence[Definition], asked: str, values: Mapping[str, str]) -> str:
+    value = to_number(asked)
+    for limits in (limits for entry in entries for limits in entry.ranges):
+        low, high = (to_number(values.get(word, word)) for word in (limits.low, limits.high))
+        inside = value is None or low is None or high is None or low <= value <= high
+        if not inside and evaluate(limits.condition, values):
+            return f"its range is {low}..{high} [{limits.where}:{limits.line}]"
+    return ""
 
 
 def _place(thing: Definition | Choice) -> str:
@@ -246,6 +273,12 @@ class _FileParser:
                     entry.conditions.append(self.condition(prompt[2], line))
         elif word in ("def_bool", "def_tristate"):
             entry.type = entry.type or word.removeprefix("def_")
+        elif word == "range":
+            limits, _, condition = rest.partition(" if ")
+            low, _, high = limits.strip().partition(" ")
+            entry.ranges.append(
+                Range(low=low, high=high.strip(), condition=condition or "y", where=self.name, line=line)
+            )
         elif word == "select":
             target, _, condition = rest.partition(" if ")
             select = Select(by=self.option, condition=condition.strip() or "y", where=self.name, line=line)
@@ -274,104 +307,3 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             help_indent = 0
         elif not line.startswith("#"):
             yield number, re.sub(r"\s+", " ", line)
-
-
-def tokens(text: str) -> list[str]:
-    """The words and operators of an expression; a `$(macro …)` is one word."""
-    found = []
-    at = 0
-    while match := _TOKEN.match(text, at):
-        word, at = match[1], match.end()
-        if word == "$(":
-            depth = 1
-            while depth and at < len(text):
-                depth += {"(": 1, ")": -1}.get(text[at], 0)
-                at += 1
-            word = text[match.start(1) : at]
-        found.append(word)
-    return found
-
-
-def conjuncts(text: str) -> list[str]:
-    """The parts of an expression that `&&` joins at its top level."""
-    parts: list[list[str]] = [[]]
-    depth = 0
-    for word in tokens(text):
-        depth += {"(": 1, ")": -1}.get(word, 0)
-        if word == "||" and depth == 0:
-            return [text]
-        if word == "&&" and depth == 0:
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return [_joined(part) for part in parts if part]
-
-
-def _joined(words: Sequence[str]) -> str:
-    text = " ".join(words)
-    return re.sub(r"(?<=[(!]) | (?=\))", "", re.sub(r"\s*(!?=)\s*", r"\1", text).replace("! ", "!"))
-
-
-def annotate(text: str, values: Mapping[str, str]) -> str:
-    """An expression with each option's value behind it: `INET (n) && NET (y)`."""
-    return _joined([f"{word} ({values.get(word, 'n')})" if _is_option(word) else word for word in tokens(text)])
-
-
-def _is_option(word: str) -> bool:
-    return re.fullmatch(r"[A-Z0-9_a-z]*[A-Z][A-Z0-9_a-z]*", word) is not None
-
-
-def evaluate(text: str, values: Mapping[str, str]) -> int:
-    """An expression's value: 0 (n), 1 (m) or 2 (y). A macro, whose value only kconfig knows, counts as y."""
-    return _Evaluation(tokens(text), values).any_of()
-
-
-class _Evaluation:
-    def __init__(self, words: list[str], values: Mapping[str, str]) -> None:
-        self.words = words
-        self.values = values
-
-    def take(self, *wanted: str) -> str:
-        if self.words and (not wanted or self.words[0] in wanted):
-            return self.words.pop(0)
-        return ""
-
-    def any_of(self) -> int:
-        value = self.all_of()
-        while self.take("||"):
-            value = max(value, self.all_of())
-        return value
-
-    def all_of(self) -> int:
-        value = self.one()
-        while self.take("&&"):
-            value = min(value, self.one())
-        return value
-
-    def one(self) -> int:
-        if self.take("!"):
-            return 2 - self.one()
-        if self.take("("):
-            value = self.any_of()
-            self.take(")")
-            return value
-        left = self.take()
-        operator = self.take("=", "!=", "<", ">", "<=", ">=")
-        if operator:
-            return 2 if _compare(self.text_of(left), operator, self.text_of(self.take())) else 0
-        if left.startswith("$("):
-            return 2
-        return _LEVEL.get(self.text_of(left), 0)
-
-    def text_of(self, word: str) -> str:
-        return self.values.get(word, "n").strip('"') if _is_option(word) else word.strip("\"'")
-
-
-def _compare(left: str, operator: str, right: str) -> bool:
-    if operator in ("=", "!="):
-        return (left == right) == (operator == "=")
-    try:
-        a, b = int(left, 0), int(right, 0)
-    except ValueError:
-        return False
-    return {"<": a < b, ">": a > b, "<=": a <= b, ">=": a >= b}[operator]

@@ -1,7 +1,8 @@
 """Apply a project's patches to the kernel tree, then run its hook scripts on it.
 
-Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. A failed run leaves the tree
-half patched: it is meant to be thrown away with the build stage.
+Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. There is no dry run before:
+it would fail for a patch that changes one file twice. So a failed run leaves the tree half patched, to be thrown away
+with the build stage.
 """
 
 from __future__ import annotations

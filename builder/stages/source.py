@@ -165,7 +165,7 @@ def from_archive(folder: Path, out: Path) -> dict[str, object]:
     if len(files) != 1 or not files[0].is_file():
         names = ", ".join(file.name for file in files[:5]) or "nothing"
         raise StageError(f"one source archive was expected, found {names}", hint="give one archive")
-    with files[0].open("rb") as archive:
+    with files[0].open("rb", buffering=0) as archive:  # tar goes on at its very position
         option = _compression(archive.read(512), files[0].name)
         archive.seek(0)
         unpack(archive, option, files[0].name, out)

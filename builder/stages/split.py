@@ -22,6 +22,8 @@ from builder.stages.modules import ModuleSet, normal, scan
 
 MAIN_LIST, EXTRA_LIST = "lists/modules.list", "lists/modules-extra.list"
 INDEX_INPUTS = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
+DEPMOD_ROWS = 50
+"""Of more complaints only the first ones are reported: a wrong System.map gives tens of thousands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,10 +230,11 @@ def index(base: Path, release: str, system_map: Path) -> list[dict[str, Any]]:
     """
     check: list[str | Path] = ["-e", "-F", system_map] if b" __ksymtab_" in system_map.read_bytes() else []
     done = run(["depmod", "-b", base, *check, release])
-    return [
-        warning("depmod", row.removeprefix("depmod: WARNING: ").replace(f"{base}/lib/modules/{release}/", ""))
-        for row in done.stderr.splitlines()
-    ]
+    rows = done.stderr.splitlines()
+    if len(rows) > DEPMOD_ROWS:
+        rows[DEPMOD_ROWS:] = [f"and {len(rows) - DEPMOD_ROWS} more lines of depmod"]
+    prefix = f"{base}/lib/modules/{release}/"
+    return [warning("depmod", row.removeprefix("depmod: WARNING: ").replace(prefix, "")) for row in rows]
 
 
 def parse_config(text: str) -> dict[str, str]:

@@ -72,21 +72,13 @@ def test_stages_are_those_of_the_dockerfile() -> None:
     assert {graph.shown_stage(stage) for stage in stages - shared} == set(graph.STAGES)
 
 
-def test_dependencies_are_those_of_the_dockerfile() -> None:
-    """What `rosk plan` prints is what the Dockerfile says, stage by stage."""
-    text = (dockerfiles() / "kernel.Dockerfile").read_text()
-    takes: dict[str, set[str]] = {}
-    for block in re.split(r"^(?=FROM )", text, flags=re.M)[1:]:
-        base, stage = re.findall(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", block, re.M)[0]
-        shown = graph.shown_stage(stage)
-        found = {graph.shown_stage(base), *map(graph.shown_stage, re.findall(r"COPY --from=(\S+)", block))}
-        takes.setdefault(shown, set()).update(found & set(graph.STAGES) - {shown})
-        if base in ("packer", "image-tools") or (base == "scratch" and shown.startswith("os-")):
-            takes[shown].discard("tools")
-    release = {"split", "configured", "compile", "firmware"}
-    takes["release"] -= release
-    for stage, depends in graph.DEPENDS.items():
-        assert takes[stage] == set(depends), stage
+def test_what_takes_from_what() -> None:
+    sources = graph.takes_from((dockerfiles() / "kernel.Dockerfile").read_text())
+    assert sources["tools"] == set()
+    assert sources["compile"] == {"patched", "configured"}
+    assert sources["split"] == {"tools", "compile", "configured"}
+    assert sources["os-kernel"] == {"tools", "kernel-package", "headers-package"}
+    assert "compile" not in sources["os-extras"]
 
 
 def test_no_lists_line_is_in_the_plan(project: Project) -> None:

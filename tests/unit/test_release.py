@@ -54,7 +54,7 @@ def test_the_manifest_and_the_checksums(project: Project) -> None:
     assert manifest["release"] == V
     assert manifest["toolchain"]["packages"] == {"gcc": "14"}
     assert manifest["reproduce"] == ["rosk", "build"]
-    assert manifest["inputs"]["patches/0001-a.patch"]["size"] == 37
+    assert manifest["inputs"]["patches/0001-a.patch"]["size"] == 34
     assert (project.dist / "images").read_text() == f"acme/os-kernel:{V}\n"
     for line in (project.dist / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split("  ")
@@ -109,7 +109,8 @@ def test_a_build_at_work_is_left_alone(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (4_200, "4.2 kB"), (812_000_000, "812 MB"), (1_600_000_000, "1.6 GB")]
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (4_200, "4.2 kB"), (812_000_000, "812 MB"), (1_600_000_000, "1.6 GB")],
 )
 def test_sizes(size: int, text: str) -> None:
     assert release.human_size(size) == text

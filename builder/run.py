@@ -1,0 +1,99 @@
+"""`rosk build` from its first look at the machine to its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+
+from builder.build import Built, build
+from builder.engine.base import BaseImage, resolve_base
+from builder.engine.docker import Docker
+from builder.engine.install import ensure_engine
+from builder.errors import InputError
+from builder.graph import STAGES, shown_stage
+from builder.project import Project
+from builder.publish import Push, push_images
+from builder.release import human_size, package_names, shown_path
+from builder.view import make_view
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How to build, beside what the project says to build.
+
+    Attributes:
+        push: Push the images to the project's registries.
+        builder: The buildx builder; None for the current one.
+        allow_install: What is missing on this machine may be installed and started.
+        command: The command line that reproduces the build.
+    """
+
+    push: bool = False
+    builder: str | None = None
+    allow_install: bool = True
+    quiet: bool = False
+    verbose: bool = False
+    command: tuple[str, ...] = ()
+
+
+def run_build(project: Project, options: BuildOptions) -> Built:
+    """Build, push when asked to, and print the summary on standard output.
+
+    Raises:
+        RoskError: See `builder.errors`; `dist` has either the new release or the one before.
+    """
+    if options.push and not project.registries:
+        raise InputError(
+            "there is no registry to push to",
+            hint="name one with --registry, or list them under registries: in the settings",
+        )
+    console = Console(highlight=False)
+    view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
+    toolchain = project.settings.toolchain
+    engine, base = prepare(toolchain.suite, toolchain.base, options, note=view.note)
+    with view:
+        built = build(project, engine, base, view=view, command=options.command)
+    for warning in built.warnings:
+        view.warn(str(warning))
+    pushed: list[Push] = []
+    if not options.quiet:
+        _print_files(console, project, built)
+    if options.push:
+        pushed = push_images(engine, built.images, project.registries, say=view.note)
+    if not options.quiet:
+        _print_images(console, built, pushed)
+    return built
+
+
+def prepare(suite: str, wanted: str, options: BuildOptions, *, note: Callable[[str], None]) -> tuple[Docker, BaseImage]:
+    """An engine that answers and the toolchain's base image, installed and made where that is allowed.
+
+    Args:
+        suite: The Debian suite of the base image.
+        wanted: `auto`, or the reference of an image.
+        note: Told what is done.
+
+    Raises:
+        EngineError: One of them cannot be had.
+    """
+    ensure_engine(allow_install=options.allow_install, say=note)
+    engine = Docker(options.builder)
+    return engine, resolve_base(engine, suite, wanted, allow_install=options.allow_install, say=note)
+
+
+def _print_files(console: Console, project: Project, built: Built) -> None:
+    release = str(built.manifest["release"])
+    console.print(f"\n[bold]Kernel {escape(release)} for {project.arch.name}[/]")
+    for name in package_names(release, project.arch.name):
+        path = project.dist / "kernel" / name
+        console.print(f"  {human_size(path.stat().st_size):>8}  {escape(shown_path(path))}", soft_wrap=True)
+    console.print(f"            {escape(shown_path(project.dist / 'build.log'))}", soft_wrap=True)
+
+
+def _print_images(console: Console, built: Built, pushed: list[Push]) -> None:
+    console.print("\n[bold]Images pushed:[/]" if pushed else "\n[bold]Images ready to push:[/]")
+    for name in [push.reference for push in pushed] or built.images:
+        console.print(f"  {escape(name)}", soft_wrap=True)

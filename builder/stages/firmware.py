@@ -1,0 +1,191 @@
+"""Puts the listed firmware in the packages: files, the links to them, and which revision they are of.
+
+Sources: Debian's firmware-* packages, a linux-firmware release archive, a folder (a linux-firmware checkout or any
+other), or none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import lzma
+import posixpath
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from builder.stages.common import StageError, run, stage_main, warning, write_json
+from builder.stages.firmwarefetch import from_archive, from_debian, git_head
+from builder.stages.firmwaretree import REPOSITORY, FirmwareTree, scan
+from builder.stages.lists import FIRMWARE, Entry, check_disjoint, parse_list
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What one package gets, and the lines of its list that name nothing."""
+
+    files: set[str]
+    links: set[str]
+    absent: list[Entry]
+
+
+def choose(source: FirmwareTree, entries: Sequence[Entry]) -> Choice:
+    """What the lines of one list name, with the links to it."""
+    files: set[str] = set()
+    links: set[str] = set()
+    absent = []
+    for entry in entries:
+        named = entry.select([*source.firmware, *source.links]) if entry.is_pattern else [entry.path]
+        found = False
+        for path in named:
+            some_files, some_links = source.find(path)
+            if some_files:
+                found = True
+                files |= some_files
+                links |= some_links
+        if not found:
+            absent.append(entry)
+    return Choice(files=files, links=links | source.links_to(files), absent=absent)
+
+
+def absent_warnings(source: FirmwareTree, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """A warning for each line of a list that names nothing in the source."""
+    return [
+        warning(
+            "firmware-absent",
+            f"{entry.path} does not ship: {_reason(source, entry)}",
+            where=entry.where,
+            line=entry.line,
+        )
+        for entry in entries
+    ]
+
+
+def _reason(source: FirmwareTree, entry: Entry) -> str:
+    """Why a line of a list names nothing."""
+    if entry.is_pattern:
+        return "it matches nothing in the firmware source"
+    if REPOSITORY.fullmatch(entry.path):
+        return "it is a file of the firmware repository, no firmware"
+    end, used = source.resolve(entry.path)
+    if used:
+        return f"it is a link to {end}, which the firmware source lacks"
+    if any(file.startswith(f"{end}/") for file in source.files):
+        return f"it is a folder; for all below it write {end}/**"
+    return "the firmware source lacks it"
+
+
+def write(source: FirmwareTree, files: Iterable[str], links: Iterable[str], target: Path) -> None:
+    """Write files, decompressed, and relative links below the folder `target` (lib/firmware of a package)."""
+    for name in sorted(files):
+        to = target / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        _unpack(source.files[name], to)
+        to.chmod(0o644)
+    for name in sorted(links):
+        to = target / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.symlink_to(posixpath.relpath(source.links[name], posixpath.dirname(name) or "."))
+
+
+def _unpack(held: Path, to: Path) -> None:
+    """Copy a file, decompressed when only the source's name has a compression's suffix."""
+    if held.suffix == to.suffix or held.suffix not in (".xz", ".zst"):
+        shutil.copyfile(held, to)
+    elif held.suffix == ".zst":
+        run(["zstd", "-q", "-d", "-o", to, held])
+    else:
+        try:
+            with lzma.open(held) as packed, to.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+        except (lzma.LZMAError, EOFError) as error:
+            raise StageError(f"{held.name} is damaged: {error}", hint="get the firmware source again") from None
+
+
+def ship(
+    source: FirmwareTree, revision: str | None, main: Sequence[Entry], extra: Sequence[Entry], out: Path
+) -> Report:
+    """Fill OUT/main and OUT/extra; what is in both lists' choices goes to main."""
+    first, second = choose(source, main), choose(source, extra)
+    write(source, first.files, first.links, out / "main/lib/firmware")
+    write(source, second.files - first.files, second.links - first.links, out / "extra/lib/firmware")
+    if revision is not None:
+        (out / "main/lib/firmware").mkdir(parents=True, exist_ok=True)
+        (out / "main/lib/firmware/.git-commit").write_text(f"{revision}\n")
+    return {
+        "revision": revision,
+        "files": sorted(source.names_of(first.files | second.files, first.links | second.links)),
+        "warnings": absent_warnings(source, [*first.absent, *second.absent]),
+    }
+
+
+def _entries(path: Path | None) -> list[Entry]:
+    """A firmware list's lines; none when there is no such file."""
+    return parse_list(path.read_bytes(), f"lists/{path.name}", FIRMWARE) if path and path.exists() else []
+
+
+def _parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(add_help=False)
+    out.add_argument("--out", type=Path, required=True)
+    lists = argparse.ArgumentParser(add_help=False)
+    lists.add_argument("--list", type=Path, required=True, help="firmware of the kernel package")
+    lists.add_argument("--extra-list", type=Path, help="firmware of the extras package; may be absent")
+    lists.add_argument("--strict", action="store_true", help="a listed file that the source lacks is an error")
+    parser = argparse.ArgumentParser(description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    debian = kinds.add_parser("debian", parents=[lists, out], help="Debian's firmware-* packages, by apt")
+    debian.add_argument("--packages", nargs="+", required=True)
+    archive = kinds.add_parser("archive", parents=[lists, out], help="a linux-firmware release")
+    archive.add_argument("--dir", type=Path, required=True, help="holds the archive and nothing else")
+    folder = kinds.add_parser("folder", parents=[lists, out], help="a linux-firmware checkout, or any folder")
+    folder.add_argument("--dir", type=Path, required=True)
+    folder.add_argument("--revision", help="what the folder is a checkout of (default: what its .git says)")
+    kinds.add_parser("none", parents=[out], help="no firmware")
+    return parser
+
+
+def _choose_and_ship(options: argparse.Namespace, temp: Path) -> Report:
+    """Get the source that the command line names, and ship what the lists name of it."""
+    main_list, extra_list = _entries(options.list), _entries(options.extra_list)
+    check_disjoint(main_list, extra_list)
+    revision: str | None
+    if options.kind == "debian":
+        root, revision = from_debian(options.packages, temp)
+    elif options.kind == "archive":
+        root, revision = from_archive(options.dir, temp)
+    else:
+        root, revision = options.dir, options.revision or git_head(options.dir) or "unknown"
+    return ship(scan(root), revision, main_list, extra_list, options.out)
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    for package in ("main", "extra"):
+        (options.out / package).mkdir(parents=True, exist_ok=True)
+    report: Report = {"revision": None, "files": [], "warnings": []}
+    if options.kind != "none":
+        with TemporaryDirectory() as temp:
+            report = _choose_and_ship(options, Path(temp))
+        if report["warnings"] and options.strict:
+            raise _absent(report["warnings"])
+    write_json(options.out / "report.json", report)
+
+
+def _absent(warnings: Sequence[dict[str, Any]]) -> StageError:
+    """The error for listed firmware that the source lacks."""
+    first, *others = warnings
+    return StageError(
+        first["what"],
+        hint="choose a firmware source that has it, or remove the line",
+        where=first["where"],
+        line=first["line"],
+        details=[other["what"] for other in others],
+    )
+
+
+if __name__ == "__main__":
+    stage_main(main)

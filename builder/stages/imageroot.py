@@ -1,0 +1,196 @@
+"""Assembles the root folder of an image: the package, and for those that start, a script with the tools it runs.
+
+The tools are a static busybox and kmod's depmod with its loader and libraries (busybox's own depmod leaves a stale
+modules.dep.bin). They are taken from a folder that has them installed, which may be of another architecture than this
+machine: nothing of it is run. All times in the result are the epoch, all modes fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from builder.stages.common import StageError, stage_main
+from builder.stages.elf import libraries, read_elf
+
+APPLETS = (
+    *("cat", "chmod", "cp", "echo", "env", "false", "find", "flock", "grep", "gunzip", "gzip", "head", "ln", "ls"),
+    *("mkdir", "mktemp", "mv", "rm", "rmdir", "sed", "sh", "sleep", "stat", "sync", "tail", "tar", "test", "touch"),
+    *("true", "uname", "wc"),
+)
+BUSYBOX = ("bin/busybox", "usr/bin/busybox")
+DEPMOD = ("sbin/depmod", "usr/sbin/depmod", "bin/kmod", "usr/bin/kmod")
+LIBRARY_FOLDERS = ("lib/*-linux-*", "usr/lib/*-linux-*", "lib64", "usr/lib64", "lib", "usr/lib")
+
+
+def put(source: Path, target: Path, mode: int = 0o644) -> None:
+    """Copy a file (not a link to it) and give it its mode."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(mode)
+
+
+def put_busybox(sysroot: Path, out: Path) -> None:
+    """Put a static busybox at OUT/bin/busybox, with a link for each applet.
+
+    Raises:
+        StageError: There is none, or it is not static.
+    """
+    busybox = _tool(sysroot, BUSYBOX, "busybox-static")
+    if libraries(busybox)[0] is not None:
+        raise StageError(f"{busybox} is not static", hint="install Debian's busybox-static in its place")
+    put(busybox, out / "bin/busybox", 0o755)
+    for applet in APPLETS:
+        (out / "bin" / applet).symlink_to("busybox")
+
+
+def put_depmod(sysroot: Path, out: Path) -> None:
+    """Put kmod's depmod at OUT/sbin/depmod, and its loader and libraries where they are in `sysroot`.
+
+    Raises:
+        StageError: It, its loader or a library is missing.
+    """
+    depmod = _tool(sysroot, DEPMOD, "kmod")
+    put(depmod, out / "sbin/depmod", 0o755)
+    loader = libraries(depmod)[0]
+    if loader:
+        put(_below(sysroot, loader.lstrip("/")), out / loader.lstrip("/"), 0o755)
+    machine = read_elf(depmod).machine
+    todo, done = list(libraries(depmod)[1]), set[str]()
+    while todo:
+        name = todo.pop()
+        if name in done or (loader and name == Path(loader).name):
+            continue
+        done.add(name)
+        library = _library(sysroot, name, machine)
+        put(library, out / library.relative_to(sysroot))
+        todo += libraries(library)[1]
+
+
+def finish(out: Path, epoch: int) -> None:
+    """Give all of a finished root its time, and its folders their mode."""
+    for folder, folders, files in os.walk(out, topdown=False):
+        for name in [*files, *folders]:
+            os.utime(Path(folder) / name, (epoch, epoch), follow_symlinks=False)
+        Path(folder).chmod(0o755)
+        os.utime(folder, (epoch, epoch))
+
+
+def _tool(sysroot: Path, places: tuple[str, ...], package: str) -> Path:
+    for place in places:
+        if (sysroot / place).is_file():
+            return sysroot / place
+    raise StageError(f"there is no {places[0]} in {sysroot}", hint=f"install Debian's {package} in the stage")
+
+
+def _below(sysroot: Path, path: str) -> Path:
+    """The file at a path of `sysroot`, in which /lib may be usr/lib without being a link to it."""
+    for place in (sysroot / path, sysroot / "usr" / path):
+        if place.is_file():
+            return place
+    raise StageError(f"there is no /{path} in {sysroot}", hint="install the libraries that kmod depends on")
+
+
+def _library(sysroot: Path, name: str, machine: int) -> Path:
+    """A library of one architecture."""
+    for folder in _folders(sysroot):
+        if (folder / name).is_file() and read_elf(folder / name).machine == machine:
+            return folder / name
+    raise StageError(f"there is no library {name} in {sysroot}", hint="install the libraries that kmod depends on")
+
+
+def _folders(sysroot: Path) -> Iterator[Path]:
+    for place in LIBRARY_FOLDERS:
+        yield from sorted(sysroot.glob(place))
+
+
+def extras(package: Path, script: Path, sysroot: Path, out: Path) -> None:
+    """The root of os-extras: /extras.tar.gz, /usr/bin/extra.sh, busybox and depmod."""
+    put_busybox(sysroot, out)
+    put_depmod(sysroot, out)
+    put(package, out / "extras.tar.gz")
+    put(script, out / "usr/bin/extra.sh", 0o755)
+
+
+def headers(package: Path, script: Path, sysroot: Path, out: Path) -> None:
+    """The root of os-headers: /build.tar.gz, /headers.sh and busybox."""
+    put_busybox(sysroot, out)
+    put(package, out / "build.tar.gz")
+    put(script, out / "headers.sh", 0o755)
+
+
+def kernel(package: Path, tree: Path, release: str, epoch: int, out: Path) -> None:
+    """The root of os-kernel, which LinuxKit's `kernel: image:` reads: two files, and both packages as plain tar.
+
+    Args:
+        package: The kernel package, whose members are `./boot/...` and `./lib/...`.
+        tree: The headers package; its members go below usr/src/linux-headers-RELEASE.
+
+    Raises:
+        StageError: The kernel package lacks the kernel or System.map.
+    """
+    with gzip.open(package) as packed, (out / "kernel.tar").open("wb") as plain:
+        shutil.copyfileobj(packed, plain)
+    with tarfile.open(out / "kernel.tar") as tar:
+        _extract(tar, f"./boot/vmlinuz-{release}", out / "kernel")
+        _extract(tar, f"./boot/System.map-{release}", out / "System.map")
+    top = f"usr/src/linux-headers-{release}"
+    with tarfile.open(tree) as tar, tarfile.open(out / "kernel-dev.tar", "w", format=tarfile.GNU_FORMAT) as moved:
+        for parent in itertools.accumulate(top.split("/"), "{}/{}".format):
+            member = tarfile.TarInfo(parent)
+            member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, epoch
+            member.uname = member.gname = "root"
+            moved.addfile(member)
+        for member in tar:
+            content = tar.extractfile(member) if member.isreg() else None
+            member.name = top + member.name.removeprefix(".")
+            moved.addfile(member, content)
+
+
+def _extract(tar: tarfile.TarFile, name: str, target: Path) -> None:
+    """Write one member of an archive as the file `target`."""
+    try:
+        content = tar.extractfile(name)
+    except KeyError:
+        raise StageError(f"the kernel package has no {name}", hint="its release is another one") from None
+    assert content is not None
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    target.chmod(0o644)
+
+
+def main() -> None:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--epoch", type=int, required=True, help="the time of all files, seconds since 1970")
+    common.add_argument("--out", type=Path, required=True, help="the image's root; made")
+    starts = argparse.ArgumentParser(add_help=False)
+    starts.add_argument("--package", type=Path, required=True, help="the .tar.gz that the image carries")
+    starts.add_argument("--script", type=Path, required=True, help="what the image runs")
+    starts.add_argument("--sysroot", type=Path, default=Path("/"), help="where the tools are installed (default: /)")
+    parser = argparse.ArgumentParser(description=__doc__)
+    images = parser.add_subparsers(dest="image", required=True)
+    images.add_parser("extras", parents=[common, starts])
+    images.add_parser("headers", parents=[common, starts])
+    own = images.add_parser("kernel", parents=[common])
+    own.add_argument("--package", type=Path, required=True, help="the kernel package, .tar.gz")
+    own.add_argument("--headers", type=Path, required=True, help="the headers package, .tar.gz")
+    own.add_argument("--release", required=True)
+    options = parser.parse_args()
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.image == "kernel":
+        kernel(options.package, options.headers, options.release, options.epoch, options.out)
+    else:
+        assemble = extras if options.image == "extras" else headers
+        assemble(options.package, options.script, options.sysroot, options.out)
+    finish(options.out, options.epoch)
+
+
+if __name__ == "__main__":
+    stage_main(main)

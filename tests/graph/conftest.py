@@ -1,0 +1,104 @@
+"""The fake kernel tree as a project that goes through the real BuildKit graph."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from builder.build import Built, build
+from builder.engine.base import BaseImage, resolve_base
+from builder.engine.docker import Docker
+from builder.project import load_project
+from builder.view import QuietView
+
+FAKE_TREE = Path(__file__).parent.parent / "faketree"
+VERSION = "6.12.99"
+
+SETTINGS = """\
+org: fake{number}
+kernel:
+  source: tree
+  path: linux
+toolchain:
+  suite: trixie
+firmware:
+  source: folder
+  path: firmware
+"""
+CONFIG = """\
+CONFIG_MODULES=y
+CONFIG_BLOCK=y
+CONFIG_NET=y
+CONFIG_INET=y
+CONFIG_EXT4_FS=m
+CONFIG_DUMMY=m
+CONFIG_VXLAN=m
+CONFIG_FAKENIC=m
+CONFIG_SND=m
+CONFIG_SND_TIMER=m
+"""
+MAIN_LIST = """\
+# what a machine boots from
+kernel/fs/ext4/ext4.ko
+kernel/drivers/net/fakenic.ko
+"""
+EXTRA_LIST = """\
+kernel/crypto/crc32c_generic.ko
+kernel/drivers/net/dummy.ko
+kernel/drivers/net/vxlan/vxlan.ko
+kernel/sound/core/snd.ko
+kernel/sound/core/snd-timer.ko
+"""
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class FakeProject:
+    """A project on disk, built in this process so that a test sees which stages ran."""
+
+    root: Path
+    base: BaseImage
+
+    @property
+    def release(self) -> str:
+        return f"{VERSION}-{load_project(self.root, arch='x86').org}"
+
+    def edit(self, name: str, change: Callable[[str], str]) -> None:
+        path = self.root / name
+        path.write_text(change(path.read_text()))
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def build(self) -> Built:
+        view = QuietView(Console(file=io.StringIO()))
+        return build(load_project(self.root, arch="x86"), Docker(), self.base, view=view, command=("rosk", "build"))
+
+
+@pytest.fixture(scope="session")
+def base(engine: None) -> BaseImage:
+    return resolve_base(Docker(), "trixie", "auto", allow_install=True, say=print)
+
+
+@pytest.fixture
+def fake(base: BaseImage, tmp_path: Path) -> Iterator[FakeProject]:
+    """A project of its own for each test: its org, and so its whole graph from `configured` on, is its own."""
+    project = FakeProject(tmp_path, base)
+    shutil.copytree(FAKE_TREE, tmp_path / "linux", symlinks=True)
+    project.write("config/rosk.yaml", SETTINGS.format(number=next(_numbers)))
+    project.write("config/x86/kernel-config", CONFIG)
+    project.write("lists/x86/modules.list", MAIN_LIST)
+    project.write("lists/x86/modules-extra.list", EXTRA_LIST)
+    project.write("lists/x86/firmware.list", "fakenic/nic-1.bin\n")
+    project.write("firmware/fakenic/nic-1.bin", "firmware\n")
+    project.write("firmware/WHENCE", "Driver: fakenic\n\nFile: fakenic/nic-1.bin\n\nLicence: Redistributable.\n")
+    yield project

@@ -1,0 +1,138 @@
+"""The command itself, as a process: exit codes, what it prints, and what Ctrl-C leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, run_rosk
+from tests.graph.conftest import FakeProject
+
+pytestmark = pytest.mark.engine
+
+
+def test_push_to_one_dead_and_two_living_registries(fake: FakeProject, registry: str, mirror: str) -> None:
+    done = run_rosk(
+        *("build", "-C", fake.root, "--push"),
+        *("--registry", registry, "--registry", "localhost:1", "--registry", f"{mirror}/team"),
+    )
+    assert done.code == 7
+    for name in ("os-extras", "os-headers", "os-kernel"):
+        for host in (registry, f"{mirror}/team"):
+            assert f"{host}/" in done.err
+        assert f"/{name}:{fake.release}" in done.err
+    assert "not pushed: localhost:1/" in done.err
+    assert "Traceback" not in done.err
+    assert (fake.root / "dist/kernel/config").exists()
+
+
+def test_push_to_a_registry_that_never_answers(fake: FakeProject, registry: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        host = f"localhost:{deaf.getsockname()[1]}"
+        done = run_rosk("build", "-C", fake.root, "--push", "--registry", host, "--registry", registry)
+    assert done.code == 7
+    assert f"not pushed: {host}/" in done.err
+    assert "no answer" in done.err
+    assert f"pushed:     {registry}/" in done.err
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_push_to_a_registry_that_refuses(fake: FakeProject, status: int) -> None:
+    with serve_status(status) as host:
+        done = run_rosk("build", "-C", fake.root, "--push", "--registry", host)
+    assert done.code == 7
+    assert f"not pushed: {host}/" in done.err
+    assert str(status) in done.err or "denied" in done.err or "not found" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_push_to_nowhere(fake: FakeProject) -> None:
+    done = run_rosk("build", "-C", fake.root, "--push")
+    assert done.code == 3
+    assert "registr" in done.err
+
+
+def test_no_engine(fake: FakeProject) -> None:
+    done = run_rosk("build", "-C", fake.root, DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert done.code == 5
+    assert "/nowhere/docker.sock" in done.err
+    assert "next:" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(fake: FakeProject, number: signal.Signals) -> None:
+    """The solve stops, nothing is left running, and the release before is as it was."""
+    fake.build()
+    before = {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()}
+    marker = f"9{time.time_ns() % 10_000_000}"
+    fake.write("hooks/01-wait", f"#!/bin/sh\necho waiting\nexec sleep {marker}\n")
+    (fake.root / "hooks/01-wait").chmod(0o755)
+    process = subprocess.Popen(
+        [ROOT / "rosk", "build", "-C", fake.root, "-v"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: running(marker))
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in err
+    assert "Traceback" not in err
+    wait_for(lambda: not running(marker))
+    assert not running(str(fake.root / "dist"))
+    assert {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()} == before
+    assert not [path for path in (fake.root / "dist").iterdir() if path.name.startswith(".")]
+
+
+@contextmanager
+def serve_status(status: int) -> Iterator[str]:
+    """A server on loopback that answers everything with one status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"localhost:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def running(word: str) -> list[int]:
+    """Processes with `word` in one of their arguments, apart from this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(word in each for each in words) and int(path.parent.name) != os.getpid():
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_for(condition: object) -> None:
+    assert callable(condition)
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not happen in a minute")

@@ -1,0 +1,119 @@
+"""Which stages an edit runs again: exactly those that depend on it, and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder import context, graph
+from builder.graph import STAGES
+from builder.project import Project
+from tests import contract
+from tests.graph.conftest import FakeProject
+
+pytestmark = pytest.mark.engine
+
+EVERYTHING = set(STAGES)
+SPLIT_AND_AFTER = {"split", "kernel-package", "extras-package", "os-extras", "os-kernel", "release"}
+COMPILE_AND_AFTER = SPLIT_AND_AFTER | {"compile", "headers", "headers-package", "os-headers"}
+
+
+def test_a_build_satisfies_the_contract(fake: FakeProject) -> None:
+    built = fake.build()
+    release = contract.find_release(fake.root / "dist")
+    assert release.v == fake.release
+    contract.check_release(release)
+    assert built.result.ran >= {"configured", "compile", "split", "headers", *graph.IMAGES}
+    assert {warning.kind for warning in built.warnings} == {"softdep-in-extra", "firmware-missing"}
+    assert (fake.root / "dist/kernel/modules-main.list").read_text().splitlines() == [
+        "kernel/drivers/net/fakenic.ko",
+        "kernel/fs/ext4/ext4.ko",
+        "kernel/fs/jbd2/jbd2.ko",
+        "kernel/fs/mbcache.ko",
+    ]
+
+
+def test_nothing_changed(fake: FakeProject) -> None:
+    first = fake.build().manifest
+    again = fake.build()
+    assert again.result.ran == set()
+    assert again.manifest == first
+
+
+def test_a_list_edit_never_compiles(fake: FakeProject) -> None:
+    fake.build()
+    fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))
+    fake.edit("lists/x86/modules.list", lambda text: text + "kernel/drivers/net/dummy.ko\n")
+    built = fake.build()
+    assert built.result.ran == SPLIT_AND_AFTER
+    assert "kernel/drivers/net/dummy.ko" in (fake.root / "dist/kernel/modules-main.list").read_text()
+    contract.check_release(contract.find_release(fake.root / "dist"))
+
+
+def test_a_comment_in_a_list_repacks_nothing(fake: FakeProject) -> None:
+    fake.build()
+    fake.edit("lists/x86/modules.list", lambda text: "# one more comment\n" + text)
+    assert fake.build().result.ran == {"split"}
+
+
+def test_a_headers_edit_never_splits(fake: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.build()
+    edit_program(monkeypatch, "stages/headers.py")
+    assert fake.build().result.ran == {"headers"}
+
+
+def test_an_image_script_changes_images_only(fake: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.build()
+    edit_program(monkeypatch, "images/extra.sh")
+    assert fake.build().result.ran <= {"os-extras", "os-headers", "os-kernel"}
+
+
+def test_a_firmware_edit_packs_only(fake: FakeProject) -> None:
+    fake.build()
+    fake.write("firmware/fakenic/nic-2.bin", "more\n")
+    fake.edit("firmware/WHENCE", lambda text: text + "File: fakenic/nic-2.bin\n")
+    fake.edit("lists/x86/firmware.list", lambda text: text + "fakenic/nic-2.bin\n")
+    ran = fake.build().result.ran
+    assert ran == {"firmware", "kernel-package", "os-kernel", "release"}
+
+
+def test_a_comment_in_the_config_compiles_nothing(fake: FakeProject) -> None:
+    fake.build()
+    fake.edit("config/x86/kernel-config", lambda text: "# one more comment\n" + text)
+    assert "compile" not in fake.build().result.ran
+
+
+def test_an_option_compiles(fake: FakeProject) -> None:
+    fake.build()
+    fake.edit("config/x86/kernel-config", lambda text: text.replace("CONFIG_DUMMY=m\n", "CONFIG_DUMMY=y\n"))
+    built = fake.build()
+    assert built.result.ran >= {"configured", "compile", "split"}
+    assert not built.result.ran & {"tools", "toolchain", "source", "patched", "source-package"}
+    assert [warning.where for warning in built.warnings if warning.kind == "module-not-built"] == [
+        "lists/x86/modules-extra.list:2"
+    ]
+
+
+def test_a_patch_runs_all_but_the_source(fake: FakeProject) -> None:
+    fake.build()
+    fake.write(
+        "patches/x86/0001-hello.patch",
+        "--- a/drivers/net/dummy.c\n+++ b/drivers/net/dummy.c\n@@ -1 +1,2 @@\n"
+        f"{(fake.root / 'linux/drivers/net/dummy.c').read_text().splitlines()[0]!s}\n".join((" ", "+/* hello */\n")),
+    )
+    ran = fake.build().result.ran
+    assert ran >= {"patched", "source-package", "compile"}
+    assert not ran & {"tools", "toolchain", "source", "firmware"}
+
+
+def edit_program(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Make the next builds see rosk's own program `name` with one more comment at its end."""
+    write_context = context.write_context
+
+    def edited(project: Project, folder: Path) -> None:
+        write_context(project, folder)
+        with (folder / name).open("a") as file:
+            file.write("# one more comment\n")
+
+    monkeypatch.setattr("builder.build.write_context", edited)

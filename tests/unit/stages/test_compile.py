@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.stages import compile as compiling
+from builder.stages.common import MARK
+from tests.unit.stages import faketree
+
+BROKEN = "int ext4_inode_size(void)\n{\n\treturn sizeof(struct absent);\n}\n"
+MODULES = f"out/modules/lib/modules/{faketree.RELEASE}"
+
+
+def events(stdout: str) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix(MARK)) for line in stdout.splitlines() if line.startswith(MARK)]
+
+
+def run(tree: Path, work: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    return faketree.run_stage("compile", *faketree.compile_arguments(tree, work), *flags)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+@pytest.fixture
+def work(tmp_path: Path, compiled: Path) -> Path:
+    """A folder to compile in, configured as `compiled` is, with its object tree."""
+    for name in ("configured", "obj"):
+        shutil.copytree(compiled / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(faketree.TREE, tmp_path / "tree"))
+
+
+def test_the_image_comes_out_under_its_release(compiled: Path) -> None:
+    release = faketree.RELEASE
+    assert files(compiled / "out/boot") == [f"System.map-{release}", f"config-{release}", f"vmlinuz-{release}"]
+    image = (compiled / "out/boot" / f"vmlinuz-{release}").read_bytes()
+    assert image == (compiled / "obj/arch/x86/boot/bzImage").read_bytes()
+    assert b"6.12.99-rosk Tue Nov 14 22:13:20 UTC 2023" in image
+
+
+def test_the_modules_come_out_without_links_and_indexes(compiled: Path) -> None:
+    others = ["modules.builtin", "modules.builtin.modinfo", "modules.order"]
+    assert files(compiled / MODULES) == sorted([*faketree.MODULES, *others])
+
+
+def test_the_object_tree_is_handed_on_without_objects_and_keys(compiled: Path) -> None:
+    assert (compiled / "obj/certs/signing_key.pem").exists()
+    assert files(compiled / "out/objtree") == [
+        ".config",
+        "Module.symvers",
+        "System.map",
+        "arch/x86/include/generated/asm/fake.h",
+        "include/config/auto.conf",
+        "include/config/kernel.release",
+        "include/generated/autoconf.h",
+        "include/generated/utsrelease.h",
+        "scripts/basic/fixdep",
+        "scripts/kallsyms",
+        "scripts/mod/modpost",
+        "scripts/module.lds",
+        "tools/objtool/objtool",
+    ]
+
+
+def test_the_log_is_whole_and_stdout_has_the_progress(compiled: Path) -> None:
+    log = (compiled / "build.log").read_text()
+    assert "  CC [M]  fs/ext4/super.o\n" in log
+    assert "modules_install" in log
+    assert (compiled / "out/log/compile.log").read_text() == log
+    found = events((compiled / "stdout").read_text())
+    assert {event["event"] for event in found} == {"progress"}
+    estimate = int((compiled / "configured/objects").read_text())
+    assert {event["total"] for event in found} == {estimate}
+    assert found[-1]["done"] == estimate
+
+
+def test_a_second_build_makes_the_same_bytes(compiled: Path, work: Path) -> None:
+    shutil.rmtree(work / "obj")
+    assert run(faketree.TREE, work).returncode == 0
+    for folder in ("out/boot", "out/modules", "out/objtree/scripts"):
+        names = files(work / folder)
+        assert names == files(compiled / folder)
+        assert [
+            name for name in names if (work / folder / name).read_bytes() != (compiled / folder / name).read_bytes()
+        ] == []
+
+
+def test_a_kept_object_tree_is_not_compiled_again(work: Path, tree: Path) -> None:
+    (tree / "sound/core/snd.c").write_text((tree / "sound/core/snd.c").read_text() + "\n")
+    assert run(tree, work).returncode == 0
+    log = (work / "build.log").read_text().splitlines()
+    assert [line for line in log if line.startswith("  CC")] == [
+        "  CC [M]  sound/core/snd.o",
+        "  CC [M]  sound/core/snd.mod.o",
+    ]
+    assert (work / MODULES / "kernel/fs/ext4/ext4.ko").exists()
+
+
+def test_the_first_compiler_error_is_the_message(work: Path, tree: Path) -> None:
+    (tree / "fs/ext4/inode.c").write_text(BROKEN)
+    done = run(tree, work)
+    error = events(done.stdout)[-1]
+    assert (done.returncode, error["event"]) == (1, "error")
+    assert "fs/ext4/inode.c:3:23: error: invalid application of" in error["what"]
+    assert error["what"] in error["details"]
+    assert "dist/build.log" in error["hint"]
+    assert error["what"] in done.stdout.splitlines()
+    assert done.stderr == ""
+    # The object tree stays good: with the fault mended the build goes on.
+    (tree / "fs/ext4/inode.c").write_text(BROKEN.replace("struct absent", "int"))
+    assert run(tree, work).returncode == 0
+
+
+def test_warnings_go_to_stdout(work: Path, tree: Path) -> None:
+    (tree / "fs/ext4/inode.c").write_text("int ext4_inode_size(void)\n{\n\tint unused;\n\n\treturn 1;\n}\n")
+    lines = run(tree, work).stdout.splitlines()
+    assert [line for line in lines if "fs/ext4/inode.c:3:13: warning: unused variable" in line]
+
+
+def test_a_kernel_without_modules_has_their_folder(tmp_path: Path) -> None:
+    config = "# CONFIG_MODULES is not set\nCONFIG_NET=y\n"
+    done = faketree.configure(faketree.TREE, tmp_path / "configured", config=config)
+    assert done.returncode == 0, done.stdout
+    assert run(faketree.TREE, tmp_path).returncode == 0
+    assert (tmp_path / MODULES).is_dir()
+    assert files(tmp_path / MODULES) == []
+
+
+def test_an_image_that_was_not_made_is_an_error(work: Path) -> None:
+    arguments = [str(word) for word in faketree.compile_arguments(faketree.TREE, work)]
+    done = faketree.run_stage("compile", *(word.replace("boot/bzImage", "boot/zImage") for word in arguments))
+    assert events(done.stdout)[-1]["what"] == "the build made no arch/x86/boot/zImage"
+
+
+def test_host_programs_are_static_but_for_gcc_plugins(tmp_path: Path) -> None:
+    assert "HOSTLDFLAGS=-static" in " ".join(compiling.make_arguments(build(tmp_path), 2))
+    words = compiling.make_arguments(build(tmp_path, options={"GCC_PLUGINS": "y"}), 2)
+    assert not [word for word in words if word.startswith("HOST")]
+
+
+def test_ccache_goes_before_both_compilers(tmp_path: Path) -> None:
+    words = compiling.make_arguments(build(tmp_path, ccache=True, cross_compile="aarch64-linux-gnu-"), 3)
+    assert {"CC=ccache aarch64-linux-gnu-gcc", "HOSTCC=ccache gcc", "CROSS_COMPILE=aarch64-linux-gnu-", "-j3"} <= set(
+        words
+    )
+
+
+def build(obj: Path, **changed: Any) -> compiling.Build:
+    given: dict[str, Any] = {
+        "tree": faketree.TREE,
+        "obj": obj,
+        "arch": "x86_64",
+        "image": "bzImage",
+        "image_path": Path("arch/x86/boot/bzImage"),
+        "cross_compile": "",
+        "epoch": faketree.EPOCH,
+        "release": faketree.RELEASE,
+        "options": {},
+        "ccache": False,
+    }
+    return compiling.Build(**{**given, **changed})
+
+
+def running(word: str) -> list[int]:
+    """The processes whose command line has `word`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_compile_leaves_no_process(work: Path, tree: Path, number: int) -> None:
+    sleep = f"3600.{os.getpid()}{number}"  # seconds that no other process sleeps
+    makefile = (tree / "Makefile").read_text()
+    (tree / "Makefile").write_text(
+        makefile.replace("vmlinux: $(folders)\n", f"vmlinux: $(folders)\n\t@sleep {sleep}\n")
+    )
+    command = faketree.stage("compile", *faketree.compile_arguments(tree, work))
+    process = subprocess.Popen(command, env=faketree.stage_environment(), stdout=subprocess.DEVNULL)
+    while not running(sleep) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert running(sleep) == []
+    # The object tree stays good.
+    (tree / "Makefile").write_text(makefile)
+    assert run(tree, work).returncode == 0
+
+
+def test_a_killed_builds_last_files_are_made_again(tmp_path: Path) -> None:
+    for name, age in (("early.o", 500), ("late.o", 30), ("last.o", 0), (".rosk-unfinished", 900)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (faketree.EPOCH - age, faketree.EPOCH - age))
+    compiling.heal(tmp_path)
+    assert files(tmp_path) == [".rosk-unfinished", "early.o"]
+
+
+def test_a_finished_builds_files_are_kept(work: Path, compiled: Path) -> None:
+    assert not (compiled / "obj/.rosk-unfinished").exists()
+    (work / "a.o").touch()
+    compiling.heal(work)
+    assert (work / "a.o").exists()
+
+
+def test_an_equal_config_keeps_its_time(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("CONFIG_A=y\n")
+    compiling.put_config(tmp_path / "config", tmp_path / "obj")
+    os.utime(tmp_path / "obj/.config", (1, 1))
+    compiling.put_config(tmp_path / "config", tmp_path / "obj")
+    assert (tmp_path / "obj/.config").stat().st_mtime == 1
+    (tmp_path / "config").write_text("CONFIG_B=y\n")
+    compiling.put_config(tmp_path / "config", tmp_path / "obj")
+    assert (tmp_path / "obj/.config").read_text() == "CONFIG_B=y\n"
+
+
+STOP = "make[2]: *** [/src/Makefile:1992: .] Error 2"
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        (
+            ["x.c:1:2: warning: unused", "In file included from y.h:3:", "x.c:4:5: error: 'z' undeclared", STOP],
+            "x.c:4:5: error: 'z' undeclared",
+        ),
+        (
+            ["include/a.h:7:10: fatal error: b.h: No such file or directory", STOP],
+            "include/a.h:7:10: fatal error: b.h: No such file or directory",
+        ),
+        (["entry.S: Assembler messages:", "entry.S:12: Error: no such instruction: `foo'", STOP], "entry.S:12: Error"),
+        (['ERROR: modpost: "foo" [fs/x.ko] undefined!', STOP], 'ERROR: modpost: "foo" [fs/x.ko] undefined!'),
+        (["ld: fs/x.o: in function `y':", "x.c:(.text+0x2): undefined reference to `z'", STOP], "undefined reference"),
+        (["/src/scripts/xz_wrap.sh: 36: xz: not found", STOP], "/src/scripts/xz_wrap.sh: 36: xz: not found"),
+        (["error: Cannot generate ORC metadata", STOP], "error: Cannot generate ORC metadata"),
+        (["Makefile:9: *** missing separator.  Stop."], "Makefile:9: *** missing separator.  Stop."),
+        (["  CC x.o", STOP], STOP),
+        (["as: x.o: No space left on device", "x.c:1:1: error: other", STOP], "no space left on the disk"),
+        (["gcc: fatal error: Killed signal terminated program cc1", STOP], "the compiler was killed"),
+        (["nothing known"], "make failed"),
+    ],
+)
+def test_the_cause_of_a_failure(lines: list[str], what: str) -> None:
+    error = compiling.explain_failure(["  CC      a.o"] * 40 + lines, 2)
+    assert what in error.what
+    assert len(error.details) <= 20
+    assert set(error.details) & set(lines)
+    assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("  CC      init/main.o", 1),
+        ("  CC [M]  fs/ext4/super.o", 1),
+        ("  AS      arch/x86/entry/entry_64.o", 1),
+        ("  AS [M]  arch/x86/crypto/aes.o", 1),
+        ("  CC      /obj/tools/objtool/check.o", 0),
+        ("  CC      scripts/mod/empty.o", 0),
+        ("  HOSTCC  scripts/basic/fixdep", 0),
+        ("  LD [M]  fs/ext4/ext4.ko", 0),
+        ("  AR      fs/built-in.a", 0),
+    ],
+)
+def test_which_lines_count(tmp_path: Path, line: str, counted: int) -> None:
+    compiler = compiling.Compiler(tmp_path / "log", {}, 10)
+    compiler.follow(line)
+    assert compiler.done == counted
+
+
+def test_warnings_of_the_static_c_library_are_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compiler = compiling.Compiler(tmp_path / "log", {}, 10)
+    compiler.follow("/usr/bin/ld: /usr/lib/libcrypto.a(dso_dlfcn.o): in function `dlfcn_globallookup':")
+    compiler.follow("(.text+0x13): warning: Using 'dlopen' in statically linked applications requires at runtime")
+    assert capsys.readouterr().out == ""
+    compiler.follow("ld: cannot find -lfoo: No such file or directory")
+    assert "cannot find" in capsys.readouterr().out
+
+
+def test_there_is_at_least_one_cpu() -> None:
+    assert 1 <= compiling.cpus() <= (os.cpu_count() or 1)

@@ -1,0 +1,56 @@
+"""The Dockerfile against the stage programs: each stage copies exactly what its program imports.
+
+Less would not run; more would make an edit rerun stages that do not depend on it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from builder.context import dockerfiles
+
+STAGES = Path(__file__).parent.parent.parent / "builder" / "stages"
+TEXT = (dockerfiles() / "kernel.Dockerfile").read_text().replace("\\\n", " ")
+
+HELPERS = ("packer", "image-tools", "firmware-base")
+
+
+def closure(module: str) -> set[str]:
+    """The module and all modules of `builder.stages` that it imports, directly or not."""
+    found: set[str] = set()
+    todo = {module}
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        for node in ast.walk(ast.parse((STAGES / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("builder.stages."):
+                todo.add((node.module or "").removeprefix("builder.stages."))
+        todo -= found
+    return found
+
+
+def stages() -> dict[str, tuple[set[str], set[str]]]:
+    """Stage of the Dockerfile → programs it runs, program files it has (its own and those of what it starts from)."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for block in re.split(r"^(?=FROM )", TEXT, flags=re.M)[1:]:
+        base, stage = re.findall(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", block, re.M)[0]
+        copied = {
+            Path(name).stem for line in re.findall(r"^COPY (stages/.*)$", block, re.M) for name in line.split()[:-1]
+        }
+        found[stage] = (
+            set(re.findall(r"python3 -m builder\.stages\.(\w+)", block)),
+            copied | (found[base][1] if base in HELPERS else set()),
+        )
+    return found
+
+
+@pytest.mark.parametrize("stage", [name for name, (programs, _) in stages().items() if programs])
+def test_a_stage_has_what_it_imports(stage: str) -> None:
+    programs, copied = stages()[stage]
+    needed = set().union(*map(closure, programs))
+    assert needed <= copied
+    assert copied == needed
