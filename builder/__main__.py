@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,16 +16,13 @@ from builder.errors import InterruptedBuild, RoskError
 
 def main() -> None:
     """Run the command line and exit: with an error's own code and message, never with a traceback for it."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
     except RoskError as error:
         show(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        stopped = InterruptedBuild("stopped", hint="nothing was changed; run the same command again to go on")
-        show(stopped)
-        sys.exit(stopped.exit_code)
     except BrokenPipeError:
         sys.exit(1)
 
@@ -39,8 +37,11 @@ def show(error: RoskError) -> None:
         console.print(f"[bold]  next:[/] {escape(error.hint)}")
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Stop where the program is, once: what follows is cleaning up, which is bounded in time."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise InterruptedBuild("stopped", hint="the release before is as it was; run the same command to go on")
 
 
 if __name__ == "__main__":

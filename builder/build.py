@@ -15,7 +15,7 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import RoskError
-from builder.failure import compile_log, explain
+from builder.failure import explain
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
 from builder.reports import Warning, read_warnings
@@ -111,11 +111,12 @@ class Builder:
 
     def _append_compile_log(self, state: BuildState) -> None:
         """Fetch the whole log of a compile that failed into the build's log."""
-        name = compile_log(state)
-        if name is None:
+        if state.compile_log is None:
             return
         context = graph.Context(folder=self.folder / "context", dockerfile=dockerfiles() / "kernel.Dockerfile")
-        plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=name, output=self.folder)
+        plan = graph.compile_log_plan(
+            self.project, context, base=self.base.ref, log=state.compile_log, output=self.folder
+        )
         try:
             self.engine.bake(plan, epoch=0, on_output=lambda _line: None)
         except SolveError:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+from pathlib import Path
 
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, InputError, NoSpaceError, RoskError
 from builder.graph import STAGES, shown_stage
 from builder.project import Project
-from builder.stages.common import MARK
 
 _TAIL = 20
+_FULL = 1 << 16
 _INPUT_STAGES = frozenset({"patched", "configured", "split", "firmware"})
 """Stages that fail because of what the user wrote; a failure of another is one of the build."""
 
@@ -24,7 +25,7 @@ def explain(project: Project, state: BuildState, error: SolveError) -> RoskError
         state: What the solve reported.
         error: BuildKit's own account.
     """
-    if state.no_space:
+    if state.no_space or _is_full(project.dist):
         return NoSpaceError(
             "no space left on the engine's disk or the output's",
             hint="make room (`docker buildx prune` frees build caches, at the cost of building again)",
@@ -43,13 +44,9 @@ def explain(project: Project, state: BuildState, error: SolveError) -> RoskError
     )
 
 
-def compile_log(state: BuildState) -> str | None:
-    """The name of the log that a failed compile left in its cache mount, as its last lines say."""
-    for stage in state.stages.values():
-        for line in reversed(stage.tail):
-            if line.startswith(MARK) and (event := json.loads(line.removeprefix(MARK)))["event"] == "log":
-                return str(event["name"])
-    return None
+def _is_full(folder: Path) -> bool:
+    """Whether the output's disk is full: buildx says only `EOF` when it cannot write what it receives."""
+    return shutil.disk_usage(folder).free < _FULL
 
 
 def _stage_error(project: Project, event: dict[str, object]) -> RoskError:

@@ -81,7 +81,8 @@ def resolve_base(engine: Images, suite: str, wanted: str, *, allow_install: bool
     try:
         return _pulled(engine, f"debian:{suite}-slim", seconds=PULL_SECONDS)
     except EngineError as error:
-        say(f"debian:{suite}-slim cannot be pulled ({error.what}): bootstrapping Debian {suite} instead")
+        cause = error.what.rpartition(": ")[2]
+        say(f"debian:{suite}-slim cannot be pulled ({cause}): bootstrapping Debian {suite} with mmdebstrap instead")
     return _bootstrapped(engine, suite, allow_install=allow_install, say=say)
 
 

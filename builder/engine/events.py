@@ -25,6 +25,8 @@ EXPORT = "export"
 """The name under which everything that writes or pushes results is reported, as if it were one more stage."""
 
 TAIL_LINES = 200
+MOMENT = 0.002
+"""Seconds in which no step can run: a COPY of one small file takes ten times as long."""
 
 # `[target linux/arm64 compile 2/4] RUN …`: BuildKit's dockerfile2llb.prefixCommand, after buildx's own prefix.
 _STEP = re.compile(r"\[(?P<words>[^\]]*?) *(?P<step>\d+)/(?P<steps>\d+)\] ")
@@ -159,8 +161,10 @@ class Stage:
 
     @property
     def ran(self) -> bool:
-        """At least one step was executed."""
-        return any(vertex.executed for vertex in self.vertexes)
+        """At least one step was executed. Where there are RUN steps, they tell: a COPY of equal content is executed
+        now and then only to find that out, and what follows it comes from the cache."""
+        runs = [vertex for vertex in self.vertexes if "] RUN " in vertex.name]
+        return any(vertex.executed for vertex in runs or self.vertexes)
 
     @property
     def busy(self) -> bool:
@@ -286,8 +290,13 @@ class BuildState:
                 self.warnings.append(f"{vertex.name}: {vertex.error}")
                 vertex.error = ""
             if started and not report.get("cached") and (report.get("inputs") or EXPORT in vertex.stages):
-                vertex.executed = completed is None or completed >= (self._begun or 0.0)
+                vertex.executed = completed is None or self._took_time(started, completed)
         return [self.stages[name] for name in vertex.stages]
+
+    def _took_time(self, started: float, completed: float) -> bool:
+        """Whether a step really ran in this solve: not in an earlier one, and not only in name. A step that turns out
+        to be equal to a cached one only when its inputs are there is reported as if it ran, for some microseconds."""
+        return completed >= (self._begun or 0.0) and completed - started > MOMENT
 
     def _log(self, log: dict[str, Any]) -> Iterator[Event]:
         digest, stream = log["vertex"], int(log.get("stream", 1))

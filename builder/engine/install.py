@@ -138,8 +138,15 @@ def install(plan: InstallPlan, *, allow_install: bool, say: Say) -> None:
             DAEMON_JSON.parent.mkdir(parents=True, exist_ok=True)
             DAEMON_JSON.write_text(json.dumps({"features": {"containerd-snapshotter": True}}) + "\n")
         apt.install(plan.packages, complaints=complaints)
-    _start(systemd=plan.systemd)
-    say(f"Docker Engine {_await_engine(systemd=plan.systemd)} answers")
+    logged = DAEMON_LOG.stat().st_size if DAEMON_LOG.exists() else 0
+    engine = _await_engine(systemd=plan.systemd) if _start(systemd=plan.systemd) else None
+    if engine is None:
+        raise EngineError(
+            "the engine that is installed does not start",
+            hint="see why: journalctl -u docker" if plan.systemd else f"the whole log is in {DAEMON_LOG}",
+            details=_last_words(systemd=plan.systemd, logged=logged),
+        )
+    say(f"Docker Engine {engine} answers")
 
 
 def announce(why: str, lines: Sequence[str], *, by_hand: str, allow_install: bool, say: Say) -> None:
@@ -184,23 +191,20 @@ def _own_suite(system: System) -> str:
     return suites[system.version]
 
 
-def _start(*, systemd: bool) -> None:
-    """Start the engine that is installed; one that runs already is left alone."""
+def _start(*, systemd: bool) -> bool:
+    """Start the engine that is installed; one that runs already is left alone. Returns whether it was started."""
     if systemd:
-        run(["systemctl", "start", "docker"], error=EngineError, hint="see why: journalctl -u docker")
-        return
+        # A service that failed often is not started again before this.
+        run(["systemctl", "reset-failed", "docker"], check=False)
+        return run(["systemctl", "start", "docker"], check=False).returncode == 0
     dockerd = shutil.which("dockerd", path=apt.system_path())
     argv = ["start-stop-daemon", "--start", "--oknodo", "--background", f"--output={DAEMON_LOG}"]
     argv += ["--pidfile=/var/run/docker.pid", "--name=dockerd", f"--startas={dockerd}"]
-    run(argv, env={"PATH": apt.system_path()}, error=EngineError)
+    return run(argv, env={"PATH": apt.system_path()}, check=False).returncode == 0
 
 
-def _await_engine(*, systemd: bool) -> str:
-    """Wait until the engine answers; returns its version.
-
-    Raises:
-        EngineError: It ended, or gave no answer in START_SECONDS; the details are its last words.
-    """
+def _await_engine(*, systemd: bool) -> str | None:
+    """Wait until the engine answers; returns its version, or None when it ended or START_SECONDS went by."""
     started = time.monotonic()
     while (waited := time.monotonic() - started) < START_SECONDS:
         if engine := probe().engine:
@@ -208,25 +212,24 @@ def _await_engine(*, systemd: bool) -> str:
         if waited > _GRACE_SECONDS and not systemd and not _dockerd_runs():
             break
         time.sleep(0.5)
-    raise EngineError(
-        "the engine was started but does not answer",
-        hint="see why: journalctl -u docker" if systemd else f"the whole log is in {DAEMON_LOG}",
-        details=_last_words(systemd=systemd),
-    )
+    return None
 
 
 def _dockerd_runs() -> bool:
-    for comm in Path("/proc").glob("[0-9]*/comm"):
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if comm.read_text().strip() == "dockerd":
-                return True
+            program, _, _ = words.read_bytes().partition(b"\0")
         except OSError:
             continue  # the process has just ended
+        if program.rpartition(b"/")[2] == b"dockerd":
+            return True
     return False
 
 
-def _last_words(*, systemd: bool) -> list[str]:
+def _last_words(*, systemd: bool, logged: int) -> list[str]:
+    """The last lines of the engine's log; `logged` is the size in bytes that the file had before."""
     if systemd:
         shown = run(["journalctl", "--unit=docker", f"--lines={_LOG_LINES}", "--no-pager", "--output=cat"], check=False)
         return shown.stdout.splitlines()
-    return DAEMON_LOG.read_text(errors="replace").splitlines()[-_LOG_LINES:] if DAEMON_LOG.exists() else []
+    text = DAEMON_LOG.read_bytes()[logged:].decode(errors="replace") if DAEMON_LOG.exists() else ""
+    return text.splitlines()[-_LOG_LINES:]

@@ -120,7 +120,4 @@ def _content(fd: int, header: tuple[int, ...]) -> bytes:
 
 def _string(table: bytes, offset: int) -> str:
     """The NUL-ended string at an offset of a string table."""
-    end = table.find(b"\0", offset)
-    if end < 0:
-        raise IndexError
-    return table[offset:end].decode(errors="replace")
+    return table[offset:].split(b"\0", 1)[0].decode(errors="replace")

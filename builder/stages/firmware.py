@@ -129,22 +129,21 @@ def _entries(path: Path | None) -> list[Entry]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(add_help=False)
-    out.add_argument("--out", type=Path, required=True)
-    lists = argparse.ArgumentParser(add_help=False)
-    lists.add_argument("--list", type=Path, required=True, help="firmware of the kernel package")
-    lists.add_argument("--extra-list", type=Path, help="firmware of the extras package; may be absent")
-    lists.add_argument("--strict", action="store_true", help="a listed file that the source lacks is an error")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--list", type=Path, required=True, help="firmware of the kernel package")
+    common.add_argument("--extra-list", type=Path, help="firmware of the extras package; may be absent")
+    common.add_argument("--strict", action="store_true", help="a listed file that the source lacks is an error")
+    common.add_argument("--out", type=Path, required=True)
     parser = argparse.ArgumentParser(description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    debian = kinds.add_parser("debian", parents=[lists, out], help="Debian's firmware-* packages, by apt")
+    debian = kinds.add_parser("debian", parents=[common], help="Debian's firmware-* packages, by apt")
     debian.add_argument("--packages", nargs="+", required=True)
-    archive = kinds.add_parser("archive", parents=[lists, out], help="a linux-firmware release")
+    archive = kinds.add_parser("archive", parents=[common], help="a linux-firmware release")
     archive.add_argument("--dir", type=Path, required=True, help="holds the archive and nothing else")
-    folder = kinds.add_parser("folder", parents=[lists, out], help="a linux-firmware checkout, or any folder")
+    folder = kinds.add_parser("folder", parents=[common], help="a linux-firmware checkout, or any folder")
     folder.add_argument("--dir", type=Path, required=True)
     folder.add_argument("--revision", help="what the folder is a checkout of (default: what its .git says)")
-    kinds.add_parser("none", parents=[out], help="no firmware")
+    kinds.add_parser("none", parents=[common], help="no firmware")
     return parser
 
 
@@ -152,7 +151,8 @@ def _choose_and_ship(options: argparse.Namespace, temp: Path) -> Report:
     """Get the source that the command line names, and ship what the lists name of it."""
     main_list, extra_list = _entries(options.list), _entries(options.extra_list)
     check_disjoint(main_list, extra_list)
-    revision: str | None
+    if options.kind == "none":
+        return {"revision": None, "files": [], "warnings": _all_absent([*main_list, *extra_list])}
     if options.kind == "debian":
         root, revision = from_debian(options.packages, temp)
     elif options.kind == "archive":
@@ -162,16 +162,22 @@ def _choose_and_ship(options: argparse.Namespace, temp: Path) -> Report:
     return ship(scan(root), revision, main_list, extra_list, options.out)
 
 
+def _all_absent(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The one warning for lists of firmware without a source of it."""
+    if not entries:
+        return []
+    what = f"nothing of the {len(entries)} lines of firmware ships: the firmware source is none"
+    return [warning("firmware-absent", what, where=entries[0].where, line=entries[0].line)]
+
+
 def main() -> None:
     options = _parser().parse_args()
     for package in ("main", "extra"):
         (options.out / package).mkdir(parents=True, exist_ok=True)
-    report: Report = {"revision": None, "files": [], "warnings": []}
-    if options.kind != "none":
-        with TemporaryDirectory() as temp:
-            report = _choose_and_ship(options, Path(temp))
-        if report["warnings"] and options.strict:
-            raise _absent(report["warnings"])
+    with TemporaryDirectory() as temp:
+        report = _choose_and_ship(options, Path(temp))
+    if report["warnings"] and options.strict:
+        raise _absent(report["warnings"])
     write_json(options.out / "report.json", report)
 
 
@@ -180,7 +186,7 @@ def _absent(warnings: Sequence[dict[str, Any]]) -> StageError:
     first, *others = warnings
     return StageError(
         first["what"],
-        hint="choose a firmware source that has it, or remove the line",
+        hint="choose a firmware source that has it, or remove the line from the list",
         where=first["where"],
         line=first["line"],
         details=[other["what"] for other in others],

@@ -72,8 +72,9 @@ def from_archive(folder: Path, temp: Path) -> tuple[Path, str]:
         )
     top = list(temp.iterdir())
     root = top[0] if len(top) == 1 and top[0].is_dir() else temp
-    name = root.name if root != temp and "-" in root.name else re.sub(r"\.(tar\..*|tar|tgz|txz)$", "", archive.name)
-    return root, name.removeprefix("linux-firmware-")
+    name = re.sub(r"\.(tar|tgz|txz|tar\..*)$", "", archive.name)
+    match = re.match(r"linux-firmware-(.+)", root.name) or re.match(r"linux-firmware-(.+)", name)
+    return root, match[1] if match else name
 
 
 def git_head(folder: Path) -> str | None:

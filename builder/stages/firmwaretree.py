@@ -22,7 +22,7 @@ REPOSITORY = re.compile(
 MAX_LINKS = 40
 """Links followed for one path: Linux gives up after as many (path_resolution(7))."""
 MAX_NESTING = 4
-"""Links through links that a path of the report may go through."""
+"""Linked folders that a path may go through to a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +74,15 @@ class FirmwareTree:
         return names
 
     def links_to(self, files: set[str]) -> set[str]:
-        """All links that lead to one of `files` or to a folder with one."""
-        ends = files | folders_of(files)
+        """All links that lead to one of `files`, to a folder with one, or to a folder with such a link."""
         found: set[str] = set()
-        for link in self.links:
-            end, used = self.resolve(link)
-            if end in ends:
-                found.update(used)
+        for _ in range(MAX_NESTING):
+            ends = files | found
+            ends |= folders_of(ends)
+            for link in self.links:
+                end, used = self.resolve(link)
+                if end in ends:
+                    found.update(used)
         return found
 
 

@@ -20,7 +20,7 @@ from builder.stages.common import StageError, stage_main
 from builder.stages.elf import libraries, read_elf
 
 APPLETS = (
-    *("cat", "chmod", "cp", "echo", "env", "false", "find", "flock", "grep", "gunzip", "gzip", "head", "ln", "ls"),
+    *("cat", "chmod", "cp", "echo", "env", "false", "find", "grep", "gunzip", "gzip", "head", "ln", "ls"),
     *("mkdir", "mktemp", "mv", "rm", "rmdir", "sed", "sh", "sleep", "stat", "sync", "tail", "tar", "test", "touch"),
     *("true", "uname", "wc"),
 )

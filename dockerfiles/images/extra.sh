@@ -8,10 +8,6 @@ root=${2:-}
 modules=$root/lib/modules/${KERNEL_VERSION:?is not set: which kernel release to install for}
 stamp=$modules/.extras-done
 
-mkdir -p "$modules"
-exec 9<"$modules"
-flock 9 # of several that start together, the later ones find the stamp
-
 if [ -e "$stamp" ]; then
     echo "The extras of $KERNEL_VERSION are installed already."
     exit 0
@@ -23,7 +19,9 @@ tar -xzf "$package" -C "$root/" || {
     exit 1
 }
 if [ "$(uname -r)" = "$KERNEL_VERSION" ]; then
-    depmod -a -b "$root/" "$KERNEL_VERSION"
+    # By its path: busybox's shell takes its own depmod for a bare name, which leaves a stale modules.dep.bin.
+    /sbin/depmod -a -b "${root:-/}" "$KERNEL_VERSION"
 fi
+mkdir -p "$modules"
 touch "$stamp"
 echo "Installed the extras of $KERNEL_VERSION."

@@ -8,11 +8,6 @@ package=${1:-/build.tar.gz}
 root=${2:-}
 modules=$root/lib/modules/${KERNEL_VERSION:?is not set: which kernel release to install for}
 stamp=$modules/.headers-done
-new=$modules/.build-new
-
-mkdir -p "$modules"
-exec 9<"$modules"
-flock 9 # of several that start together, the later ones find the stamp
 
 if [ -e "$stamp" ]; then
     echo "The headers of $KERNEL_VERSION are installed already."
@@ -20,13 +15,17 @@ if [ -e "$stamp" ]; then
 fi
 
 echo "Installing the headers of $KERNEL_VERSION ..."
-rm -rf "$new"
-mkdir "$new"
+mkdir -p "$modules"
+find "$modules" -maxdepth 1 -name '.build.*' -mmin +60 -exec rm -rf {} + # of starts that were killed
+new=$(mktemp -d "$modules/.build.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+chmod 755 "$new"
 tar -xzf "$package" -C "$new" || {
     echo "Could not unpack $package; the next start tries again." >&2
     exit 1
 }
 rm -rf "$modules/build" # a folder, or a link: then the link itself
-mv "$new" "$modules/build"
+# It fails only when another container, started together with this one, was faster.
+mv -T "$new" "$modules/build" || [ -d "$modules/build" ]
 touch "$stamp"
 echo "Installed the headers of $KERNEL_VERSION."

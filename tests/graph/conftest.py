@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import itertools
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FAKE_TREE = Path(__file__).parent.parent / "faketree"
 VERSION = "6.12.99"
 
 SETTINGS = """\
-org: fake{number}
+org: fake{token}
 kernel:
   source: tree
   path: linux
@@ -56,7 +56,6 @@ kernel/drivers/net/vxlan/vxlan.ko
 kernel/sound/core/snd.ko
 kernel/sound/core/snd-timer.ko
 """
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def fake(base: BaseImage, tmp_path: Path) -> Iterator[FakeProject]:
     """A project of its own for each test: its org, and so its whole graph from `configured` on, is its own."""
     project = FakeProject(tmp_path, base)
     shutil.copytree(FAKE_TREE, tmp_path / "linux", symlinks=True)
-    project.write("config/rosk.yaml", SETTINGS.format(number=next(_numbers)))
+    project.write("config/rosk.yaml", SETTINGS.format(token=secrets.token_hex(4)))
     project.write("config/x86/kernel-config", CONFIG)
     project.write("lists/x86/modules.list", MAIN_LIST)
     project.write("lists/x86/modules-extra.list", EXTRA_LIST)

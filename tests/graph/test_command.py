@@ -98,6 +98,8 @@ def serve_status(status: int) -> Iterator[str]:
     """A server on loopback that answers everything with one status."""
 
     class Handler(BaseHTTPRequestHandler):
+        default_request_version = "HTTP/1.1"  # a TLS hello is answered in HTTP, which tells docker what this is
+
         def answer(self) -> None:
             self.send_response(status)
             self.send_header("Content-Length", "0")

@@ -71,7 +71,7 @@ def test_an_image_script_changes_images_only(fake: FakeProject, monkeypatch: pyt
 
 def test_a_firmware_edit_packs_only(fake: FakeProject) -> None:
     fake.build()
-    fake.write("firmware/fakenic/nic-2.bin", "more\n")
+    fake.write("firmware/fakenic/nic-2.bin", fake.release)
     fake.edit("firmware/WHENCE", lambda text: text + "File: fakenic/nic-2.bin\n")
     fake.edit("lists/x86/firmware.list", lambda text: text + "fakenic/nic-2.bin\n")
     ran = fake.build().result.ran
@@ -97,10 +97,10 @@ def test_an_option_compiles(fake: FakeProject) -> None:
 
 def test_a_patch_runs_all_but_the_source(fake: FakeProject) -> None:
     fake.build()
+    one, two, *_ = (fake.root / "linux/drivers/net/dummy.c").read_text().splitlines()
     fake.write(
         "patches/x86/0001-hello.patch",
-        "--- a/drivers/net/dummy.c\n+++ b/drivers/net/dummy.c\n@@ -1 +1,2 @@\n"
-        f"{(fake.root / 'linux/drivers/net/dummy.c').read_text().splitlines()[0]!s}\n".join((" ", "+/* hello */\n")),
+        f"--- a/drivers/net/dummy.c\n+++ b/drivers/net/dummy.c\n@@ -1,2 +1,3 @@\n {one}\n+/* {fake.release} */\n {two}\n",
     )
     ran = fake.build().result.ran
     assert ran >= {"patched", "source-package", "compile"}
