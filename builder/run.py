@@ -65,6 +65,7 @@ def run_build(project: Project, options: BuildOptions) -> Built:
         pushed = push_images(engine, built.images, project.registries, say=view.note)
     if not options.quiet:
         _print_images(console, built, pushed)
+        console.print(f"\nThe engine's build caches hold {engine.cache_size()} (`docker buildx du` lists them)")
     return built
 
 

@@ -20,7 +20,9 @@ from typing import Any
 from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException
 
+from builder.engine.probe import client_environment
 from builder.errors import EngineError
+from builder.process import run
 
 _STOP_SECONDS = 15.0
 
@@ -94,6 +96,16 @@ class Docker:
             )
         assert isinstance(printed, dict)
         return printed
+
+    def cache_size(self) -> str:
+        """What the engine's build caches hold, layers of stages and cache mounts, as buildx writes it (`4.633GB`).
+
+        Raises:
+            EngineError: buildx cannot tell.
+        """
+        words = ["--builder", self._builder] if self._builder else []
+        shown = run(["docker", "buildx", "du", *words], env=client_environment(), error=EngineError).stdout
+        return next((line.split()[-1] for line in shown.splitlines() if line.startswith("Total:")), "0B")
 
     def image_id(self, reference: str) -> str | None:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""

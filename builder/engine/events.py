@@ -13,12 +13,13 @@ import binascii
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from builder.engine.rawjson import Reader
 from builder.stages.common import MARK
 
 EXPORT = "export"
@@ -117,13 +118,14 @@ Event = StageStarted | StageCached | StageDone | StageFailed | StageStopped | Pr
 class Vertex:
     """One node of the solve, as last reported; times are seconds since 1970.
 
-    `last` tells the last step of its stage. `executed` means that this solve really ran it: it was not in the cache,
-    is no base image, and was not finished earlier by another solve of the same engine.
+    `step` of `steps` is its place in its stage, 0 when it has none. `executed` means that this solve really ran it: it
+    was not in the cache, is no base image, and was not finished earlier by another solve of the same engine.
     """
 
     name: str = ""
     stages: set[str] = field(default_factory=set)
-    last: bool = False
+    step: int = 0
+    steps: int = 0
     executed: bool = False
     started: float | None = None
     completed: float | None = None
@@ -167,6 +169,13 @@ class Stage:
         return any(vertex.executed for vertex in runs or self.vertexes)
 
     @property
+    def last(self) -> list[Vertex]:
+        """The stage's last step, as each target has it. A base image can go by its place in another Dockerfile, of
+        another solve that uses it at the same time: the highest number counts."""
+        steps = max((vertex.steps for vertex in self.vertexes), default=0)
+        return [vertex for vertex in self.vertexes if vertex.step == steps > 0]
+
+    @property
     def busy(self) -> bool:
         """A step is being executed now."""
         return any(vertex.executed and vertex.completed is None for vertex in self.vertexes)
@@ -175,11 +184,11 @@ class Stage:
         """The state that the vertexes tell."""
         if self.error:
             return StageState.FAILED
+        if not self.busy and any(vertex.completed and not vertex.error for vertex in self.last):
+            return StageState.DONE if self.ran else StageState.CACHED
         if any(vertex.cancelled and vertex.executed for vertex in self.vertexes):
             return StageState.STOPPED
-        if not self.busy and any(vertex.last and vertex.completed for vertex in self.vertexes):
-            return StageState.DONE if self.ran else StageState.CACHED
-        return StageState.RUNNING if self.ran else StageState.WAITING
+        return StageState.RUNNING if self.ran or self.busy else self.state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +219,7 @@ class BuildState:
         self.text: list[str] = []
         self._vertexes: dict[str, Vertex] = {}
         self._partial: dict[tuple[str, int], bytes] = {}
-        self._reader = _Reader()
+        self._reader = Reader()
         self._begun: float | None = None
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -356,9 +365,9 @@ def _enter(stage: Stage, state: StageState) -> Iterator[Event]:
 
 
 def _stages(vertex: Vertex) -> list[str]:
-    """The stage that the vertex's name tells, if any; the mark of a last step is set on the way."""
+    """The stage that the vertex's name tells, if any; its place in the stage is noted on the way."""
     if step := _STEP.match(vertex.name):
-        vertex.last = vertex.last or step["step"] == step["steps"]
+        vertex.step, vertex.steps = int(step["step"]), int(step["steps"])
         return [(step["words"].split() or ["stage-0"])[-1]]
     return [EXPORT] if _OUTPUT.match(vertex.name) else []
 
@@ -376,38 +385,3 @@ def _message(text: str) -> dict[str, Any]:
 
 def _time(text: str | None) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None
-
-
-class _Reader:
-    """Cuts the stream into JSON objects and plain lines."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._object: list[str] = []
-
-    def feed(self, chunk: bytes) -> Iterator[dict[str, Any] | str]:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            yield from self._line(line.decode(errors="replace").rstrip("\r"))
-
-    def finish(self) -> Iterator[dict[str, Any] | str]:
-        rest, self._rest = self._rest.decode(errors="replace"), b""
-        yield from self._line(rest)
-        yield from _plain(self._object)
-        self._object = []
-
-    def _line(self, line: str) -> Iterator[dict[str, Any] | str]:
-        self._object.append(line)
-        if line != "}" and (line == "{" or len(self._object) > 1):
-            return
-        lines, self._object = self._object, []
-        try:
-            if not lines[0].startswith("{"):
-                raise ValueError("no JSON object")
-            yield json.loads("\n".join(lines))
-        except ValueError:
-            yield from _plain(lines)
-
-
-def _plain(lines: Iterable[str]) -> Iterator[str]:
-    return (line for line in lines if line.strip())

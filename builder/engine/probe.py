@@ -82,10 +82,15 @@ class EngineState:
     system: System
 
 
+def client_environment() -> dict[str, str]:
+    """The environment's variables that decide which engine the docker client finds, and how it gets there."""
+    return {name: value for name, value in os.environ.items() if _CLIENT_VARIABLES.fullmatch(name)}
+
+
 def probe() -> EngineState:
     """Look at the engine that the docker client would use. Takes a fraction of a second; 30 s when it hangs."""
     client = shutil.which("docker")
-    environment = {name: value for name, value in os.environ.items() if _CLIENT_VARIABLES.fullmatch(name)}
+    environment = client_environment()
     endpoint, chosen = _endpoint(client, environment)
     info, refusal = _info(client, environment)
     engine = info.get("ServerVersion") or None

@@ -100,7 +100,8 @@ def test_a_patch_runs_all_but_the_source(fake: FakeProject) -> None:
     one, two, *_ = (fake.root / "linux/drivers/net/dummy.c").read_text().splitlines()
     fake.write(
         "patches/x86/0001-hello.patch",
-        f"--- a/drivers/net/dummy.c\n+++ b/drivers/net/dummy.c\n@@ -1,2 +1,3 @@\n {one}\n+/* {fake.release} */\n {two}\n",
+        "--- a/drivers/net/dummy.c\n+++ b/drivers/net/dummy.c\n@@ -1,2 +1,3 @@\n"
+        f" {one}\n+/* {fake.release} */\n {two}\n",
     )
     ran = fake.build().result.ran
     assert ran >= {"patched", "source-package", "compile"}
