@@ -139,7 +139,7 @@ def resolve_plan(project: Project, context: Context, *, base: str, output: Path)
         output: The folder that receives `source.json` and `packages`.
     """
     target = _target(project, context, "resolve", _source_args(project, context, base))
-    return {"target": {"resolve": {**target, "output": [f"type=local,dest={output}"]}}}
+    return {"target": {"resolve": {**target, "output": [_local(output)]}}}
 
 
 def build_plan(project: Project, context: Context, resolved: Resolved, *, output: Path) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def build_plan(project: Project, context: Context, resolved: Resolved, *, output
         "SOFTDEPS": project.settings.lists.softdeps,
         **_firmware_args(project),
     }
-    targets = {"release": {**_target(project, context, "release", args), "output": [f"type=local,dest={output}"]}}
+    targets = {"release": {**_target(project, context, "release", args), "output": [_local(output)]}}
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),
@@ -178,7 +178,13 @@ def compile_log_plan(project: Project, context: Context, *, base: str, log: str,
     """The bake file that fetches the log of a compile that failed; `log` is the name that the stage gave it."""
     args = {"BASE": base, "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES), "LOG_NAME": log}
     target = _target(project, context, "compile-log", args)
-    return {"target": {"compile-log": {**target, "output": [f"type=local,dest={output}"]}}}
+    return {"target": {"compile-log": {**target, "output": [_local(output)]}}}
+
+
+def _local(folder: Path) -> str:
+    """The exporter to a folder; the specification is a line of CSV, in which a path may need quotes."""
+    escaped = str(folder).replace('"', '""')
+    return f'type=local,"dest={escaped}"'
 
 
 def _target(project: Project, context: Context, stage: str, args: Mapping[str, str]) -> dict[str, Any]:

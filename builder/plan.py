@@ -13,14 +13,16 @@ from builder import graph
 from builder.context import dockerfiles
 from builder.project import Project
 
-UNKNOWN_VERSION = "VERSION"
-"""What stands for the kernel's version where only the source itself can tell it."""
+
+def planned_version(project: Project) -> str:
+    """The kernel's version as far as it is known before the source is there: `6.12.64`, `6.12.*` or `*`."""
+    source = project.source
+    return source.version or (f"{project.settings.kernel.version}.*" if source.kind == "debian" else "*")
 
 
 def plan_text(project: Project) -> RenderableType:
     """The settings as resolved, the stages with what each takes from, and what comes out of them."""
-    version = project.source.version or UNKNOWN_VERSION
-    release = project.release(version)
+    release = project.release(planned_version(project))
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(project, release):
         facts.add_row(Text(name, style="bold"), Text(value))
@@ -41,7 +43,7 @@ def bake_text(project: Project) -> str:
         firmware=Path("FIRMWARE") if project.settings.firmware.path is not None else None,
     )
     resolved = graph.Resolved(
-        kernel_version=project.source.version or UNKNOWN_VERSION,
+        kernel_version=planned_version(project),
         epoch=0,
         packages={},
         base=f"rosk-base:{project.settings.toolchain.suite}",

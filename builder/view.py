@@ -45,8 +45,9 @@ PLAIN_EVERY_SECONDS = 30.0
 WIDE = 72
 """Columns from which a progress bar has room."""
 
-_UNPRINTABLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")
+_UNPRINTABLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _TELLING = (StageState.FAILED, StageState.STOPPED, StageState.RUNNING, StageState.DONE, StageState.CACHED)
+_ENDED = {StageState.WAITING: "skipped", StageState.RUNNING: "stopped"}
 _STYLES = {
     StageState.WAITING: "dim",
     StageState.RUNNING: "bold cyan",
@@ -71,7 +72,7 @@ def duration(seconds: float) -> str:
 
 def clean(text: str) -> str:
     """A line of a log without what would move the cursor or change colours."""
-    return _UNPRINTABLE.sub("", text.expandtabs(8))
+    return _UNPRINTABLE.sub("", text).expandtabs(8)
 
 
 @dataclass(kw_only=True)
@@ -143,7 +144,8 @@ class Board:
             case StageStarted():
                 row.parts[event.stage], row.began = StageState.RUNNING, self.clock()
             case StageCached():
-                row.parts[event.stage] = StageState.CACHED
+                if row.parts.get(event.stage) is not StageState.DONE:  # else an earlier solve of this build ran it
+                    row.parts[event.stage] = StageState.CACHED
             case StageDone():
                 row.parts[event.stage], row.spent[event.stage] = StageState.DONE, event.seconds
             case StageFailed():
@@ -301,13 +303,13 @@ class LiveView(StageView):
 
     def _table(self, rows: Sequence[Row], width: int, *, ended: bool = False) -> RenderableType:
         table = Table.grid(padding=(0, 1), expand=not ended)
-        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=7)
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(12, width // 4))
         table.add_column(no_wrap=True, justify="right", min_width=6)
         if not ended:
             table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for row in rows:
-            word = "skipped" if ended and row.state is StageState.WAITING else str(row.state)
+            word = _ENDED.get(row.state, row.state) if ended else row.state
             cells: list[RenderableType] = [Text(word, style=_STYLES[row.state]), row.title, self.board.time(row)]
             table.add_row(*cells, *([] if ended else [_detail(row, width)]))
         return table

@@ -154,7 +154,8 @@ class Docker:
 
 def _bake_file(plan: Mapping[str, Any], folder: str) -> Path:
     path = Path(folder, "docker-bake.json")
-    path.write_text(json.dumps(plan, indent=1))
+    # Bake evaluates templates in JSON too (HCL's `${…}` and `%{…}`): text is to stay text.
+    path.write_text(json.dumps(plan, indent=1).replace("${", "$${").replace("%{", "%%{"))
     return path
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from builder.errors import EngineError
 from builder.process import run
 
-ENGINE_NEEDED = (26, 0)
+ENGINE_NEEDED = (26,)
 """The first Docker Engine whose containerd image store is complete enough, and the oldest that rosk is tried with."""
 
 BUILDX_NEEDED = (0, 13)

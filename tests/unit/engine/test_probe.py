@@ -75,7 +75,7 @@ class TestProbe:
         assert state.engine is None
         assert state.refusal == NOT_RUNNING
         assert state.buildx == "0.13.1+ds1"
-        assert state.data_root is state.free_bytes is None
+        assert (state.data_root, state.free_bytes) == (None, None)
 
     def test_an_engine_that_is_installed_but_does_not_run(self, machine: Machine) -> None:
         machine.docker(DEAD, NOT_RUNNING)

@@ -11,7 +11,7 @@ from tests.unit.stages import faketree
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `configured/`, `obj/`, `out/` and `build.log` of the fake kernel tree, compiled once."""
+    """A folder with `configured/`, `obj/`, `log/` and `out/` of the fake kernel tree, compiled once."""
     work = tmp_path_factory.mktemp("compiled")
     done = faketree.configure(faketree.TREE, work / "configured")
     assert done.returncode == 0, done.stdout

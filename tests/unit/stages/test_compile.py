@@ -77,10 +77,10 @@ def test_the_object_tree_is_handed_on_without_objects_and_keys(compiled: Path) -
 
 
 def test_the_log_is_whole_and_stdout_has_the_progress(compiled: Path) -> None:
-    log = (compiled / "build.log").read_text()
+    log = (compiled / "out/log/compile.log").read_text()
     assert "  CC [M]  fs/ext4/super.o\n" in log
     assert "modules_install" in log
-    assert (compiled / "out/log/compile.log").read_text() == log
+    assert list((compiled / "log").iterdir()) == []
     found = events((compiled / "stdout").read_text())
     assert {event["event"] for event in found} == {"progress"}
     estimate = int((compiled / "configured/objects").read_text())
@@ -102,7 +102,7 @@ def test_a_second_build_makes_the_same_bytes(compiled: Path, work: Path) -> None
 def test_a_kept_object_tree_is_not_compiled_again(work: Path, tree: Path) -> None:
     (tree / "sound/core/snd.c").write_text((tree / "sound/core/snd.c").read_text() + "\n")
     assert run(tree, work).returncode == 0
-    log = (work / "build.log").read_text().splitlines()
+    log = (work / "out/log/compile.log").read_text().splitlines()
     assert [line for line in log if line.startswith("  CC")] == [
         "  CC [M]  sound/core/snd.o",
         "  CC [M]  sound/core/snd.mod.o",
@@ -120,6 +120,8 @@ def test_the_first_compiler_error_is_the_message(work: Path, tree: Path) -> None
     assert "dist/build.log" in error["hint"]
     assert error["what"] in done.stdout.splitlines()
     assert done.stderr == ""
+    (told,) = [event for event in events(done.stdout) if event["event"] == "log"]
+    assert "inode.c:3:23" in (work / "log" / told["name"]).read_text()
     # The object tree stays good: with the fault mended the build goes on.
     (tree / "fs/ext4/inode.c").write_text(BROKEN.replace("struct absent", "int"))
     assert run(tree, work).returncode == 0

@@ -66,7 +66,7 @@ def test_every_module_is_known_with_its_options_built_or_not(kbuild: Kbuild) -> 
 
 
 def test_the_estimate_for_the_fake_tree_is_what_its_build_compiles(compiled: Path) -> None:
-    log = (compiled / "build.log").read_text().splitlines()
+    log = (compiled / "out/log/compile.log").read_text().splitlines()
     lines = [line for line in log if line.startswith(("  CC ", "  AS "))]
     estimate = int((compiled / "configured/objects").read_text())
     assert len(lines) == 25
