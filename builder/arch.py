@@ -19,9 +19,7 @@ class Arch:
         image: The make target of the bootable image (`make help`, "Architecture specific targets").
         image_path: Where make leaves that image, from the object tree.
         oci: The architecture of an OCI image (`GOARCH`).
-        debian: Debian's architecture name.
         tag_suffix: What follows V in the image tags.
-        cross_prefix: `CROSS_COMPILE=` where the builder is of another architecture.
     """
 
     name: str
@@ -30,9 +28,7 @@ class Arch:
     image: str
     image_path: str
     oci: str
-    debian: str
     tag_suffix: str
-    cross_prefix: str
 
 
 X86 = Arch(
@@ -42,9 +38,7 @@ X86 = Arch(
     image="bzImage",
     image_path="arch/x86/boot/bzImage",
     oci="amd64",
-    debian="amd64",
     tag_suffix="",
-    cross_prefix="x86_64-linux-gnu-",
 )
 ARM64 = Arch(
     name="arm64",
@@ -53,9 +47,7 @@ ARM64 = Arch(
     image="Image",
     image_path="arch/arm64/boot/Image",
     oci="arm64",
-    debian="arm64",
     tag_suffix="_arm64",
-    cross_prefix="aarch64-linux-gnu-",
 )
 ARCHES = {arch.name: arch for arch in (X86, ARM64)}
 _MACHINES = {"x86_64": X86, "amd64": X86, "aarch64": ARM64, "arm64": ARM64}

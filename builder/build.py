@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from builder.errors import RoskError
 from builder.failure import explain
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
-from builder.reports import Warning, read_warnings
+from builder.reports import Notice, read_reports
 from builder.view import View
 
 
@@ -29,13 +30,13 @@ class Built:
     Attributes:
         manifest: As in `dist/manifest.json`.
         images: The local tags, in the order of `dist/images`.
-        warnings: What the stages noticed, also those that came from the cache.
+        notices: What the stages noticed, also those that came from the cache.
         result: Which stages ran and which were cached.
     """
 
     manifest: Mapping[str, Any]
     images: tuple[str, ...]
-    warnings: tuple[Warning, ...]
+    notices: tuple[Notice, ...]
     result: BuildResult
 
 
@@ -87,24 +88,28 @@ class Builder:
         folder = self.folder / "context"
         write_context(self.project, folder)
         source, epoch = source_folder(self.project, self.view.note)
+        firmware, revision = firmware_folder(self.project)
         return graph.Context(
             folder=folder,
             dockerfile=dockerfiles() / "kernel.Dockerfile",
             source=source,
             source_epoch=epoch,
-            firmware=firmware_folder(self.project),
+            firmware=firmware,
+            firmware_revision=revision,
         )
 
     def resolve(self, context: graph.Context) -> graph.Resolved:
         """Learn from the source and the toolchain what the graph's names are made of."""
-        output = self.folder / "resolved"
-        self.solve(graph.resolve_plan(self.project, context, base=self.base.ref, output=output))
+        tar, output = self.folder / "resolved.tar", self.folder / "resolved"
+        self.solve(graph.resolve_plan(self.project, context, base=self.base.ref, output=tar))
+        unpack(tar, output)
         source = json.loads((output / "source.json").read_text())
         packages = (line.split() for line in (output / "packages").read_text().splitlines())
         return graph.Resolved(
             kernel_version=source["kernel_version"],
             epoch=source["epoch"],
             packages=dict(packages),
+            source_package=source.get("package_version"),
             base=self.base.ref,
             base_digest=self.base.id,
         )
@@ -114,13 +119,13 @@ class Builder:
         if state.compile_log is None:
             return
         context = graph.Context(folder=self.folder / "context", dockerfile=dockerfiles() / "kernel.Dockerfile")
-        plan = graph.compile_log_plan(
-            self.project, context, base=self.base.ref, log=state.compile_log, output=self.folder
-        )
+        log, tar = state.compile_log, self.folder / "compile-log.tar"
+        plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=log, output=tar)
         try:
             self.engine.bake(plan, epoch=0, on_output=lambda _line: None)
         except SolveError:
             return
+        unpack(tar, self.folder)
         self.log.append(self.folder / "compile.log")
 
 
@@ -143,16 +148,24 @@ def build(project: Project, engine: Docker, base: BaseImage, *, view: View, comm
         try:
             context = builder.context()
             resolved = builder.resolve(context)
-            plan = graph.build_plan(project, context, resolved, output=folder)
+            plan = graph.build_plan(project, context, resolved, output=folder / "release.tar")
             state, metadata = builder.solve(plan, epoch=resolved.epoch)
+            unpack(folder / "release.tar", folder)
             log.append(folder / "reports" / "compile.log")
-            warnings = read_warnings(project, folder / "reports")
+            notices, firmware = read_reports(project, folder / "reports")
             images = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
-            manifest = release.commit(project, resolved, folder, images=images, command=command)
+            manifest = release.commit(project, resolved, folder, images=images, command=command, firmware=firmware)
         except RoskError as error:
             log.line(f"error: {error}")
             raise
-    return Built(manifest=manifest, images=tuple(images), warnings=tuple(warnings), result=shown_result(state.result))
+    return Built(manifest=manifest, images=tuple(images), notices=tuple(notices), result=shown_result(state.result))
+
+
+def unpack(tar: Path, folder: Path) -> None:
+    """Unpack what a solve exported, and remove the archive."""
+    with tarfile.open(tar) as archive:
+        archive.extractall(folder, filter="data")
+    tar.unlink()
 
 
 def _digest(metadata: Mapping[str, Any]) -> str:

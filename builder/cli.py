@@ -46,9 +46,6 @@ NoInstallOption = Annotated[
     bool,
     typer.Option("--no-install", envvar="ROSK_NO_INSTALL", help="Never install or start anything on this machine."),
 ]
-BuilderOption = Annotated[
-    str | None, typer.Option("--builder", metavar="NAME", help="The buildx builder.", show_default="the current one")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -69,7 +66,6 @@ def build(
     push: Annotated[bool, typer.Option("--push", help="Push the images when all is built.")] = False,
     registry: RegistryOption = None,
     strict: StrictOption = False,
-    builder: BuilderOption = None,
     no_install: NoInstallOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
@@ -80,7 +76,6 @@ def build(
     loaded = load_project(project, kernel=kernel, arch=arch, registries=registry or (), strict=strict)
     options = BuildOptions(
         push=push,
-        builder=builder,
         allow_install=not no_install,
         quiet=quiet,
         verbose=verbose,

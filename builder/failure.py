@@ -25,14 +25,14 @@ def explain(project: Project, state: BuildState, error: SolveError) -> RoskError
         state: What the solve reported.
         error: BuildKit's own account.
     """
-    if state.no_space or _is_full(project.dist):
+    if state.no_space or (not state.errors and _is_full(project.dist)):
         return NoSpaceError(
             "no space left on the engine's disk or the output's",
             hint="make room (`docker buildx prune` frees build caches, at the cost of building again)",
             details=[error.what],
         )
-    for event in state.errors:
-        return _stage_error(project, event)
+    if state.errors:
+        return _stage_error(project, state.errors[0])
     failed = state.failure
     if failed is None or failed.name == EXPORT:
         return EngineError(error.what, where="buildkit", hint="`rosk doctor` looks at the engine")

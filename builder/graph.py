@@ -104,6 +104,7 @@ class Context:
         dockerfile: The path of `kernel.Dockerfile`.
         source: The folder with the source archive, or the source tree; None for a source that apt fetches.
         firmware: The folder with the firmware archive, or the firmware itself; None for other firmware sources.
+        firmware_revision: The git commit of a firmware folder, where it has one.
     """
 
     folder: Path
@@ -111,6 +112,7 @@ class Context:
     source: Path | None = None
     source_epoch: int = 0
     firmware: Path | None = None
+    firmware_revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +123,14 @@ class Resolved:
         kernel_version: As the source's own Makefile says (`6.12.107`).
         epoch: Seconds since 1970, the date of the source: every timestamp of the release.
         packages: Debian package to version, in the toolchain.
+        source_package: The version of Debian's source package, where the source is one.
         base: The base image; `base_digest` is its digest or ID.
     """
 
     kernel_version: str
     epoch: int
     packages: Mapping[str, str]
+    source_package: str | None = None
     base: str
     base_digest: str
 
@@ -136,17 +140,17 @@ def resolve_plan(project: Project, context: Context, *, base: str, output: Path)
 
     Args:
         base: The reference of the base image.
-        output: The folder that receives `source.json` and `packages`.
+        output: The tar archive that receives `source.json` and `packages`.
     """
     target = _target(project, context, "resolve", _source_args(project, context, base))
-    return {"target": {"resolve": {**target, "output": [_local(output)]}}}
+    return {"target": {"resolve": {**target, "output": [_tar(output)]}}}
 
 
 def build_plan(project: Project, context: Context, resolved: Resolved, *, output: Path) -> dict[str, Any]:
     """The bake file of a whole build: the release's files and the three images, from one solve.
 
     Args:
-        output: The folder that receives `kernel/` and `reports/`.
+        output: The tar archive that receives `kernel/` and `reports/`.
     """
     release = project.release(resolved.kernel_version)
     args = {
@@ -162,9 +166,9 @@ def build_plan(project: Project, context: Context, resolved: Resolved, *, output
         "EPOCH": str(resolved.epoch),
         "UNLISTED": project.settings.lists.unlisted,
         "SOFTDEPS": project.settings.lists.softdeps,
-        **_firmware_args(project),
+        **_firmware_args(project, context),
     }
-    targets = {"release": {**_target(project, context, "release", args), "output": [_local(output)]}}
+    targets = {"release": {**_target(project, context, "release", args), "output": [_tar(output)]}}
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),
@@ -176,15 +180,23 @@ def build_plan(project: Project, context: Context, resolved: Resolved, *, output
 
 def compile_log_plan(project: Project, context: Context, *, base: str, log: str, output: Path) -> dict[str, Any]:
     """The bake file that fetches the log of a compile that failed; `log` is the name that the stage gave it."""
-    args = {"BASE": base, "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES), "LOG_NAME": log}
+    args = {
+        "BASE": base,
+        "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES),
+        "DEBIAN_AS_OF": project.settings.toolchain.as_of,
+        "LOG_NAME": log,
+    }
     target = _target(project, context, "compile-log", args)
-    return {"target": {"compile-log": {**target, "output": [_local(output)]}}}
+    return {"target": {"compile-log": {**target, "output": [_tar(output)]}}}
 
 
-def _local(folder: Path) -> str:
-    """The exporter to a folder; the specification is a line of CSV, in which a path may need quotes."""
-    escaped = str(folder).replace('"', '""')
-    return f'type=local,"dest={escaped}"'
+def _tar(file: Path) -> str:
+    """The exporter to a tar archive. The one to a folder can hang for ever when the disk is full (buildx 0.13).
+
+    The specification is a line of CSV, in which a path may need quotes.
+    """
+    escaped = str(file).replace('"', '""')
+    return f'type=tar,"dest={escaped}"'
 
 
 def _target(project: Project, context: Context, stage: str, args: Mapping[str, str]) -> dict[str, Any]:
@@ -204,6 +216,7 @@ def _source_args(project: Project, context: Context, base: str) -> dict[str, str
         "BASE": base,
         "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES),
         "TOOLCHAIN_PACKAGES": " ".join((*TOOLCHAIN_PACKAGES, *project.settings.toolchain.packages)),
+        "DEBIAN_AS_OF": project.settings.toolchain.as_of,
         "SOURCE_KIND": project.source.kind,
     }
     if project.source.package is not None:
@@ -213,12 +226,14 @@ def _source_args(project: Project, context: Context, base: str) -> dict[str, str
     return args
 
 
-def _firmware_args(project: Project) -> dict[str, str]:
+def _firmware_args(project: Project, context: Context) -> dict[str, str]:
     firmware = project.settings.firmware
     kinds = {"debian": "debian", "tarball": "archive", "folder": "folder", "none": "none"}
     args = {"FIRMWARE_KIND": kinds[firmware.source]}
     if firmware.source == "debian":
         args["FIRMWARE_PACKAGES"] = " ".join(firmware.packages)
+    if firmware.source == "folder":
+        args["FIRMWARE_REVISION"] = context.firmware_revision or "unknown"
     if firmware.strict:
         args["FIRMWARE_STRICT"] = "--strict"
     return args

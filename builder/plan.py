@@ -36,6 +36,7 @@ def plan_text(project: Project) -> RenderableType:
 
 def bake_text(project: Project) -> str:
     """The bake file of the build as JSON; folders that exist only during a build have names in capitals."""
+    toolchain = project.settings.toolchain
     context = graph.Context(
         folder=Path("CONTEXT"),
         dockerfile=dockerfiles() / "kernel.Dockerfile",
@@ -46,7 +47,7 @@ def bake_text(project: Project) -> str:
         kernel_version=planned_version(project),
         epoch=0,
         packages={},
-        base=f"rosk-base:{project.settings.toolchain.suite}",
+        base=f"rosk-base:{toolchain.suite}" if toolchain.base == "auto" else toolchain.base,
         base_digest="",
     )
     return json.dumps(graph.build_plan(project, context, resolved, output=project.dist), indent=1)

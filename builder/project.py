@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from builder.arch import Arch, find_arch, host_arch
 from builder.errors import InputError
 from builder.inputs.check import check_inputs
+from builder.inputs.kernelorg import VERSION
 from builder.settings import Registry, Settings, load_settings
 
 SETTINGS_FILE = Path("config/rosk.yaml")
@@ -148,8 +149,14 @@ def _collect(root: Path, arch: Arch, settings: Settings) -> dict[str, Path]:
 def _source(root: Path, settings: Settings, kernel: str | None) -> Source:
     wanted = settings.kernel
     if kernel is not None:
-        pinned = wanted.sha256 if kernel == wanted.version else None
-        return Source(kind="archive", version=kernel.removeprefix("v"), sha256=pinned)
+        version = kernel.removeprefix("v")
+        if not VERSION.fullmatch(version):
+            raise InputError(
+                f"{kernel!r} is not a release of kernel.org",
+                hint="give --kernel (or KERNEL_TAG) a release such as 6.12.64",
+            )
+        pinned = wanted.sha256 if version == wanted.version else None
+        return Source(kind="archive", version=version, sha256=pinned)
     if wanted.source == "debian":
         return Source(kind="debian", package=f"linux-source-{wanted.version}")
     if wanted.source == "kernel.org":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 
 import requests
 
-from builder.engine.docker import Docker
+from builder.engine.docker import Docker, no_client_left
 from builder.errors import EngineError, PublishError
 from builder.settings import Registry
 
@@ -40,10 +40,17 @@ def push_images(
     Raises:
         PublishError: At least one push failed. Its details name what was pushed and what was not.
     """
-    with ThreadPoolExecutor(max_workers=max(1, len(registries))) as pool:
-        done = [
-            push for pushes in pool.map(lambda to: _push_all(engine, images, to, say), registries) for push in pushes
-        ]
+    stopped = threading.Event()
+
+    def push_all(registry: Registry) -> list[Push]:
+        return _push_all(engine, images, registry, say, stopped)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(registries))) as pool, no_client_left():
+        try:
+            done = [push for pushes in pool.map(push_all, registries) for push in pushes]
+        except BaseException:
+            stopped.set()
+            raise
     failed = [push for push in done if push.error]
     if failed:
         pushed = [f"pushed:     {push.reference}" for push in done if not push.error]
@@ -55,11 +62,15 @@ def push_images(
     return done
 
 
-def _push_all(engine: Docker, images: Sequence[str], registry: Registry, say: Callable[[str], None]) -> list[Push]:
+def _push_all(
+    engine: Docker, images: Sequence[str], registry: Registry, say: Callable[[str], None], stopped: threading.Event
+) -> list[Push]:
     """Push to one registry; after its first failure the rest is given up, since it would wait as long again."""
     done: list[Push] = []
     deaf = _deaf(registry)
     for image in images:
+        if stopped.is_set():
+            break
         reference = f"{registry}/{image}"
         if deaf:
             push = Push(reference=reference, error=deaf)
@@ -80,7 +91,9 @@ def _deaf(registry: Registry) -> str:
     """
     for scheme in ("https", "http"):
         try:
-            requests.get(f"{scheme}://{registry.host}/v2/", timeout=ANSWER_SECONDS, allow_redirects=False)
+            url = f"{scheme}://{registry.host}/v2/"
+            # An `auth` that does nothing keeps requests from sending what ~/.netrc has for this host.
+            requests.get(url, timeout=ANSWER_SECONDS, allow_redirects=False, auth=lambda request: request)
         except requests.Timeout:
             return f"no answer from {registry.host} in {ANSWER_SECONDS:g} s"
         except requests.RequestException:
@@ -91,11 +104,13 @@ def _deaf(registry: Registry) -> str:
 
 def _push(engine: Docker, image: str, reference: str) -> Push:
     try:
+        had = engine.image_id(reference) is not None
         engine.tag(image, reference)
-        engine.push(reference)
+        try:
+            engine.push(reference)
+        finally:
+            if not had:
+                engine.untag(reference)
     except EngineError as error:
         return Push(reference=reference, error=error.what)
-    finally:
-        with suppress(EngineError):
-            engine.untag(reference)
     return Push(reference=reference)

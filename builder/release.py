@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from builder.errors import BuildError, NoSpaceError
+from builder.errors import BuildError, InputError, NoSpaceError
 from builder.graph import Resolved
 from builder.project import Project
 
@@ -26,16 +29,62 @@ def staging(dist: Path) -> Iterator[Path]:
     What a killed build left behind is cleared first: its folder is removed, and a release that it had moved aside
     and not yet replaced is put back.
     """
-    dist.mkdir(parents=True, exist_ok=True)
-    for left in dist.glob(f"{_STAGING}*"):
-        _clear(left, dist)
-    folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=dist))
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with output_errors(dist), ExitStack() as stack:
+        dist.mkdir(parents=True, exist_ok=True)
+        with _locked(dist):
+            for left in dist.glob(f"{_STAGING}*"):
+                _clear(left, dist)
+            folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=dist))
+            stack.callback(_remove, folder, dist)
+            lock = stack.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+@contextmanager
+def _locked(dist: Path) -> Iterator[None]:
+    """Hold a lock on `dist` itself: one build at a time clears it, or swaps a release."""
+    folder = os.open(dist, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the block has ended."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _remove(folder: Path, dist: Path) -> None:
+    """Remove a staging folder; a release that it had moved aside and not replaced is put back."""
+    if (folder / "previous").exists() and not (dist / "kernel").exists():
+        (folder / "previous").rename(dist / "kernel")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def output_errors(dist: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into errors of rosk.
+
+    Raises:
+        NoSpaceError: The disk is full.
+        InputError: The folder cannot be written for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "make room; the release before is as it was"
+            raise NoSpaceError("no space left for the release", where=dist, hint=hint) from error
+        what = f"{error.filename or dist}: {error.strerror or error}"
+        raise InputError(what, hint=f"rosk writes to {dist}: see that it can") from error
 
 
 def _clear(left: Path, dist: Path) -> None:
@@ -43,9 +92,7 @@ def _clear(left: Path, dist: Path) -> None:
     try:
         with (left / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (left / "previous").exists() and not (dist / "kernel").exists():
-                (left / "previous").rename(dist / "kernel")
-            shutil.rmtree(left, ignore_errors=True)
+            _remove(left, dist)
     except OSError:
         return
 
@@ -69,7 +116,13 @@ def package_names(release: str, arch: str) -> tuple[str, ...]:
 
 
 def commit(
-    project: Project, resolved: Resolved, folder: Path, *, images: Mapping[str, str], command: Sequence[str]
+    project: Project,
+    resolved: Resolved,
+    folder: Path,
+    *,
+    images: Mapping[str, str],
+    command: Sequence[str],
+    firmware: str | None = None,
 ) -> dict[str, Any]:
     """Make what a complete build exported into `folder` the release of the project.
 
@@ -77,34 +130,34 @@ def commit(
         folder: The staging folder, with `kernel/` in it.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
+        firmware: The revision of the firmware that ships.
 
     Returns:
         The manifest.
 
     Raises:
         BuildError: The export is not complete.
-        NoSpaceError: The disk is full; the release before is as it was.
+        OSError: It could not be written; the release before is as it was.
     """
     release = project.release(resolved.kernel_version)
     kernel, dist = folder / "kernel", project.dist
     missing = [name for name in package_names(release, project.arch.name) if not (kernel / name).is_file()]
     if missing:
         raise BuildError(f"the build exported no {missing[0]}", hint="this is an error in rosk; please report it")
-    try:
-        outputs = {f"kernel/{path.name}": describe(path) for path in sorted(kernel.iterdir())}
-        manifest = _manifest(project, resolved, outputs=outputs, images=images, command=command)
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        outputs["manifest.json"] = describe(folder / "manifest.json")
-        sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in outputs.items())
-        (folder / "SHA256SUMS").write_text(sums)
-        (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
-    except OSError as error:
-        raise NoSpaceError(f"the release cannot be written: {error.strerror}", where=dist) from error
-    with suppress(FileNotFoundError):
-        (dist / "kernel").rename(folder / "previous")
-    kernel.rename(dist / "kernel")
-    for name in ("manifest.json", "SHA256SUMS", "images"):
-        (folder / name).replace(dist / name)
+    outputs = {f"kernel/{path.name}": describe(path) for path in sorted(kernel.iterdir())}
+    manifest = {**_manifest(project, resolved, command), "outputs": outputs, "images": dict(images)}
+    manifest["firmware"] = {"revision": firmware}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    summed = {**outputs, "manifest.json": describe(folder / "manifest.json")}
+    sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
+    (folder / "SHA256SUMS").write_text(sums)
+    (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
+    with _locked(dist), _uninterrupted():
+        with suppress(FileNotFoundError):
+            (dist / "kernel").rename(folder / "previous")
+        kernel.rename(dist / "kernel")
+        for name in ("manifest.json", "SHA256SUMS", "images"):
+            (folder / name).replace(dist / name)
     return manifest
 
 
@@ -115,14 +168,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {"size": path.stat().st_size, "sha256": digest}
 
 
-def _manifest(
-    project: Project,
-    resolved: Resolved,
-    *,
-    outputs: Mapping[str, Mapping[str, Any]],
-    images: Mapping[str, str],
-    command: Sequence[str],
-) -> dict[str, Any]:
+def _manifest(project: Project, resolved: Resolved, command: Sequence[str]) -> dict[str, Any]:
     return {
         "release": project.release(resolved.kernel_version),
         "arch": project.arch.name,
@@ -132,13 +178,12 @@ def _manifest(
             "kind": project.source.kind,
             "from": str(project.source),
             "kernel_version": resolved.kernel_version,
+            "package_version": resolved.source_package,
             "sha256": project.source.sha256,
         },
         "toolchain": {"base": resolved.base, "base_digest": resolved.base_digest, "packages": dict(resolved.packages)},
         "inputs": {name: describe(path) for name, path in project.inputs.items()},
         "settings": project.settings.model_dump(mode="json"),
-        "outputs": {name: dict(entry) for name, entry in outputs.items()},
-        "images": dict(images),
     }
 
 

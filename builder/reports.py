@@ -12,7 +12,7 @@ from builder.project import Project
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warning:
+class Notice:
     """One thing to look at.
 
     Attributes:
@@ -29,8 +29,8 @@ class Warning:
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
-def read_warnings(project: Project, reports: Path) -> list[Warning]:
-    """The warnings of a build whose reports were exported to the folder `reports`."""
+def read_reports(project: Project, reports: Path) -> tuple[list[Notice], str | None]:
+    """The notices of a build whose reports were exported to the folder `reports`, and its firmware's revision."""
     found = [
         _warning(project, entry)
         for name in ("config", "split", "firmware")
@@ -38,21 +38,21 @@ def read_warnings(project: Project, reports: Path) -> list[Warning]:
     ]
     modules = json.loads((reports / "modules.json").read_text())
     firmware = json.loads((reports / "firmware.json").read_text())
-    return [*found, *_firmware_wanted(modules, set(firmware.get("files", [])))]
+    return [*found, *_firmware_wanted(modules, set(firmware["files"]))], firmware["revision"]
 
 
-def _warning(project: Project, entry: Mapping[str, Any]) -> Warning:
+def _warning(project: Project, entry: Mapping[str, Any]) -> Notice:
     where = str(project.origin(entry["where"]) or entry["where"]) if entry.get("where") else ""
     if where and entry.get("line"):
         where = f"{where}:{entry['line']}"
-    return Warning(kind=entry["kind"], what=entry["what"], where=where)
+    return Notice(kind=entry["kind"], what=entry["what"], where=where)
 
 
-def _firmware_wanted(modules: Mapping[str, Mapping[str, Any]], shipped: set[str]) -> Iterator[Warning]:
+def _firmware_wanted(modules: Mapping[str, Mapping[str, Any]], shipped: set[str]) -> Iterator[Notice]:
     """Modules that ask for firmware (`modinfo -F firmware`) that neither package ships, one warning a module."""
     for path, module in sorted(modules.items()):
         missing = [name for name in module["firmware"] if name not in shipped]
         if missing:
             shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             package = "kernel" if module["package"] == "main" else "extras"
-            yield Warning(kind="firmware-missing", what=f"{path} ({package} package) may load {shown}: not shipped")
+            yield Notice(kind="firmware-missing", what=f"{path} ({package} package) may load {shown}: not shipped")

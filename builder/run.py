@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 
+from builder.arch import host_arch
 from builder.build import Built, build
 from builder.engine.base import BaseImage, resolve_base
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
-from builder.errors import InputError
+from builder.errors import EngineError, InputError
 from builder.graph import STAGES, shown_stage
+from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.publish import Push, push_images
 from builder.release import human_size, package_names, shown_path
@@ -26,13 +29,11 @@ class BuildOptions:
 
     Attributes:
         push: Push the images to the project's registries.
-        builder: The buildx builder; None for the current one.
         allow_install: What is missing on this machine may be installed and started.
         command: The command line that reproduces the build.
     """
 
     push: bool = False
-    builder: str | None = None
     allow_install: bool = True
     quiet: bool = False
     verbose: bool = False
@@ -50,14 +51,22 @@ def run_build(project: Project, options: BuildOptions) -> Built:
             "there is no registry to push to",
             hint="name one with --registry, or list them under registries: in the settings",
         )
+    if project.arch != host_arch():
+        raise InputError(
+            f"a kernel for {project.arch.name} cannot be built on {host_arch().name} yet",
+            hint=f"build on a machine of that architecture, or use --arch {host_arch().name}",
+        )
     console = Console(highlight=False)
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
     toolchain = project.settings.toolchain
-    engine, base = prepare(toolchain.suite, toolchain.base, options, note=view.note)
+    # What changes this machine is said whatever the view: quiet is about the build.
+    told = Console(stderr=True, highlight=False)
+    note = told.print if options.quiet else view.note
+    engine, base = prepare(toolchain.suite, toolchain.base, options, note=note)
     with view:
         built = build(project, engine, base, view=view, command=options.command)
-    for warning in built.warnings:
-        view.warn(str(warning))
+    for notice in built.notices:
+        view.warn(str(notice))
     pushed: list[Push] = []
     if not options.quiet:
         _print_files(console, project, built)
@@ -65,7 +74,7 @@ def run_build(project: Project, options: BuildOptions) -> Built:
         pushed = push_images(engine, built.images, project.registries, say=view.note)
     if not options.quiet:
         _print_images(console, built, pushed)
-        console.print(f"\nThe engine's build caches hold {engine.cache_size()} (`docker buildx du` lists them)")
+        _print_caches(console, engine)
     return built
 
 
@@ -81,8 +90,18 @@ def prepare(suite: str, wanted: str, options: BuildOptions, *, note: Callable[[s
         EngineError: One of them cannot be had.
     """
     ensure_engine(allow_install=options.allow_install, say=note)
-    engine = Docker(options.builder)
+    engine = Docker()
     return engine, resolve_base(engine, suite, wanted, allow_install=options.allow_install, say=note)
+
+
+def _print_caches(console: Console, engine: Docker) -> None:
+    """What is kept so that the next build is quick; a release is complete whether or not that can be told."""
+    with suppress(EngineError):
+        console.print(f"\nThe engine's build caches hold {engine.cache_size()} (`docker buildx du` lists them)")
+    downloads = default_cache() / "sha256"
+    size = sum(path.stat().st_size for path in downloads.rglob("*") if path.is_file()) if downloads.is_dir() else 0
+    if size:
+        console.print(f"Downloads hold {human_size(size)} in {escape(str(downloads))}")
 
 
 def _print_files(console: Console, project: Project, built: Built) -> None:

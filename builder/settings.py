@@ -91,8 +91,9 @@ _FINGERPRINT = _Grammar(
     "give all of its 40 (or 64) hexadecimal digits, as `gpg --fingerprint` prints them",
 )
 _PACKAGE = _Grammar(
-    r"[a-z0-9][a-z0-9+.-]+", "a Debian package name", "use a-z, 0-9, `+`, `.` and `-` (Debian policy 5.6.7)"
+    r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]", "a Debian package name", "use a-z, 0-9, `+`, `.` and `-` (Debian policy 5.6.7)"
 )
+_AS_OF = _Grammar(r"[A-Za-z0-9._-]*", "a word", "use letters, digits, `.`, `_` and `-`, such as 2026-08-10")
 _SUITE = _Grammar(r"[a-z][a-z0-9-]*", "a Debian suite", "give its code name, such as trixie")
 _BASE = _Grammar(_IMAGE, "an image reference", "write `auto`, or an image such as registry.example/debian:trixie")
 _MIRROR = _Grammar(
@@ -188,6 +189,10 @@ class Toolchain(_Section):
         "mmdebstrap",
     )
     packages: _Packages = Field(default=(), description="Further Debian packages to install beside the compiler")
+    as_of: Annotated[str, _AS_OF] = Field(
+        default="",
+        description="A date or another word; change it to take Debian's packages (toolchain, source, firmware) anew",
+    )
 
 
 class Config(_Section):

@@ -8,25 +8,26 @@ ARG FIRMWARE_KIND=none
 # Debian packages that splitting, packing and the images need.
 FROM --platform=${BUILDPLATFORM} ${BASE} AS tools
 ENV PYTHONPATH=/rosk PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+# A word of the settings; another one takes Debian's packages anew, in every stage that takes some.
+ARG DEBIAN_AS_OF=
 ARG TOOLS_PACKAGES
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
-    apt-get -q update && apt-get -q install -y --no-install-recommends ${TOOLS_PACKAGES}
+    apt-get -q update && apt-get -q install -y --no-install-recommends -- ${TOOLS_PACKAGES}
 
 # The compiler and what kbuild calls beside it.
 FROM tools AS toolchain
 ARG TOOLCHAIN_PACKAGES
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
-    apt-get -q update && apt-get -q install -y --no-install-recommends ${TOOLCHAIN_PACKAGES}
+    apt-get -q update && apt-get -q install -y --no-install-recommends -- ${TOOLCHAIN_PACKAGES}
 RUN mkdir -p /out && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
 # The kernel source, from one of three places.
 FROM toolchain AS source-debian
 COPY stages/common.py stages/source.py /rosk/builder/stages/
 ARG SOURCE_PACKAGE
-RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
+RUN --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     python3 -m builder.stages.source debian --package "${SOURCE_PACKAGE}" --out /usr/src/linux --info /out/source.json
 
 FROM toolchain AS source-archive
@@ -115,9 +116,7 @@ RUN python3 -m builder.stages.firmware none --list /in/lists/firmware.list --ext
 
 FROM firmware-base AS firmware-debian
 ARG FIRMWARE_PACKAGES
-RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
-    python3 -m builder.stages.firmware debian --packages ${FIRMWARE_PACKAGES} --list /in/lists/firmware.list \
+RUN python3 -m builder.stages.firmware debian --packages ${FIRMWARE_PACKAGES} --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-archive
@@ -126,8 +125,9 @@ RUN --mount=type=bind,from=firmware,target=/input \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-folder
+ARG FIRMWARE_REVISION
 RUN --mount=type=bind,from=firmware,target=/input \
-    python3 -m builder.stages.firmware folder --dir /input --list /in/lists/firmware.list \
+    python3 -m builder.stages.firmware folder --dir /input --revision "${FIRMWARE_REVISION}" --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-${FIRMWARE_KIND} AS kernel-firmware

@@ -34,15 +34,15 @@ class SolveError(EngineError):
 class Docker:
     """One engine, as the `docker` client finds it.
 
-    Args:
-        builder: The buildx builder to use; the client's current one when None.
+    Solves run in the engine itself: only its own builder knows its local images, the base among them.
     """
 
-    def __init__(self, builder: str | None = None) -> None:
-        self._builder = builder
+    def __init__(self) -> None:
         # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.
         self._streaming = DockerClient(client_call=["setsid", "docker"])
         self._client = DockerClient()
+        with _as_engine_error("docker context inspect"):
+            self._builder = self._client.context.inspect(None).name
 
     def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
         """Solve all targets of a bake file.
@@ -76,7 +76,7 @@ class Docker:
             )
             assert isinstance(lines, Iterator)
             try:
-                with _no_client_left():
+                with no_client_left():
                     for line in lines:
                         on_output(line)
             except DockerException as error:
@@ -103,15 +103,14 @@ class Docker:
         Raises:
             EngineError: buildx cannot tell.
         """
-        words = ["--builder", self._builder] if self._builder else []
-        shown = run(["docker", "buildx", "du", *words], env=client_environment(), error=EngineError).stdout
+        argv = ["docker", "buildx", "du", "--builder", self._builder]
+        shown = run(argv, env=client_environment(), error=EngineError).stdout
         return next((line.split()[-1] for line in shown.splitlines() if line.startswith("Total:")), "0B")
 
     def image_id(self, reference: str) -> str | None:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""
-        if not self._client.image.exists(reference):
-            return None
-        return self._client.image.inspect(reference).id
+        with _as_engine_error(f"docker image inspect {reference}"):
+            return self._client.image.inspect(reference).id if self._client.image.exists(reference) else None
 
     def pull(self, reference: str, *, seconds: float | None = None) -> None:
         """Pull an image, in at most so many seconds.
@@ -181,7 +180,7 @@ def _children() -> set[int]:
 
 
 @contextmanager
-def _no_client_left() -> Iterator[None]:
+def no_client_left() -> Iterator[None]:
     """Whatever ends the block, no client that it started goes on: a stopped client stops its solve."""
     before = _children()
     try:
@@ -193,10 +192,10 @@ def _no_client_left() -> Iterator[None]:
 
 
 def _stop(pid: int) -> None:
-    """Interrupt a client's process group as a terminal would; kill it when it does not end."""
+    """Interrupt a client, with its process group where it leads one, as a terminal would; kill it when it goes on."""
     for number in (signal.SIGINT, signal.SIGKILL):
         try:
-            os.killpg(pid, number)
+            (os.killpg if os.getpgid(pid) == pid else os.kill)(pid, number)
         except ProcessLookupError:
             return
         deadline = time.monotonic() + _STOP_SECONDS

@@ -327,20 +327,14 @@ class BuildState:
         text = raw.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
         names = self._vertexes[digest].stages
         stage = self.stages[min(names)] if names else Stage(name="")
-        message = _message(text)
-        match message.get("event"):
-            case "progress":
-                stage.progress = Progress(
-                    stage=stage.name,
-                    done=int(message.get("done") or 0),
-                    total=int(message.get("total") or 0),
-                    text=str(message.get("text") or ""),
-                )
+        match message := _message(text):
+            case {"event": "progress", "done": int(done), "total": int(total), "text": str(at)}:
+                stage.progress = Progress(stage=stage.name, done=done, total=total, text=at)
                 yield stage.progress
-            case "error":
+            case {"event": "error", "what": str()}:
                 self.errors.append({**message, "stage": stage.name})
-            case "log":
-                self.compile_log = str(message["name"])
+            case {"event": "log", "name": str(name)}:
+                self.compile_log = name
             case _:
                 stage.tail.append(text)
                 yield LogLine(stage=stage.name, text=text)

@@ -8,8 +8,10 @@ from pathlib import Path
 from builder.errors import InputError
 from builder.inputs import kernelorg
 from builder.inputs.fetch import default_cache, fetch
-from builder.inputs.local import local_archive, tree_context
+from builder.inputs.local import local_archive, staged, tree_context
+from builder.process import run
 from builder.project import Project
+from builder.release import human_size
 
 
 def source_folder(project: Project, say: Callable[[str], None]) -> tuple[Path | None, int]:
@@ -27,7 +29,7 @@ def source_folder(project: Project, say: Callable[[str], None]) -> tuple[Path | 
     if source.kind == "tree":
         assert source.path is not None
         tree = tree_context(source.path, cache=cache)
-        return tree.folder, tree.epoch
+        return _not_ignored(tree.folder), tree.epoch
     if source.path is not None:
         return local_archive(source.path, sha256=source.sha256, cache=cache).parent, 0
     assert source.version is not None
@@ -42,21 +44,53 @@ def source_folder(project: Project, say: Callable[[str], None]) -> tuple[Path | 
     )
     name = kernelorg.tarball_name(source.version)
     say(f"source: {name}, SHA-256 {found.sha256}")
-    return fetch(found.urls, sha256=found.sha256, cache=cache, name=name).parent, 0
+    return fetch(found.urls, sha256=found.sha256, cache=cache, name=name, on_progress=_quarters(say)).parent, 0
 
 
-def firmware_folder(project: Project) -> Path | None:
-    """The folder with the linux-firmware archive, or the firmware itself; None for other firmware sources.
+def _quarters(say: Callable[[str], None]) -> Callable[[int, int | None], None]:
+    """Says how far a download is, at each quarter."""
+    told = 0
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal told
+        quarter = 4 * done // total if total else 0
+        if quarter > told:
+            told = quarter
+            say(f"source: {25 * quarter} % of {human_size(total or 0)}")
+
+    return progress
+
+
+def _not_ignored(folder: Path) -> Path:
+    """The folder itself, which BuildKit is to see whole.
+
+    Raises:
+        InputError: It has a .dockerignore, which BuildKit would follow.
+    """
+    if (folder / ".dockerignore").exists():
+        raise InputError(
+            "BuildKit would leave out what this file names", where=folder / ".dockerignore", hint="remove it"
+        )
+    return folder
+
+
+def firmware_folder(project: Project) -> tuple[Path | None, str]:
+    """The folder with the linux-firmware archive, or with the firmware itself.
+
+    Returns:
+        The folder (None for other firmware sources), and the git commit of a firmware folder that has one.
 
     Raises:
         InputError: It is not there.
     """
     settings = project.settings.firmware
     if settings.path is None:
-        return None
+        return None, ""
     path = project.root / settings.path
     if settings.source == "tarball":
-        return local_archive(path, sha256=None, cache=default_cache()).parent
+        return local_archive(path, sha256=None, cache=default_cache()).parent, ""
     if not path.is_dir():
         raise InputError("there is no such folder", where=path, hint="firmware.path names a linux-firmware folder")
-    return path
+    # Staged like a source tree: a clone's .git has gigabytes that no stage reads.
+    head = run(["git", "-C", path, "rev-parse", "HEAD"], check=False).stdout.strip() if (path / ".git").exists() else ""
+    return _not_ignored(staged(path, cache=default_cache())), head

@@ -67,11 +67,7 @@ def local_archive(path: Path, *, sha256: str | None, cache: Path) -> Path:
 
 
 def tree_context(path: Path, *, cache: Path) -> Tree:
-    """Stage a kernel tree of this machine, without `.git` and without what git ignores.
-
-    Where the tree has a `.git`, its files are those that git knows or would add; else all but empty folders. The
-    staged folder has hard links to them where that is possible. It is the same folder at each call, and follows the
-    tree: what did not change is left alone there, what is gone from the tree vanishes.
+    """Stage a kernel tree of this machine (see `staged`).
 
     Args:
         path: The top of the tree.
@@ -85,19 +81,34 @@ def tree_context(path: Path, *, cache: Path) -> Tree:
     if not all((tree / name).is_file() for name in ("Makefile", "Kconfig")):
         hint = "give the top folder of a kernel tree; for an archive use source tarball"
         raise InputError("this is not a kernel tree: it has no Makefile and Kconfig", where=path, hint=hint)
-    is_git = (tree / ".git").exists()
+    folder = staged(tree, cache=cache)
+    if not (folder / "Makefile").is_file():
+        hint = "correct its .gitignore, or take the tree out of git: one without .git is taken as it is"
+        raise InputError("git ignores this tree's Makefile", where=path, hint=hint)
+    return Tree(folder=folder, epoch=_git_epoch(tree) if (tree / ".git").exists() else EPOCH)
+
+
+def staged(path: Path, *, cache: Path) -> Path:
+    """Stage a folder of this machine, without `.git` and without what git ignores.
+
+    Where it has a `.git`, its files are those that git knows or would add; else all but empty folders. The staged
+    folder has hard links to them where that is possible. It is the same folder at each call, and follows the other:
+    what did not change is left alone there, what is gone vanishes.
+
+    Raises:
+        InputError: It cannot be read, or git cannot list it.
+        NoSpaceError: The cache's disk is full.
+    """
+    tree = _existing(path)
     folder = cache / "trees" / hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
     with cache_errors(cache):
-        files = _stats(tree, _git_files(tree) if is_git else _all_files(tree))
-        if "Makefile" not in files:
-            hint = "correct its .gitignore, or take the tree out of git: one without .git is taken as it is"
-            raise InputError("git ignores this tree's Makefile", where=path, hint=hint)
+        files = _stats(tree, _git_files(tree) if (tree / ".git").exists() else _all_files(tree))
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_suffix(".lock")):
             _prune(folder, "", files, _folders(files))
             for name, status in files.items():
                 _place(tree / name, status, folder / name)
-    return Tree(folder=folder, epoch=_git_epoch(tree) if is_git else EPOCH)
+    return folder
 
 
 def _existing(path: Path) -> Path:

@@ -45,7 +45,13 @@ def kernel_version(makefile: str) -> str:
             hint="give the source of a Linux kernel",
         )
     numbers = (values.get(name, "") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-    return ".".join(filter(None, numbers)) + values.get("EXTRAVERSION", "")
+    version = ".".join(filter(None, numbers)) + values.get("EXTRAVERSION", "")
+    if not re.fullmatch(r"[0-9][\w.-]{0,63}", version, re.ASCII):
+        raise StageError(
+            f"the source's top Makefile states the version {version!r}, which no file and no image can be named by",
+            hint="make VERSION, PATCHLEVEL, SUBLEVEL and EXTRAVERSION letters, digits, `.`, `_` and `-`",
+        )
+    return version
 
 
 def read_version(tree: Path) -> str:

@@ -56,6 +56,18 @@ def test_push_to_a_registry_that_refuses(fake: FakeProject, status: int) -> None
     assert "Traceback" not in done.err
 
 
+def test_interrupted_while_pushing(fake: FakeProject) -> None:
+    """SIGTERM to rosk alone ends the push, and no client goes on."""
+    with serve_status(404, seconds=20) as host:
+        words = [str(ROOT / "rosk"), "build", "-C", str(fake.root), "--push", "--registry", host]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: running(f"{host}/fake"))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=15)
+        assert process.returncode == 130
+        assert not running(f"{host}/fake")
+
+
 def test_push_to_nowhere(fake: FakeProject) -> None:
     done = run_rosk("build", "-C", fake.root, "--push")
     assert done.code == 3
@@ -94,13 +106,15 @@ def test_interrupted(fake: FakeProject, number: signal.Signals) -> None:
 
 
 @contextmanager
-def serve_status(status: int) -> Iterator[str]:
-    """A server on loopback that answers everything with one status."""
+def serve_status(status: int, *, seconds: float = 0.0) -> Iterator[str]:
+    """A server on loopback that answers everything with one status, uploads only after some seconds."""
 
     class Handler(BaseHTTPRequestHandler):
         default_request_version = "HTTP/1.1"  # a TLS hello is answered in HTTP, which tells docker what this is
 
         def answer(self) -> None:
+            if self.path != "/v2/":
+                time.sleep(seconds)
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -111,11 +125,14 @@ def serve_status(status: int) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"localhost:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"localhost:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def running(word: str) -> list[int]:

@@ -25,7 +25,7 @@ def test_a_build_satisfies_the_contract(fake: FakeProject) -> None:
     assert release.v == fake.release
     contract.check_release(release)
     assert built.result.ran >= {"configured", "compile", "split", "headers", *graph.IMAGES}
-    assert {warning.kind for warning in built.warnings} == {"softdep-in-extra", "firmware-missing"}
+    assert {notice.kind for notice in built.notices} == {"softdep-in-extra", "firmware-missing"}
     assert (fake.root / "dist/kernel/modules-main.list").read_text().splitlines() == [
         "kernel/drivers/net/fakenic.ko",
         "kernel/fs/ext4/ext4.ko",
@@ -90,7 +90,7 @@ def test_an_option_compiles(fake: FakeProject) -> None:
     built = fake.build()
     assert built.result.ran >= {"configured", "compile", "split"}
     assert not built.result.ran & {"tools", "toolchain", "source", "patched", "source-package"}
-    assert [warning.where for warning in built.warnings if warning.kind == "module-not-built"] == [
+    assert [notice.where for notice in built.notices if notice.kind == "module-not-built"] == [
         "lists/x86/modules-extra.list:2"
     ]
 

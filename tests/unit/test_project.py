@@ -46,6 +46,12 @@ def test_a_pin_belongs_to_its_version(tmp_path: Path) -> None:
     assert load_project(tmp_path, kernel="6.12.65").source.sha256 is None
 
 
+@pytest.mark.parametrize("version", ["6", "latest", "../../x", "6.12.64; rm -rf /", "6.12.0-rc1", ""])
+def test_an_odd_version(tmp_path: Path, version: str) -> None:
+    with pytest.raises(InputError, match=r"is not a release of kernel\.org"):
+        load_project(write_project(tmp_path), kernel=version)
+
+
 def test_registries_of_the_command_line_win(tmp_path: Path) -> None:
     write_project(tmp_path)
     assert [str(each) for each in load_project(tmp_path).registries] == ["localhost:5001", "localhost:5002/mirror"]

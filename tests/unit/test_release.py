@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from builder import release
-from builder.errors import BuildError
+from builder.errors import BuildError, InputError
 from builder.graph import Resolved
 from builder.project import Project, load_project
 from tests.unit.projects import write_project
@@ -75,6 +76,37 @@ def test_a_failed_build_leaves_nothing_behind(project: Project) -> None:
         export(folder, "one")
         raise RuntimeError
     assert not list(project.dist.iterdir())
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_error_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Whichever of the swap's renames fails, dist/kernel is one release, whole."""
+    build(project, "one")
+    left = iter([False] * number + [True])
+    rename, replace = Path.rename, Path.replace
+
+    def refuse(real: Callable[..., Path]) -> Callable[..., Path]:
+        def renamed(path: Path, target: Path) -> Path:
+            if next(left, False):
+                raise OSError(5, "Input/output error", str(path))
+            return real(path, target)
+
+        return renamed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse(rename))
+        patched.setattr(Path, "replace", refuse(replace))
+        with pytest.raises(InputError, match="Input/output error"):
+            build(project, "two")
+    kernel = {path.read_text() for path in (project.dist / "kernel").iterdir()}
+    assert kernel == {"one"} if number < 2 else {"two"}
+    assert not list(project.dist.glob(".*"))
+
+
+def test_a_dist_that_cannot_be_written(project: Project) -> None:
+    project.dist.write_text("a file")
+    with pytest.raises(InputError, match="dist"), release.staging(project.dist):
+        pass
 
 
 def test_a_killed_build_is_cleared(project: Project) -> None:
