@@ -7,29 +7,35 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from rich.console import Console
-from rich.markup import escape
-
-from builder.cli import app
 from builder.errors import InterruptedBuild, RoskError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What stops a build: Ctrl-C, `kill`, and a terminal that was closed."""
 
 
 def main() -> None:
     """Run the command line and exit: with an error's own code and message, never with a traceback for it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
     try:
+        from builder.cli import app  # noqa: PLC0415 - takes a while, in which Ctrl-C is to work as well
+
         app()
     except RoskError as error:
         show(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(1)
+    except OSError as error:
+        # What rosk reads and writes has errors of its own; what is left is a standard output that is closed or full.
+        show(RoskError(f"cannot go on: {error}", hint="see that standard output can be written"))
+        sys.exit(RoskError.exit_code)
 
 
 def show(error: RoskError) -> None:
     """Print an error on standard error: where and what, its details, and the next step."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     console.print(f"[bold red]error:[/] {escape(str(error))}")
     for line in error.details:
         console.print(f"  {escape(line)}")
@@ -39,7 +45,7 @@ def show(error: RoskError) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """Stop where the program is, once: what follows is cleaning up, which is bounded in time."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise InterruptedBuild("stopped", hint="the release before is as it was; run the same command to go on")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import RoskError
 from builder.failure import explain
+from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
 from builder.reports import Notice, read_reports
@@ -114,6 +116,12 @@ class Builder:
             base_digest=self.base.id,
         )
 
+    def alone(self, resolved: graph.Resolved) -> AbstractContextManager[None]:
+        """One build at a time of the same tags: the engine refuses to give one name to two new images at once."""
+        tag = self.project.image("os-kernel", self.project.release(resolved.kernel_version))
+        lock = default_cache() / "builds" / f"{tag.replace('/', '_').replace(':', '_')}.lock"
+        return release.alone(lock, lambda: self.view.note(f"waiting for another build of {tag} to end"))
+
     def _append_compile_log(self, state: BuildState) -> None:
         """Fetch the whole log of a compile that failed into the build's log."""
         if state.compile_log is None:
@@ -149,10 +157,13 @@ def build(project: Project, engine: Docker, base: BaseImage, *, view: View, comm
             context = builder.context()
             resolved = builder.resolve(context)
             plan = graph.build_plan(project, context, resolved, output=folder / "release.tar")
-            state, metadata = builder.solve(plan, epoch=resolved.epoch)
+            with builder.alone(resolved):
+                state, metadata = builder.solve(plan, epoch=resolved.epoch)
             unpack(folder / "release.tar", folder)
             log.append(folder / "reports" / "compile.log")
             notices, firmware = read_reports(project, folder / "reports")
+            for notice in notices:
+                log.line(f"warning: {notice}")
             images = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
             manifest = release.commit(project, resolved, folder, images=images, command=command, firmware=firmware)
         except RoskError as error:

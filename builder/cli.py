@@ -100,7 +100,7 @@ def plan(
     if bake:
         print(bake_text(loaded))
     else:
-        Console(highlight=False, soft_wrap=True).print(plan_text(loaded))
+        Console(highlight=False, soft_wrap=True, emoji=False).print(plan_text(loaded))
 
 
 @app.command()
@@ -119,7 +119,7 @@ def doctor() -> None:
     from builder.doctor import examine  # noqa: PLC0415
 
     findings = examine()
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     for finding in findings:
         console.print(finding.text)
     if any(finding.fatal for finding in findings):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
-from builder.errors import BuildError, EngineError, InputError, NoSpaceError, RoskError
+from builder.errors import BuildError, EngineError, FetchError, InputError, NoSpaceError, RoskError
 from builder.graph import STAGES, shown_stage
-from builder.project import Project
+from builder.project import SETTINGS_FILE, Project
 
 _TAIL = 20
 _FULL = 1 << 16
+_BROKEN_CACHE = re.compile(r"snapshot \S+ does not exist|failed to stat active key")
 _INPUT_STAGES = frozenset({"patched", "configured", "split", "firmware"})
 """Stages that fail because of what the user wrote; a failure of another is one of the build."""
 
@@ -33,6 +35,9 @@ def explain(project: Project, state: BuildState, error: SolveError) -> RoskError
         )
     if state.errors:
         return _stage_error(project, state.errors[0])
+    if _BROKEN_CACHE.search(error.what):
+        hint = "run it again; if that does not help, `docker buildx prune` makes the cache anew"
+        return EngineError("the engine's build cache is damaged", hint=hint, details=[error.what])
     failed = state.failure
     if failed is None or failed.name == EXPORT:
         return EngineError(error.what, where="buildkit", hint="`rosk doctor` looks at the engine")
@@ -52,6 +57,9 @@ def _is_full(folder: Path) -> bool:
 def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
     shown = shown_stage(str(event["stage"]))
     kind: type[RoskError] = InputError if shown in _INPUT_STAGES else BuildError
+    if shown == "source":
+        kind = FetchError
+        event = {"where": SETTINGS_FILE, **{key: value for key, value in event.items() if value is not None}}
     if "No space left on device" in str(event["what"]):
         kind = NoSpaceError
     where, line, details = event.get("where"), event.get("line"), event.get("details")

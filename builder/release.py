@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from builder.errors import BuildError, InputError, NoSpaceError
 from builder.graph import Resolved
 from builder.project import Project
 
+NAMES = ("manifest.json", "SHA256SUMS", "images")
+"""The files of `dist` beside `kernel/` that belong to a release."""
 _STAGING = ".rosk-"
 
 
@@ -67,6 +69,19 @@ def _remove(folder: Path, dist: Path) -> None:
     if (folder / "previous").exists() and not (dist / "kernel").exists():
         (folder / "previous").rename(dist / "kernel")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def alone(lock: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Run the block with no other process in one with the same lock file; `wait` is called if that takes waiting."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -152,11 +167,14 @@ def commit(
     sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
     (folder / "SHA256SUMS").write_text(sums)
     (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
+    for name in NAMES:
+        if (dist / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(dist / name))
     with _locked(dist), _uninterrupted():
         with suppress(FileNotFoundError):
             (dist / "kernel").rename(folder / "previous")
         kernel.rename(dist / "kernel")
-        for name in ("manifest.json", "SHA256SUMS", "images"):
+        for name in NAMES:
             (folder / name).replace(dist / name)
     return manifest
 

@@ -22,6 +22,8 @@ from builder.publish import Push, push_images
 from builder.release import human_size, package_names, shown_path
 from builder.view import make_view
 
+SHOWN_NOTICES = 40
+
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
@@ -56,17 +58,19 @@ def run_build(project: Project, options: BuildOptions) -> Built:
             f"a kernel for {project.arch.name} cannot be built on {host_arch().name} yet",
             hint=f"build on a machine of that architecture, or use --arch {host_arch().name}",
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
     toolchain = project.settings.toolchain
     # What changes this machine is said whatever the view: quiet is about the build.
-    told = Console(stderr=True, highlight=False)
+    told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
     engine, base = prepare(toolchain.suite, toolchain.base, options, note=note)
     with view:
         built = build(project, engine, base, view=view, command=options.command)
-    for notice in built.notices:
+    for notice in built.notices[:SHOWN_NOTICES]:
         view.warn(str(notice))
+    if len(built.notices) > SHOWN_NOTICES:
+        view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
     pushed: list[Push] = []
     if not options.quiet:
         _print_files(console, project, built)

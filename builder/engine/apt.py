@@ -50,12 +50,14 @@ def install(packages: Sequence[str], *, complaints: Sequence[str] = ()) -> None:
         EngineError: apt failed.
     """
     hint = "see that the network and apt's sources work: apt-get update"
-    if any(Path("/var/lib/dpkg/updates").iterdir()):  # dpkg was killed: until this is done, apt refuses to work
-        run(["dpkg", "--configure", "-a"], env=_environment(), error=EngineError, hint=hint)
     argv = install_argv(packages)
     argv[1:1] = ["-q", *_OPTIONS, "-o", "Dpkg::Options::=--force-confold"]
     try:
-        run(argv, env=_environment(), error=EngineError, hint=hint)
+        done = run(argv, env=_environment(), check=False)
+        if "dpkg --configure -a" in done.stderr:  # dpkg was killed once: until this is done, apt refuses to work
+            run(["dpkg", "--configure", "-a"], env=_environment(), error=EngineError, hint=hint)
+        if done.returncode != 0:
+            run(argv, env=_environment(), error=EngineError, hint=hint)
     except EngineError as error:
         what = f"apt-get could not install {' '.join(packages)}"
         raise EngineError(what, hint=hint, details=[*complaints, *error.details]) from error

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +25,7 @@ from builder.errors import EngineError
 from builder.process import run
 
 _STOP_SECONDS = 15.0
+_TELL_SECONDS = 2.0
 
 
 class SolveError(EngineError):
@@ -193,17 +194,20 @@ def no_client_left() -> Iterator[None]:
 
 def _stop(pid: int) -> None:
     """Interrupt a client, with its process group where it leads one, as a terminal would; kill it when it goes on."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        try:
+    deadline = time.monotonic() + _STOP_SECONDS
+    while not _has_ended(pid):
+        # A client that has just started can lose an interrupt: it is told again.
+        number = signal.SIGINT if time.monotonic() < deadline else signal.SIGKILL
+        with suppress(ProcessLookupError):
             (os.killpg if os.getpgid(pid) == pid else os.kill)(pid, number)
-        except ProcessLookupError:
-            return
-        deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline:
-            # WNOWAIT leaves the status to python-on-whales, whose child it is.
-            try:
-                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                    return
-            except ChildProcessError:
-                return
+        told = time.monotonic()
+        while time.monotonic() < told + _TELL_SECONDS and not _has_ended(pid):
             time.sleep(0.05)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; its status is left (WNOWAIT) to python-on-whales, whose child it is."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True

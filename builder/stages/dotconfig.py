@@ -74,6 +74,7 @@ _HINT = "give a kernel .config: lines such as CONFIG_EXT4_FS=y"
 def _text(content: bytes | str, name: str) -> str:
     if isinstance(content, str):
         return content
+    content = content.removeprefix(b"\xef\xbb\xbf")
     nul = content.find(b"\0")
     if nul >= 0:
         raise StageError(

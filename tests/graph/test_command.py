@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import contract
 from tests.conftest import ROOT, run_rosk
 from tests.graph.conftest import FakeProject
 
@@ -74,6 +75,15 @@ def test_push_to_nowhere(fake: FakeProject) -> None:
     assert "registr" in done.err
 
 
+def test_two_builds_of_one_project_at_once(fake: FakeProject) -> None:
+    words = [str(ROOT / "rosk"), "build", "-C", str(fake.root)]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    contract.check_release(contract.find_release(fake.root / "dist"))
+
+
 def test_no_engine(fake: FakeProject) -> None:
     done = run_rosk("build", "-C", fake.root, DOCKER_HOST="unix:///nowhere/docker.sock")
     assert done.code == 5
@@ -82,7 +92,7 @@ def test_no_engine(fake: FakeProject) -> None:
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted(fake: FakeProject, number: signal.Signals) -> None:
     """The solve stops, nothing is left running, and the release before is as it was."""
     fake.build()

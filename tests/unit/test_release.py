@@ -109,6 +109,16 @@ def test_a_dist_that_cannot_be_written(project: Project) -> None:
         pass
 
 
+def test_a_folder_in_the_place_of_a_file(project: Project) -> None:
+    """Found out before anything is moved."""
+    build(project, "one")
+    (project.dist / "images").unlink()
+    (project.dist / "images").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        build(project, "two")
+    assert (project.dist / "kernel" / "config").read_text() == "one"
+
+
 def test_a_killed_build_is_cleared(project: Project) -> None:
     build(project, "one")
     left = project.dist / ".rosk-killed"
