@@ -18,6 +18,7 @@ from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import RoskError
 from builder.failure import explain
+from builder.files import locked
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
@@ -120,7 +121,8 @@ class Builder:
         """One build at a time of the same tags: the engine refuses to give one name to two new images at once."""
         tag = self.project.image("os-kernel", self.project.release(resolved.kernel_version))
         lock = default_cache() / "builds" / f"{tag.replace('/', '_').replace(':', '_')}.lock"
-        return release.alone(lock, lambda: self.view.note(f"waiting for another build of {tag} to end"))
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return locked(lock, wait=lambda: self.view.note(f"waiting for another build of {tag} to end"))
 
     def _append_compile_log(self, state: BuildState) -> None:
         """Fetch the whole log of a compile that failed into the build's log."""

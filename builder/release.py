@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from builder.errors import BuildError, InputError, NoSpaceError
+from builder.errors import BuildError
+from builder.files import file_errors
 from builder.graph import Resolved
 from builder.project import Project
 
@@ -71,35 +72,14 @@ def _remove(folder: Path, dist: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def alone(lock: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Run the block with no other process in one with the same lock file; `wait` is called if that takes waiting."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def output_errors(dist: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into errors of rosk.
-
-    Raises:
-        NoSpaceError: The disk is full.
-        InputError: The folder cannot be written for another reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "make room; the release before is as it was"
-            raise NoSpaceError("no space left for the release", where=dist, hint=hint) from error
-        what = f"{error.filename or dist}: {error.strerror or error}"
-        raise InputError(what, hint=f"rosk writes to {dist}: see that it can") from error
+def output_errors(dist: Path) -> AbstractContextManager[None]:
+    """Turn the system's refusals to write into errors of rosk; see `file_errors`."""
+    return file_errors(
+        dist,
+        name="release folder",
+        full="make room; the release before is as it was",
+        refused="rosk writes its release there: see that it can",
+    )
 
 
 def _clear(left: Path, dist: Path) -> None:

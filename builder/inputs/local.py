@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import FetchError, InputError
-from builder.inputs.store import Entry, cache_errors, file_sha256, locked
+from builder.files import locked
+from builder.inputs.store import Entry, cache_errors, file_sha256
 from builder.process import run
 
 EPOCH = 1577836800

@@ -7,17 +7,15 @@ checksum was last computed) and `HEX.lock`.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import InputError, NoSpaceError
+from builder.files import file_errors, locked
 
 log = logging.getLogger(__name__)
 
@@ -96,35 +94,14 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `file` (made if it is missing); waits for another process that holds it."""
-    with file.open("a") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another rosk is at work on %s: waiting for it", file.with_suffix(""))
-            fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def cache_errors(cache: Path) -> Iterator[None]:
-    """Turn the system's errors on files of the cache into rosk's.
-
-    Raises:
-        NoSpaceError: The disk (or the user's quota) is full.
-        InputError: The cache, or a file that goes into it, cannot be used.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some space, or set ROSK_CACHE to a folder on another disk"
-            raise NoSpaceError("no space left for the cache", where=cache, hint=hint) from error
-        what = f"cannot use the cache: {error.strerror}: {error.filename}"
-        hint = "set ROSK_CACHE to a folder that you can write; what goes into it must be readable"
-        raise InputError(what, where=cache, hint=hint) from error
+def cache_errors(cache: Path) -> AbstractContextManager[None]:
+    """Turn the system's errors on files of the cache into rosk's; see `file_errors`."""
+    return file_errors(
+        cache,
+        name="cache",
+        full="free some space, or set ROSK_CACHE to a folder on another disk",
+        refused="set ROSK_CACHE to a folder that you can write; what goes into it must be readable",
+    )
 
 
 def write_atomically(file: Path, data: bytes) -> None:

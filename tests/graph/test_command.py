@@ -6,17 +6,16 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests import contract
-from tests.conftest import ROOT, run_rosk
+from tests.conftest import ROOT, run_rosk, serving
 from tests.graph.conftest import FakeProject
 
 pytestmark = pytest.mark.engine
@@ -134,15 +133,8 @@ def serve_status(status: int, *, seconds: float = 0.0) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"localhost:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as host:
+        yield host
 
 
 def running(word: str) -> list[int]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests import contract
-from tests.conftest import run_rosk
+from tests.conftest import run_rosk, serving
 from tests.graph.conftest import FAKE_TREE, VERSION, FakeProject
 
 pytestmark = pytest.mark.engine
@@ -30,14 +29,8 @@ class Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
     """The address of a loopback server that serves a folder."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(functools.partial(Quiet, directory=str(folder))) as address:
+        yield f"http://{address}"
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""What every writer of files needs: locks between processes, and the system's errors said in rosk's terms."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder.errors import InputError, NoSpaceError
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(file: Path, *, wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on `file` (made if it is missing); waits for another process that holds it.
+
+    Args:
+        wait: Called when that takes waiting.
+    """
+    with file.open("a") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another rosk is at work on %s: waiting for it", file.with_suffix(""))
+            if wait is not None:
+                wait()
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def file_errors(folder: Path, *, name: str, full: str, refused: str) -> Iterator[None]:
+    """Turn the system's errors on files of a folder into rosk's.
+
+    Args:
+        name: What the folder is, for messages (`cache`).
+        full, refused: The next step when the disk is full, and when a file cannot be read or written.
+
+    Raises:
+        NoSpaceError: The disk (or the user's quota) is full.
+        InputError: The folder, or a file that goes into it, cannot be used.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpaceError(f"no space left for the {name}", where=folder, hint=full) from error
+        what = f"cannot use the {name}: {error.strerror or error}: {error.filename or folder}"
+        raise InputError(what, where=folder, hint=refused) from error
