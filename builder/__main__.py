@@ -7,15 +7,12 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from builder.errors import InterruptedBuild, RoskError
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What stops a build: Ctrl-C, `kill`, and a terminal that was closed."""
+from builder.errors import STOP_SIGNALS, InterruptedBuild, RoskError
 
 
 def main() -> None:
     """Run the command line and exit: with an error's own code and message, never with a traceback for it."""
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:
         from builder.cli import app  # noqa: PLC0415 - takes a while, in which Ctrl-C is to work as well
@@ -45,7 +42,7 @@ def show(error: RoskError) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """Stop where the program is, once: what follows is cleaning up, which is bounded in time."""
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise InterruptedBuild("stopped", hint="the release before is as it was; run the same command to go on")
 

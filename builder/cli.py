@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from builder import __version__
+from builder.errors import EngineError
 from builder.project import Project, load_project
 
 app = typer.Typer(
@@ -106,10 +107,10 @@ def plan(
 @app.command()
 def setup(project: ProjectOption = Path(), no_install: NoInstallOption = False) -> None:
     """Get what building needs: an engine that answers, and the base image. `rosk build` does this by itself."""
-    from builder.run import BuildOptions, prepare  # noqa: PLC0415
+    from builder.run import prepare  # noqa: PLC0415
 
     toolchain = load_project(project).settings.toolchain
-    _, base = prepare(toolchain.suite, toolchain.base, BuildOptions(allow_install=not no_install), note=print)
+    _, base = prepare(toolchain.suite, toolchain.base, allow_install=not no_install, note=print)
     print(f"ready: base image {base.ref} ({base.origin})")
 
 
@@ -123,7 +124,7 @@ def doctor() -> None:
     for finding in findings:
         console.print(finding.text)
     if any(finding.fatal for finding in findings):
-        raise typer.Exit(5)
+        raise typer.Exit(EngineError.exit_code)
 
 
 def reproducer(project: Project, *, strict: bool) -> tuple[str, ...]:

@@ -7,8 +7,12 @@ derives from it) and a failure of a machine or a service are different classes.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What stops a build with `InterruptedBuild`: Ctrl-C, `kill`, and a terminal that was closed."""
 
 
 class RoskError(Exception):
@@ -88,7 +92,7 @@ class NoSpaceError(RoskError):
 
 
 class InterruptedBuild(RoskError):
-    """The user stopped the build (Ctrl-C or SIGTERM)."""
+    """The user stopped the build (Ctrl-C, SIGTERM or SIGHUP)."""
 
     exit_code = 130
 

@@ -64,7 +64,7 @@ def run_build(project: Project, options: BuildOptions) -> Built:
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
-    engine, base = prepare(toolchain.suite, toolchain.base, options, note=note)
+    engine, base = prepare(toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note)
     with view:
         built = build(project, engine, base, view=view, command=options.command)
     for notice in built.notices[:SHOWN_NOTICES]:
@@ -82,20 +82,21 @@ def run_build(project: Project, options: BuildOptions) -> Built:
     return built
 
 
-def prepare(suite: str, wanted: str, options: BuildOptions, *, note: Callable[[str], None]) -> tuple[Docker, BaseImage]:
+def prepare(suite: str, wanted: str, *, allow_install: bool, note: Callable[[str], None]) -> tuple[Docker, BaseImage]:
     """An engine that answers and the toolchain's base image, installed and made where that is allowed.
 
     Args:
         suite: The Debian suite of the base image.
         wanted: `auto`, or the reference of an image.
+        allow_install: What is missing on this machine may be installed and started.
         note: Told what is done.
 
     Raises:
         EngineError: One of them cannot be had.
     """
-    ensure_engine(allow_install=options.allow_install, say=note)
+    ensure_engine(allow_install=allow_install, say=note)
     engine = Docker()
-    return engine, resolve_base(engine, suite, wanted, allow_install=options.allow_install, say=note)
+    return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
 
 
 def _print_caches(console: Console, engine: Docker) -> None:

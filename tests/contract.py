@@ -5,7 +5,6 @@ Each function asserts one part of the contract that RancherOS, BurmillaOS and Li
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
@@ -207,10 +206,6 @@ def check_release(release: Release) -> None:
     check_headers_package(release)
     check_source_package(release)
     check_dist(release)
-
-
-def uncompressed(package: Path) -> bytes:
-    return gzip.decompress(package.read_bytes())
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:

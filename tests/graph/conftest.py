@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def base(engine: None) -> BaseImage:
 
 
 @pytest.fixture
-def fake(base: BaseImage, tmp_path: Path) -> Iterator[FakeProject]:
+def fake(base: BaseImage, tmp_path: Path) -> FakeProject:
     """A project of its own for each test: its org, and so its whole graph from `configured` on, is its own."""
     project = FakeProject(tmp_path, base)
     shutil.copytree(FAKE_TREE, tmp_path / "linux", symlinks=True)
@@ -100,4 +100,4 @@ def fake(base: BaseImage, tmp_path: Path) -> Iterator[FakeProject]:
     project.write("lists/x86/firmware.list", "fakenic/nic-1.bin\n")
     project.write("firmware/fakenic/nic-1.bin", "firmware\n")
     project.write("firmware/WHENCE", "Driver: fakenic\n\nFile: fakenic/nic-1.bin\n\nLicence: Redistributable.\n")
-    yield project
+    return project
