@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from builder import graph, release
 from builder.buildlog import BuildLog
+from builder.cachespec import NONE, Caches, is_race, told
+from builder.ccache import ccache_config
 from builder.context import dockerfiles, write_context
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
-from builder.errors import RoskError
+from builder.errors import BuildError, InputError, RoskError
 from builder.failure import explain
 from builder.files import locked
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
+from builder.recall import recall, remember
+from builder.release import Sum
 from builder.reports import Notice, read_reports
 from builder.view import View
 
@@ -35,12 +41,14 @@ class Built:
         images: The local tags, in the order of `dist/images`.
         notices: What the stages noticed, also those that came from the cache.
         result: Which stages ran and which were cached.
+        compiled: What the compile did (`objects`, `compiler_cache`, `object_tree`); empty when it was cached.
     """
 
     manifest: Mapping[str, Any]
     images: tuple[str, ...]
     notices: tuple[Notice, ...]
     result: BuildResult
+    compiled: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,10 @@ class Builder:
         view: Shown what happens.
         log: Written what happens.
         folder: The staging folder.
+        scope: Which cache mounts the build works with; see `builder.graph.build_plan`.
+        fresh: Nothing but the inputs comes from the cache; see `builder.graph.afresh`.
+        caches: Caches that machines share, to read from and to write to.
+        warnings: What the solves said of these, grows with each.
     """
 
     project: Project
@@ -60,6 +72,10 @@ class Builder:
     view: View
     log: BuildLog
     folder: Path
+    scope: str = ""
+    fresh: bool = False
+    caches: Caches = NONE
+    warnings: list[str] = field(default_factory=list)
 
     def solve(self, plan: Mapping[str, Any], *, epoch: int = 0) -> tuple[BuildState, dict[str, Any]]:
         """Solve a bake file, shown and logged; returns what ran, and the targets' metadata.
@@ -67,17 +83,30 @@ class Builder:
         Raises:
             RoskError: A stage or the engine failed; `builder.failure` says which error that is.
         """
+        try:
+            return self._solve(plan, epoch)
+        except SolveError as error:
+            if not is_race(error.what):
+                raise
+            self.log.line(f"solved once more: {error.what}")
+        return self._solve(plan, epoch)
+
+    def _solve(self, plan: Mapping[str, Any], epoch: int) -> tuple[BuildState, dict[str, Any]]:
         state = BuildState()
 
         def follow(line: str) -> None:
             self._tell(state.feed(line.encode()))
 
+        plan = graph.afresh(plan, self.scope) if self.fresh else plan
         try:
             metadata = self.engine.bake(plan, epoch=epoch, on_output=follow)
             self._tell(state.finish())
+            self.warnings.extend(state.warnings)
             return state, metadata
         except SolveError as error:
             self._tell(state.finish())
+            if is_race(error.what):
+                raise
             self._append_compile_log(state)
             raise explain(self.project, state, error) from error
 
@@ -86,8 +115,12 @@ class Builder:
             self.view.show(event)
             self.log.event(event)
 
-    def context(self) -> graph.Context:
-        """Write the build context, and fetch what it does not hold."""
+    def context(self, ccache: Path | None = None) -> graph.Context:
+        """Write the build context, and fetch what it does not hold.
+
+        Args:
+            ccache: The compiler cache's configuration.
+        """
         folder = self.folder / "context"
         write_context(self.project, folder)
         source, epoch = source_folder(self.project, self.view.note)
@@ -99,15 +132,30 @@ class Builder:
             source_epoch=epoch,
             firmware=firmware,
             firmware_revision=revision,
+            base=self._base_layout(),
+            ccache=ccache,
         )
+
+    def _base_layout(self) -> str | None:
+        """Where a builder that is not the engine's own finds the base image."""
+        if not self.engine.remote:
+            return None
+        folder = default_cache() / "bases" / self.base.id.replace(":", "-")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return self.engine.save_layout(self.base.ref, folder)
 
     def resolve(self, context: graph.Context) -> graph.Resolved:
         """Learn from the source and the toolchain what the graph's names are made of."""
         tar, output = self.folder / "resolved.tar", self.folder / "resolved"
-        self.solve(graph.resolve_plan(self.project, context, base=self.base.ref, output=tar))
+        plan = graph.resolve_plan(self.project, context, base=self.base.ref, output=tar, caches=self.caches)
+        self.solve(plan)
         unpack(tar, output)
-        source = json.loads((output / "source.json").read_text())
-        packages = (line.split() for line in (output / "packages").read_text().splitlines())
+        return self.read_resolved(output)
+
+    def read_resolved(self, folder: Path) -> graph.Resolved:
+        """What the source and the toolchain of a solve were, from what it exported."""
+        source = json.loads((folder / "source.json").read_text())
+        packages = (line.split() for line in (folder / "packages").read_text().splitlines())
         return graph.Resolved(
             kernel_version=source["kernel_version"],
             epoch=source["epoch"],
@@ -116,6 +164,63 @@ class Builder:
             base=self.base.ref,
             base_digest=self.base.id,
         )
+
+    def release(self, context: graph.Context) -> Solved:
+        """Solve the whole graph, under the names that its source and toolchain give it.
+
+        What these are is remembered from an earlier build where there was one, and found out where that was wrong.
+        """
+        resolved = recall(self.project, context, self.base)
+        known = resolved or self.resolve(context)
+        while True:
+            try:
+                solved = self._release(context, known)
+            except (InputError, BuildError):
+                if resolved is None or (found := self.resolve(context)) == resolved:
+                    raise
+            else:
+                found = self.read_resolved(self.folder / "reports")
+                if (found.kernel_version, found.epoch) == (known.kernel_version, known.epoch):
+                    remember(self.project, context, self.base, found)
+                    return replace(solved, resolved=found)
+            resolved, known = None, found
+
+    def _release(self, context: graph.Context, resolved: graph.Resolved) -> Solved:
+        tar = self.folder / "release.tar"
+        images = self.folder / "images.new" if self.engine.remote else None
+        plan = graph.build_plan(
+            self.project, context, resolved, output=tar, images=images, scope=self.scope, caches=self.caches
+        )
+        if images:
+            images.mkdir(exist_ok=True)
+        with self.alone(resolved):
+            state, metadata = self.solve(plan, epoch=resolved.epoch)
+            for archive in sorted(images.iterdir()) if images else ():
+                self.engine.load(archive)
+        for left in ("kernel", "reports"):
+            shutil.rmtree(self.folder / left, ignore_errors=True)
+        unpack(tar, self.folder)
+        digests = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
+        return Solved(resolved=resolved, result=state.result, images=digests)
+
+    def fetch(self, context: graph.Context, resolved: graph.Resolved, wanted: Mapping[str, Sum]) -> BuildResult:
+        """Bring packages of the build into `kernel/` of the staging folder.
+
+        Raises:
+            BuildError: One is not what the build has summed up.
+        """
+        tars = {name: self.folder / f"{name}.tar" for name in wanted}
+        plan = graph.files_plan(self.project, context, resolved, outputs=tars, scope=self.scope, caches=self.caches)
+        state, _ = self.solve(plan, epoch=resolved.epoch)
+        for tar in tars.values():
+            unpack(tar, self.folder / "kernel")
+        for name, sum in wanted.items():
+            if not release.holds(self.folder / "kernel", sum):
+                raise BuildError(
+                    f"the {name} package is not the one that was built",
+                    hint="build again; if it happens again, report it: this is an error in rosk",
+                )
+        return state.result
 
     def alone(self, resolved: graph.Resolved) -> AbstractContextManager[None]:
         """One build at a time of the same tags: the engine refuses to give one name to two new images at once."""
@@ -128,7 +233,8 @@ class Builder:
         """Fetch the whole log of a compile that failed into the build's log."""
         if state.compile_log is None:
             return
-        context = graph.Context(folder=self.folder / "context", dockerfile=dockerfiles() / "kernel.Dockerfile")
+        dockerfile = dockerfiles() / "kernel.Dockerfile"
+        context = graph.Context(folder=self.folder / "context", dockerfile=dockerfile, base=self._base_layout())
         log, tar = state.compile_log, self.folder / "compile-log.tar"
         plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=log, output=tar)
         try:
@@ -139,13 +245,41 @@ class Builder:
         self.log.append(self.folder / "compile.log")
 
 
-def build(project: Project, engine: Docker, base: BaseImage, *, view: View, command: tuple[str, ...]) -> Built:
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """A solved graph.
+
+    Attributes:
+        resolved: What its source and toolchain were.
+        result: Which of the Dockerfile's stages ran.
+        images: Image tag to digest, in the order of `graph.IMAGES`.
+    """
+
+    resolved: graph.Resolved
+    result: BuildResult
+    images: Mapping[str, str]
+
+
+def build(
+    project: Project,
+    engine: Docker,
+    base: BaseImage,
+    *,
+    view: View,
+    command: tuple[str, ...],
+    scope: str = "",
+    fresh: bool = False,
+    caches: Caches = NONE,
+) -> Built:
     """Build the project's release into `project.dist` and its images into the engine.
 
     Args:
         base: The image that the toolchain is installed in.
         view: Shown what happens.
         command: The command line that reproduces the build, for the manifest.
+        scope: A word; builds of another one share no cache mount with this one.
+        fresh: Take nothing but the toolchain and the source from the cache; for a scope that is new.
+        caches: Caches that machines share, to read from and to write to.
 
     Raises:
         RoskError: It failed; `project.dist` is as it was, except for `build.log`.
@@ -154,24 +288,48 @@ def build(project: Project, engine: Docker, base: BaseImage, *, view: View, comm
         release.staging(project.dist) as folder,
         BuildLog(folder / "build.log", project.dist / "build.log") as log,
     ):
-        builder = Builder(project=project, engine=engine, base=base, view=view, log=log, folder=folder)
+        builder = Builder(
+            project=project,
+            engine=engine,
+            base=base,
+            view=view,
+            log=log,
+            folder=folder,
+            scope=scope,
+            fresh=fresh,
+            caches=caches,
+        )
         try:
-            context = builder.context()
-            resolved = builder.resolve(context)
-            plan = graph.build_plan(project, context, resolved, output=folder / "release.tar")
-            with builder.alone(resolved):
-                state, metadata = builder.solve(plan, epoch=resolved.epoch)
-            unpack(folder / "release.tar", folder)
-            log.append(folder / "reports" / "compile.log")
-            notices, firmware = read_reports(project, folder / "reports")
-            for notice in notices:
-                log.line(f"warning: {notice}")
-            images = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
-            manifest = release.commit(project, resolved, folder, images=images, command=command, firmware=firmware)
+            with ccache_config(project, folder, engine.gateway) as ccache:
+                context = builder.context(ccache)
+                return _build(builder, context, command)
         except RoskError as error:
             log.line(f"error: {error}")
             raise
-    return Built(manifest=manifest, images=tuple(images), notices=tuple(notices), result=shown_result(state.result))
+
+
+def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built:
+    """Solve the graph, bring what is new of it into the staging folder, and make that the release."""
+    project, folder = builder.project, builder.folder
+    solved = builder.release(context)
+    sums = release.read_sums(folder / "reports/sums")
+    wanted = {name: sum for name, sum in sums.items() if not release.holds(project.dist / "kernel", sum)}
+    fetched = [builder.fetch(context, solved.resolved, wanted)] if wanted else []
+    result = shown_result(solved.result, *fetched)
+    compiled = json.loads((folder / "reports/compile.json").read_text()) if "compile" in result.ran else {}
+    builder.log.append(folder / "reports" / "compile.log")
+    notices, firmware = read_reports(project, folder / "reports")
+    # What a cached compile noticed of its caches is of that day.
+    notices = [Notice(kind=entry["kind"], what=entry["what"]) for entry in compiled.get("warnings", ())] + notices
+    notices = [Notice(kind="cache", what=what) for what in told(builder.warnings)] + notices
+    for notice in notices:
+        builder.log.line(f"warning: {notice}")
+    manifest = release.commit(
+        project, solved.resolved, folder, sums=sums, images=solved.images, command=command, firmware=firmware
+    )
+    return Built(
+        manifest=manifest, images=tuple(solved.images), notices=tuple(notices), result=result, compiled=compiled
+    )
 
 
 def unpack(tar: Path, folder: Path) -> None:
@@ -186,10 +344,10 @@ def _digest(metadata: Mapping[str, Any]) -> str:
     return str(metadata.get("containerimage.digest") or metadata["containerimage.config.digest"])
 
 
-def shown_result(result: BuildResult) -> BuildResult:
+def shown_result(*results: BuildResult) -> BuildResult:
     """Which stages of `graph.STAGES` ran, were cached whole, and failed: one that ran in part ran."""
     ran, cached, failed = (
-        frozenset(map(graph.shown_stage, stages)) & set(graph.STAGES)
-        for stages in (result.ran, result.cached, result.failed)
+        frozenset(map(graph.shown_stage, chain.from_iterable(lists))) & set(graph.STAGES)
+        for lists in zip(*((result.ran, result.cached, result.failed) for result in results), strict=True)
     )
     return BuildResult(ran=ran, cached=cached - ran, failed=failed)

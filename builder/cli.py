@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from builder import __version__
-from builder.errors import EngineError
+from builder.errors import EngineError, InputError
 from builder.project import Project, load_project
 
 app = typer.Typer(
@@ -49,6 +50,39 @@ NoInstallOption = Annotated[
 ]
 
 
+BuilderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--builder",
+        envvar="ROSK_BUILDER",
+        metavar="NAME",
+        help="Solve with this builder of buildx, remote or clustered ones included.",
+        show_default="the engine's own",
+    ),
+]
+CacheFromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cache-from",
+        metavar="CACHE",
+        help="Take finished stages from there: a reference in a registry, a folder (./path), or BuildKit's type=….",
+    ),
+]
+CacheToOption = Annotated[
+    list[str] | None, typer.Option("--cache-to", metavar="CACHE", help="Put finished stages there, in the same forms.")
+]
+ScopeOption = Annotated[
+    str,
+    typer.Option(
+        "--cache-scope",
+        envvar="ROSK_CACHE_SCOPE",
+        metavar="WORD",
+        help="Keep object trees and compiler results apart from builds of another scope.",
+        show_default=False,
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def rosk(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
@@ -68,6 +102,11 @@ def build(
     registry: RegistryOption = None,
     strict: StrictOption = False,
     no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
+    cache_scope: ScopeOption = "",
+    cache_from: CacheFromOption = None,
+    cache_to: CacheToOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON instead of a summary.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
 ) -> None:
@@ -78,11 +117,49 @@ def build(
     options = BuildOptions(
         push=push,
         allow_install=not no_install,
+        builder=builder,
+        scope=check_scope(cache_scope),
+        cache_from=tuple(cache_from or ()),
+        cache_to=tuple(cache_to or ()),
+        as_json=as_json,
         quiet=quiet,
         verbose=verbose,
         command=reproducer(loaded, strict=strict),
     )
     run_build(loaded, options)
+
+
+@app.command()
+def repro(
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    toolchain: Annotated[
+        bool, typer.Option("--toolchain", help="Take the toolchain's packages and the source anew too.")
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FOLDER", help="Keep the second build's files in this folder.")
+    ] = None,
+    no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors, warnings and the result only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
+) -> None:
+    """Prove that the release in dist is reproducible: build it again from nothing, and compare."""
+    from builder.repro import ReproOptions, run_repro  # noqa: PLC0415
+
+    loaded = load_project(project, kernel=kernel, arch=arch)
+    options = ReproOptions(
+        toolchain=toolchain,
+        keep=keep,
+        allow_install=not no_install,
+        builder=builder,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    run_repro(loaded, options)
 
 
 @app.command()
@@ -125,6 +202,95 @@ def doctor() -> None:
         console.print(finding.text)
     if any(finding.fatal for finding in findings):
         raise typer.Exit(EngineError.exit_code)
+
+
+cache_app = typer.Typer(
+    help="What is kept for the next build: show it, make room, and hand it to other machines.",
+    invoke_without_command=True,
+)
+app.add_typer(cache_app, name="cache")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+@cache_app.callback()
+def cache(context: typer.Context, builder: BuilderOption = None, as_json: JsonOption = False) -> None:
+    """Show what is kept, how large it is, and what losing it would cost; see also the commands below."""
+    if context.invoked_subcommand is None:
+        cache_show(builder=builder, as_json=as_json)
+
+
+@cache_app.command("show")
+def cache_show(builder: BuilderOption = None, as_json: JsonOption = False) -> None:
+    """Show what is kept, how large it is, when it was used, and what losing it would cost."""
+    from builder.cacherun import print_cache  # noqa: PLC0415
+
+    print_cache(builder=builder, as_json=as_json)
+
+
+@cache_app.command("prune")
+def cache_prune(
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="Unused for so long: 14d, 36h.", show_default="14d"),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option("--keep", metavar="SIZE", help="Oldest first, until so much is left: 20GB.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that rosk keeps.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    builder: BuilderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make room, by age and size; only what rosk made goes."""
+    from builder.cacherun import print_prune  # noqa: PLC0415
+
+    print_prune(builder=builder, older_than=older_than, keep=keep, all=everything, dry_run=dry_run, as_json=as_json)
+
+
+@cache_app.command("export")
+def cache_export(
+    dest: Annotated[str, typer.Argument(metavar="CACHE", help="A reference in a registry, a folder, or type=….")],
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    builder: BuilderOption = None,
+    no_install: NoInstallOption = False,
+) -> None:
+    """Write the project's finished stages to a folder or a registry."""
+    from builder.cacherun import run_export  # noqa: PLC0415
+
+    loaded = load_project(project, kernel=kernel, arch=arch)
+    run_export(loaded, dest, builder=builder, allow_install=not no_install)
+
+
+@cache_app.command("import")
+def cache_import(
+    source: Annotated[str, typer.Argument(metavar="CACHE", help="What `rosk cache export` has written.")],
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    builder: BuilderOption = None,
+    no_install: NoInstallOption = False,
+) -> None:
+    """Bring the project's finished stages from a folder or a registry into the engine."""
+    from builder.cacherun import run_import  # noqa: PLC0415
+
+    loaded = load_project(project, kernel=kernel, arch=arch)
+    run_import(loaded, source, builder=builder, allow_install=not no_install)
+
+
+def check_scope(word: str) -> str:
+    """The scope, once it can be part of a cache mount's name.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if not re.fullmatch(r"[a-z0-9]*(?:-[a-z0-9]+)*", word) or len(word) > 40:
+        raise InputError(
+            f"{word!r} is no cache scope", hint="give --cache-scope a word of a-z, 0-9 and single -, at most 40 long"
+        )
+    return word
 
 
 def reproducer(project: Project, *, strict: bool) -> tuple[str, ...]:

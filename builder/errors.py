@@ -91,6 +91,12 @@ class NoSpaceError(RoskError):
     exit_code = 8
 
 
+class ReproError(RoskError):
+    """The release is not reproducible: a second build from nothing gave something else."""
+
+    exit_code = 9
+
+
 class InterruptedBuild(RoskError):
     """The user stopped the build (Ctrl-C, SIGTERM or SIGHUP)."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.cachespec import NONE, Caches, with_caches
 from builder.project import Project
 
 IMAGES = ("os-extras", "os-headers", "os-kernel")
@@ -58,13 +59,16 @@ STAGES: Mapping[str, str] = {
 """What the user sees of the graph, in its order: a stage's name and its title."""
 
 _FROM = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M)
-_SHOWN_AS = {"kernel-source": "source", "kernel-firmware": "firmware"}
+_SHOWN_AS = {"kernel-source": "source", "kernel-firmware": "firmware", "kconfig": "configured"}
+_FILE = "-file"
 
 
 def shown_stage(dockerfile_stage: str) -> str:
     """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`)."""
     if dockerfile_stage in _SHOWN_AS:
         return _SHOWN_AS[dockerfile_stage]
+    if dockerfile_stage.endswith(_FILE):
+        return "release"
     for prefix in ("source-", "firmware-"):
         if dockerfile_stage.startswith(prefix) and dockerfile_stage not in STAGES:
             return prefix.rstrip("-")
@@ -105,6 +109,8 @@ class Context:
         source: The folder with the source archive, or the source tree; None for a source that apt fetches.
         firmware: The folder with the firmware archive, or the firmware itself; None for other firmware sources.
         firmware_revision: The git commit of a firmware folder, where it has one.
+        base: Where a builder that does not have the base image finds it: `oci-layout://FOLDER@DIGEST`.
+        ccache: The compiler cache's configuration; a secret, for it may name a server with a password.
     """
 
     folder: Path
@@ -113,6 +119,8 @@ class Context:
     source_epoch: int = 0
     firmware: Path | None = None
     firmware_revision: str = ""
+    base: str | None = None
+    ccache: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,23 +143,93 @@ class Resolved:
     base_digest: str
 
 
-def resolve_plan(project: Project, context: Context, *, base: str, output: Path) -> dict[str, Any]:
+def resolve_plan(
+    project: Project, context: Context, *, base: str, output: Path, caches: Caches = NONE
+) -> dict[str, Any]:
     """The bake file whose one target, `resolve`, tells the kernel version and the toolchain's packages.
 
     Args:
         base: The reference of the base image.
         output: The tar archive that receives `source.json` and `packages`.
+        caches: Only its sources count.
     """
     target = _target(project, context, "resolve", _source_args(project, context, base))
-    return {"target": {"resolve": {**target, "output": [_tar(output)]}}}
+    return with_caches({"target": {"resolve": {**target, "output": [_tar(output)]}}}, caches)
 
 
-def build_plan(project: Project, context: Context, resolved: Resolved, *, output: Path) -> dict[str, Any]:
+def build_plan(
+    project: Project,
+    context: Context,
+    resolved: Resolved,
+    *,
+    output: Path,
+    images: Path | None = None,
+    scope: str = "",
+    caches: Caches = NONE,
+) -> dict[str, Any]:
     """The bake file of a whole build: the release's files and the three images, from one solve.
 
     Args:
-        output: The tar archive that receives `kernel/` and `reports/`.
+        output: The tar archive that receives `kernel/` and `reports/`, all but the packages themselves.
+        images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
+        scope: A build of another scope has no part in this one's cache mounts.
+        caches: What it reads and writes beside the engine's own cache.
     """
+    release = project.release(resolved.kernel_version)
+    args = _build_args(project, context, resolved, scope)
+    targets = {"release": {**_target(project, context, "release", args), "output": [_tar(output)]}}
+    for name in IMAGES:
+        targets[name] = {
+            **_target(project, context, name, args),
+            "tags": [project.image(name, release)],
+            "output": ["type=docker" if images is None else _archive(images / f"{name}.tar", "docker")],
+        }
+    return with_caches({"group": {"default": {"targets": list(targets)}}, "target": targets}, caches)
+
+
+def files_plan(
+    project: Project,
+    context: Context,
+    resolved: Resolved,
+    *,
+    outputs: Mapping[str, Path],
+    scope: str = "",
+    caches: Caches = NONE,
+) -> dict[str, Any]:
+    """The bake file that fetches packages of a build.
+
+    Args:
+        outputs: Package (`kernel`, `extras`, `headers`, `source`) to the tar archive that receives its file.
+        caches: Those of the build: what it took from them it did not bring into the engine, only named there.
+    """
+    args = _build_args(project, context, resolved, scope)
+    targets = {
+        f"{name}{_FILE}": {**_target(project, context, f"{name}{_FILE}", args), "output": [_tar(output)]}
+        for name, output in outputs.items()
+    }
+    return with_caches({"group": {"default": {"targets": list(targets)}}, "target": targets}, caches)
+
+
+def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
+    """A bake file whose solve takes nothing but the inputs (tools, toolchain, source) from the cache.
+
+    The word is part of the cache key of every other stage that runs something, so that the results of other words are
+    never mixed with these. An image is a COPY alone, which knows no words: it is told to run again. (A stage with a
+    cache mount must not be: BuildKit empties the mounts of those.)
+
+    Args:
+        plan: A bake file of a cache scope that is new.
+        word: A new word; plans of one build have the same.
+    """
+    targets = {}
+    for name, target in plan["target"].items():
+        targets[name] = {**target, "args": {**target["args"], "FRESH": word}}
+        if name in IMAGES:
+            targets[name]["no-cache-filter"] = [name]
+    return {**plan, "target": targets}
+
+
+def _build_args(project: Project, context: Context, resolved: Resolved, scope: str) -> dict[str, str]:
     release = project.release(resolved.kernel_version)
     args = {
         **_source_args(project, context, resolved.base),
@@ -166,16 +244,10 @@ def build_plan(project: Project, context: Context, resolved: Resolved, *, output
         "EPOCH": str(resolved.epoch),
         "UNLISTED": project.settings.lists.unlisted,
         "SOFTDEPS": project.settings.lists.softdeps,
+        **{f"{name.upper()}_FILE": file for name, file in project.packages(release).items()},
         **_firmware_args(project, context),
     }
-    targets = {"release": {**_target(project, context, "release", args), "output": [_tar(output)]}}
-    for name in IMAGES:
-        targets[name] = {
-            **_target(project, context, name, args),
-            "tags": [project.image(name, release)],
-            "output": ["type=docker"],
-        }
-    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+    return {**args, "CACHE_SCOPE": f"-{scope}"} if scope else args
 
 
 def compile_log_plan(project: Project, context: Context, *, base: str, log: str, output: Path) -> dict[str, Any]:
@@ -191,16 +263,23 @@ def compile_log_plan(project: Project, context: Context, *, base: str, log: str,
 
 
 def _tar(file: Path) -> str:
-    """The exporter to a tar archive. The one to a folder can hang for ever when the disk is full (buildx 0.13).
+    """The exporter to a tar archive. The one to a folder can hang for ever when the disk is full (buildx 0.13)."""
+    return _archive(file, "tar")
 
-    The specification is a line of CSV, in which a path may need quotes.
-    """
-    escaped = str(file).replace('"', '""')
-    return f'type=tar,"dest={escaped}"'
+
+def _archive(file: Path, kind: str) -> str:
+    """An exporter to a file."""
+    return f"type={kind},{_field('dest', file)}"
+
+
+def _field(name: str, path: Path) -> str:
+    """A field of a specification, which is a line of CSV: a path may need quotes."""
+    escaped = str(path).replace('"', '""')
+    return f'"{name}={escaped}"'
 
 
 def _target(project: Project, context: Context, stage: str, args: Mapping[str, str]) -> dict[str, Any]:
-    contexts = {"source": context.source, "firmware": context.firmware}
+    contexts = {"source": context.source, "firmware": context.firmware, args["BASE"]: context.base}
     return {
         "context": str(context.folder),
         "dockerfile": str(context.dockerfile),
@@ -208,6 +287,7 @@ def _target(project: Project, context: Context, stage: str, args: Mapping[str, s
         "args": dict(args),
         "contexts": {name: str(path) for name, path in contexts.items() if path is not None},
         "platforms": [f"linux/{project.arch.oci}"],
+        **({"secret": [f"id=ccache,{_field('src', context.ccache)}"]} if context.ccache else {}),
     }
 
 

@@ -75,6 +75,18 @@ class Project:
         """V: what `uname -r` prints on a kernel of this project."""
         return kernel_version + self.localversion
 
+    def packages(self, release: str) -> dict[str, str]:
+        """The packages of a release, in the order of the summary: what each is, and its file in `dist/kernel`."""
+        version = f"{release}-{self.arch.name}"
+        compression = self.settings.packages.compression
+        tar = {"gzip": "tar.gz", "zstd": "tar.zst", "xz": "tar.xz"}[compression]
+        return {
+            "source": f"linux-{version}-src.{'tgz' if compression == 'gzip' else tar}",
+            "extras": f"extra-linux-{version}.{tar}",
+            "headers": f"build-linux-{version}.{tar}",
+            "kernel": f"linux-{version}.{tar}",
+        }
+
     def image(self, name: str, release: str) -> str:
         """The tag of one of the images (`os-kernel`), without a registry."""
         return f"{self.org}/{name}:{release}{self.arch.tag_suffix}"

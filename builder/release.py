@@ -12,6 +12,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +93,9 @@ def _clear(left: Path, dist: Path) -> None:
         return
 
 
-def package_names(release: str, arch: str) -> tuple[str, ...]:
-    """The files of `dist/kernel`, in the order of the summary.
-
-    Args:
-        release: V.
-        arch: A, the package architecture.
-    """
-    return (
-        f"linux-{release}-{arch}-src.tgz",
-        f"extra-linux-{release}-{arch}.tar.gz",
-        f"build-linux-{release}-{arch}.tar.gz",
-        f"linux-{release}-{arch}.tar.gz",
-        "config",
-        "modules-main.list",
-        "modules-extra.list",
-    )
+def file_names(project: Project, release: str) -> tuple[str, ...]:
+    """The files of `dist/kernel` for the kernel release `release`, in the order of the summary."""
+    return (*project.packages(release).values(), "config", "modules-main.list", "modules-extra.list")
 
 
 def commit(
@@ -115,6 +103,7 @@ def commit(
     resolved: Resolved,
     folder: Path,
     *,
+    sums: Mapping[str, Sum],
     images: Mapping[str, str],
     command: Sequence[str],
     firmware: str | None = None,
@@ -123,6 +112,7 @@ def commit(
 
     Args:
         folder: The staging folder, with `kernel/` in it.
+        sums: The packages, as the build summed them up; those that `kernel/` lacks stay as they are in the release.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
         firmware: The revision of the firmware that ships.
@@ -136,16 +126,20 @@ def commit(
     """
     release = project.release(resolved.kernel_version)
     kernel, dist = folder / "kernel", project.dist
-    missing = [name for name in package_names(release, project.arch.name) if not (kernel / name).is_file()]
+    for wanted in sums.values():
+        if not (kernel / wanted.name).exists():
+            take_over(dist / "kernel" / wanted.name, kernel / wanted.name)
+    missing = [name for name in file_names(project, release) if not (kernel / name).is_file()]
     if missing:
         raise BuildError(f"the build exported no {missing[0]}", hint="this is an error in rosk; please report it")
-    outputs = {f"kernel/{path.name}": describe(path) for path in sorted(kernel.iterdir())}
+    known = {wanted.name: {"size": wanted.size, "sha256": wanted.sha256} for wanted in sums.values()}
+    outputs = {f"kernel/{path.name}": known.get(path.name) or describe(path) for path in sorted(kernel.iterdir())}
     manifest = {**_manifest(project, resolved, command), "outputs": outputs, "images": dict(images)}
     manifest["firmware"] = {"revision": firmware}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     summed = {**outputs, "manifest.json": describe(folder / "manifest.json")}
-    sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
-    (folder / "SHA256SUMS").write_text(sums)
+    lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
+    (folder / "SHA256SUMS").write_text(lines)
     (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
     for name in NAMES:
         if (dist / name).is_dir():
@@ -157,6 +151,36 @@ def commit(
         for name in NAMES:
             (folder / name).replace(dist / name)
     return manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    """What a file of the release has to be: its name in `dist/kernel`, size in bytes and SHA-256 (hex)."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def read_sums(folder: Path) -> dict[str, Sum]:
+    """The packages of a build, `kernel`, `extras`, `headers` and `source`, from the reports of their stages."""
+    return {path.stem: Sum(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
+
+
+def holds(folder: Path, wanted: Sum) -> bool:
+    """Whether a folder holds this very file."""
+    path = folder / wanted.name
+    if not path.is_file() or path.is_symlink() or path.stat().st_size != wanted.size:
+        return False
+    return bool(describe(path)["sha256"] == wanted.sha256)
+
+
+def take_over(old: Path, new: Path) -> None:
+    """Let a file of the release before be one of the new release as well."""
+    try:
+        new.hardlink_to(old)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(old, new)
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from builder.arch import host_arch
 from builder.build import Built, build
+from builder.cachetransfer import project_caches
 from builder.engine.base import BaseImage, resolve_base
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
@@ -19,7 +22,7 @@ from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.publish import Push, push_images
-from builder.release import human_size, package_names, shown_path
+from builder.release import file_names, human_size, shown_path
 from builder.view import make_view
 
 SHOWN_NOTICES = 40
@@ -32,11 +35,20 @@ class BuildOptions:
     Attributes:
         push: Push the images to the project's registries.
         allow_install: What is missing on this machine may be installed and started.
+        builder: A builder of buildx to solve with; the engine's own when None.
+        scope: Which cache mounts to work with; see `builder.build.build`.
+        cache_from, cache_to: Shared caches beside those of the settings, in the same forms.
+        as_json: Print what was done as one JSON object, and nothing else on standard output.
         command: The command line that reproduces the build.
     """
 
     push: bool = False
     allow_install: bool = True
+    builder: str | None = None
+    scope: str = ""
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    as_json: bool = False
     quiet: bool = False
     verbose: bool = False
     command: tuple[str, ...] = ()
@@ -53,36 +65,69 @@ def run_build(project: Project, options: BuildOptions) -> Built:
             "there is no registry to push to",
             hint="name one with --registry, or list them under registries: in the settings",
         )
-    if project.arch != host_arch():
-        raise InputError(
-            f"a kernel for {project.arch.name} cannot be built on {host_arch().name} yet",
-            hint=f"build on a machine of that architecture, or use --arch {host_arch().name}",
-        )
-    console = Console(highlight=False, emoji=False)
+    check_host(project)
+    console = Console(highlight=False, emoji=False, stderr=options.as_json)
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
     toolchain = project.settings.toolchain
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
-    engine, base = prepare(toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note)
+    engine, base = prepare(
+        toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
+    )
+    caches = project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
     with view:
-        built = build(project, engine, base, view=view, command=options.command)
+        built = build(project, engine, base, view=view, command=options.command, scope=options.scope, caches=caches)
     for notice in built.notices[:SHOWN_NOTICES]:
         view.warn(str(notice))
     if len(built.notices) > SHOWN_NOTICES:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
     pushed: list[Push] = []
-    if not options.quiet:
+    summary = not options.quiet and not options.as_json
+    if summary:
         _print_files(console, project, built)
     if options.push:
         pushed = push_images(engine, built.images, project.registries, say=view.note)
-    if not options.quiet:
+    if summary:
         _print_images(console, built, pushed)
         _print_caches(console, engine)
+    if options.as_json:
+        print(json.dumps(_as_json(project, built, pushed), indent=1))
     return built
 
 
-def prepare(suite: str, wanted: str, *, allow_install: bool, note: Callable[[str], None]) -> tuple[Docker, BaseImage]:
+def check_host(project: Project) -> None:
+    """See that this machine can build for the project's architecture.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if project.arch != host_arch():
+        raise InputError(
+            f"a kernel for {project.arch.name} cannot be built on {host_arch().name} yet",
+            hint=f"build on a machine of that architecture, or use --arch {host_arch().name}",
+        )
+
+
+def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, Any]:
+    """What a build did, for programs."""
+    return {
+        "release": built.manifest["release"],
+        "arch": project.arch.name,
+        "dist": str(project.dist),
+        "outputs": built.manifest["outputs"],
+        "images": built.manifest["images"],
+        "pushed": [push.reference for push in pushed],
+        "ran": [stage for stage in STAGES if stage in built.result.ran],
+        "cached": [stage for stage in STAGES if stage in built.result.cached],
+        "compiled": built.compiled,
+        "notices": [asdict(notice) for notice in built.notices],
+    }
+
+
+def prepare(
+    suite: str, wanted: str, *, allow_install: bool, note: Callable[[str], None], builder: str | None = None
+) -> tuple[Docker, BaseImage]:
     """An engine that answers and the toolchain's base image, installed and made where that is allowed.
 
     Args:
@@ -90,12 +135,13 @@ def prepare(suite: str, wanted: str, *, allow_install: bool, note: Callable[[str
         wanted: `auto`, or the reference of an image.
         allow_install: What is missing on this machine may be installed and started.
         note: Told what is done.
+        builder: A builder of buildx to solve with; the engine's own when None.
 
     Raises:
         EngineError: One of them cannot be had.
     """
     ensure_engine(allow_install=allow_install, say=note)
-    engine = Docker()
+    engine = Docker(builder)
     return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
 
 
@@ -112,7 +158,7 @@ def _print_caches(console: Console, engine: Docker) -> None:
 def _print_files(console: Console, project: Project, built: Built) -> None:
     release = str(built.manifest["release"])
     console.print(f"\n[bold]Kernel {escape(release)} for {project.arch.name}[/]")
-    for name in package_names(release, project.arch.name):
+    for name in file_names(project, release):
         path = project.dist / "kernel" / name
         console.print(f"  {human_size(path.stat().st_size):>8}  {escape(shown_path(path))}", soft_wrap=True)
     console.print(f"            {escape(shown_path(project.dist / 'build.log'))}", soft_wrap=True)

@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
+from builder import cachespec
 from builder.errors import InputError
 from builder.inputs.document import Document, Place, read_document
 from builder.inputs.kernelorg import AUTOSIGNER, MIRRORS, VERSION
@@ -101,6 +102,17 @@ _MIRROR = _Grammar(
     "the address of a mirror",
     "write https://host/path, where path holds the folders v5.x, v6.x, …; a password belongs in ~/.netrc",
 )
+_CACHE = _Grammar(cachespec.PATTERN, cachespec.WHAT, cachespec.HOW)
+_CCACHE_SIZE = _Grammar(
+    r"0|[0-9]+(?:\.[0-9]+)?[kMGT]i?",
+    "a size for ccache",
+    "write a number and one of k, M, G and T, such as 10G; 0: no limit",
+)
+_CCACHE_REMOTE = _Grammar(
+    r"(?:redis|http)://[^\s@/|?#]+(?:/[^\s@|?#]*)?",
+    "the address of a remote cache for ccache",
+    "write redis://host:port or http://host/path; one with a password goes in a file that secret_file names",
+)
 _PREFIX = _Grammar(rf"(?:{_REPOSITORY})?", "a repository prefix", "write lower-case words with / between them")
 
 
@@ -116,12 +128,25 @@ def _some(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _public(entry: str) -> str:
+    if cachespec.has_secret(entry):
+        raise _Problem("a secret has no place in the settings", cachespec.SECRET_HOW)
+    return entry
+
+
+def _without_password(address: object) -> object:
+    if isinstance(address, str) and "@" in address:  # not repeated in the message: it may be a password
+        raise _Problem("the address has a user or a password", "write it in a file, and name that with secret_file")
+    return address
+
+
 def _joined(fingerprint: str) -> str:
     return "".join(fingerprint.split()).upper()
 
 
 _Text = Annotated[str, Field(min_length=1)]
 _Path = Annotated[Path, BeforeValidator(_given)]
+_Cache = Annotated[str, _CACHE, AfterValidator(_public)]
 _Packages = tuple[Annotated[str, _PACKAGE], ...]
 
 
@@ -239,6 +264,51 @@ class Firmware(_Section):
         return self
 
 
+class CompilerCache(_Section):
+    """The compiler's own cache (ccache), which the compile works with."""
+
+    size: Annotated[str, _CCACHE_SIZE] = Field(
+        default="10G", description="How large it may grow, as ccache's max_size (`0`: without limit)"
+    )
+    remote: Annotated[str, _CCACHE_REMOTE, BeforeValidator(_without_password)] | None = Field(
+        default=None,
+        description="One that machines share: `redis://host:port` or `http://host/path`, no password in it",
+    )
+    secret_file: _Path | None = Field(
+        default=None, description="Instead of `remote`: a file that holds the whole address, with its password"
+    )
+
+    @model_validator(mode="after")
+    def _one_remote(self) -> Self:
+        if self.remote and self.secret_file:
+            raise _Problem("remote and secret_file are two addresses", "remove one of them", "secret_file")
+        return self
+
+
+class Cache(_Section):
+    """What machines share of their caches, and how large they grow."""
+
+    sources: tuple[_Cache, ...] = Field(
+        default=(),
+        alias="from",
+        description="Where finished stages are taken from: `registry.example/acme/cache:6.12`, a folder (`/path`, "
+        "`./path`) or BuildKit's `type=…,key=value`",
+    )
+    targets: tuple[_Cache, ...] = Field(
+        default=(), alias="to", description="Where a build puts its finished stages, in the same forms"
+    )
+    compiler: CompilerCache = Field(default_factory=CompilerCache, description="The compiler's own cache")
+
+
+class Packages(_Section):
+    """How the packages of `dist/kernel` are made."""
+
+    compression: Literal["gzip", "zstd", "xz"] = Field(
+        default="gzip",
+        description="`gzip`: what every consumer reads; `zstd` or `xz` for your own (the images carry gzip either way)",
+    )
+
+
 class Registry(_Section):
     """A registry to push to; in the settings also as one text, `host[:port][/prefix]`."""
 
@@ -279,6 +349,8 @@ class Settings(_Section):
     config: Config = Field(default_factory=Config, description="How the kernel is configured")
     lists: Lists = Field(default_factory=Lists, description="What happens to modules beside the lists")
     firmware: Firmware = Field(default_factory=Firmware, description="Where the listed firmware comes from")
+    cache: Cache = Field(default_factory=Cache, description="What machines share of their caches")
+    packages: Packages = Field(default_factory=Packages, description="How the packages are made")
     registries: tuple[Registry, ...] = Field(
         default=(), description="Where `--push` pushes to: `host[:port][/prefix]`, or a mapping of `host` and `prefix`"
     )
@@ -365,7 +437,8 @@ def _did_you_mean(place: Place) -> str:
 
 def _keys(section: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every key that a settings file can have, as the keys that lead to it."""
-    for name, field in section.model_fields.items():
+    for attribute, field in section.model_fields.items():
+        name = field.alias or attribute
         yield (*prefix, name)
         inner = Registry if name == "registries" else field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -1,6 +1,7 @@
 # The whole graph: one stage for each thing that has a cache key of its own. Its build context is the folder that
 # rosk makes for each build (stages/ images/ config/ lists/ patches/ hooks/); `source` and `firmware` are named
-# contexts. Only what buildah builds too is used here: no heredocs, no COPY --link, no ADD --checksum.
+# contexts. FRESH is a word that makes every stage run again that is no input (builder.graph.afresh).
+# Only what buildah builds too is used here: no heredocs, no COPY --link, no ADD --checksum.
 ARG BASE
 ARG SOURCE_KIND=debian
 ARG FIRMWARE_KIND=none
@@ -52,36 +53,50 @@ FROM kernel-source AS patched
 COPY stages/common.py stages/patchfile.py stages/patch.py /rosk/builder/stages/
 COPY patches /rosk/patches
 COPY hooks /rosk/hooks
+ARG FRESH=
 RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks
 
-FROM patched AS configured
+# What configuring reads of the source, so that a change to anything else leaves the config as it is.
+FROM patched AS kconfig
+COPY stages/common.py stages/kconfigtree.py /rosk/builder/stages/
+RUN python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconfig
+
+FROM toolchain AS configured
+COPY --from=kconfig /out/kconfig /usr/src/linux
 COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
-    stages/configure.py /rosk/builder/stages/
+    stages/reproducible.py stages/configure.py /rosk/builder/stages/
 COPY config /rosk/config
 ARG ARCH
 ARG CROSS_COMPILE=
 ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
+ARG FRESH=
 RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
     --cross-compile="${CROSS_COMPILE}" ${CONFIG_STRICT} --out /out/configured
 
-# The only stage that compiles. It hands on the boot files, the modules, and what building modules against this
-# kernel needs of the object tree; the object tree itself stays behind.
+# The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
+# on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY stages/common.py stages/hostlink.py stages/compile.py /rosk/builder/stages/
+COPY stages/common.py stages/compilercache.py stages/hostlink.py stages/journal.py stages/objtree.py stages/runmake.py \
+    stages/compile.py /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
 ARG CROSS_COMPILE=
 ARG IMAGE
 ARG IMAGE_PATH
 ARG EPOCH
-RUN --mount=type=cache,id=rosk-ccache,target=/ccache \
+ARG A
+ARG RELEASE
+ARG CACHE_SCOPE=
+RUN --mount=type=cache,id=rosk-ccache${CACHE_SCOPE},target=/ccache \
+    --mount=type=cache,id=rosk-obj-${A}-${RELEASE}${CACHE_SCOPE},target=/obj,sharing=locked \
     --mount=type=cache,id=rosk-log,target=/log \
-    CCACHE_DIR=/ccache CCACHE_DEPEND=1 python3 -m builder.stages.compile --tree /usr/src/linux --configured /configured \
-    --obj /obj --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
-    --epoch "${EPOCH}" --ccache --log /log --out /out && rm -rf /obj
+    --mount=type=secret,id=ccache,target=/run/secrets/ccache.conf \
+    python3 -m builder.stages.compile --tree /usr/src/linux --configured /configured --obj /obj --toolchain /out/packages \
+    --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
+    --epoch "${EPOCH}" --ccache /ccache --ccache-config /run/secrets/ccache.conf --log /log --out /out
 
 # The log of a compile that failed: of such a step only the cache mounts survive.
 FROM tools AS compile-log-read
@@ -99,12 +114,14 @@ COPY lists/modules.list lists/modules-extra.list /in/lists/
 ARG RELEASE
 ARG UNLISTED
 ARG SOFTDEPS
+ARG FRESH=
 RUN python3 -m builder.stages.split --modules /in/modules --lists /in/lists --config "/in/boot/config-${RELEASE}" \
     --module-options /in/module-options.json --system-map "/in/boot/System.map-${RELEASE}" --release "${RELEASE}" \
     --unlisted "${UNLISTED}" --softdeps "${SOFTDEPS}" --out /out
 
 # The firmware, from one of four places.
 FROM tools AS firmware-base
+ARG FRESH=
 COPY stages/common.py stages/lists.py stages/whence.py stages/firmwarefetch.py stages/firmwaretree.py stages/firmware.py \
     /rosk/builder/stages/
 COPY lists/firmware.list lists/firmware-extra.list /in/lists/
@@ -142,45 +159,55 @@ RUN python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --
 
 # The packages.
 FROM tools AS packer
-COPY stages/common.py stages/pack.py /rosk/builder/stages/
-ARG RELEASE
-ARG A
+COPY stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
 ARG EPOCH
+ARG CACHE_SCOPE=
 
 FROM packer AS kernel-package
 COPY --from=compile /out/boot /pkg/boot
 COPY --from=split /out/main /pkg
 COPY --from=kernel-firmware /out/main /pkg
-RUN python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --out "/out/linux-${RELEASE}-${A}.tar.gz"
+ARG KERNEL_FILE
+RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/kernel.json \
+    --out /out/kernel.tar.gz --deliver "/file/${KERNEL_FILE}"
 
 FROM packer AS extras-package
 COPY --from=split /out/extra /pkg
 COPY --from=kernel-firmware /out/extra /pkg
-RUN python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --out "/out/extra-linux-${RELEASE}-${A}.tar.gz"
+ARG EXTRAS_FILE
+RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/extras.json \
+    --out /out/extras.tar.gz --deliver "/file/${EXTRAS_FILE}"
 
 FROM packer AS headers-package
 COPY --from=headers /out/headers /pkg
-RUN python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --out "/out/build-linux-${RELEASE}-${A}.tar.gz"
+ARG HEADERS_FILE
+RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/headers.json \
+    --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}"
 
 FROM patched AS source-package
-COPY stages/common.py stages/pack.py /rosk/builder/stages/
+COPY stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
 ARG RELEASE
-ARG A
 ARG EPOCH
-RUN python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}" --epoch "${EPOCH}" \
-    --out "/out/package/linux-${RELEASE}-${A}-src.tgz"
+ARG CACHE_SCOPE=
+ARG SOURCE_FILE
+RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+    python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}" --epoch "${EPOCH}" --cache /cache \
+    --sums /sums/source.json --deliver "/file/${SOURCE_FILE}"
 
 # The images: each is one COPY of a root whose times are fixed already.
 FROM tools AS image-tools
+ARG FRESH=
 COPY stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
 COPY images /rosk/images
 ARG RELEASE
-ARG A
 ARG EPOCH
 
 FROM image-tools AS os-extras-root
 COPY --from=extras-package /out /in
-RUN python3 -m builder.stages.imageroot extras --package "/in/extra-linux-${RELEASE}-${A}.tar.gz" \
+RUN python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
     --script /rosk/images/extra.sh --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-extras
 COPY --from=os-extras-root /root-of-image /
@@ -190,7 +217,7 @@ CMD ["extra.sh"]
 
 FROM image-tools AS os-headers-root
 COPY --from=headers-package /out /in
-RUN python3 -m builder.stages.imageroot headers --package "/in/build-linux-${RELEASE}-${A}.tar.gz" \
+RUN python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
     --script /rosk/images/headers.sh --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-headers
 COPY --from=os-headers-root /root-of-image /
@@ -201,23 +228,39 @@ CMD ["/headers.sh"]
 FROM image-tools AS os-kernel-root
 COPY --from=kernel-package /out /in
 COPY --from=headers-package /out /in
-RUN python3 -m builder.stages.imageroot kernel --package "/in/linux-${RELEASE}-${A}.tar.gz" \
-    --headers "/in/build-linux-${RELEASE}-${A}.tar.gz" --release "${RELEASE}" --epoch "${EPOCH}" --out /root-of-image
+RUN python3 -m builder.stages.imageroot kernel --package /in/kernel.tar.gz \
+    --headers /in/headers.tar.gz --release "${RELEASE}" --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-kernel
 COPY --from=os-kernel-root /root-of-image /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE}
 
-# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports.
+# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports. Of the
+# packages it has the checksums; those that the release folder lacks are fetched from the stages below.
 FROM scratch AS release
-COPY --from=kernel-package /out/ /kernel/
-COPY --from=extras-package /out/ /kernel/
-COPY --from=headers-package /out/ /kernel/
-COPY --from=source-package /out/package/ /kernel/
 COPY --from=configured /out/configured/config /kernel/config
 COPY --from=split /out/lists/ /kernel/
+COPY --from=kernel-package /sums/ /reports/sums/
+COPY --from=extras-package /sums/ /reports/sums/
+COPY --from=headers-package /sums/ /reports/sums/
+COPY --from=source-package /sums/ /reports/sums/
+COPY --from=kernel-source /out/source.json /reports/
+COPY --from=toolchain /out/packages /reports/
 COPY --from=configured /out/configured/report.json /reports/config.json
 COPY --from=split /out/report.json /reports/split.json
 COPY --from=split /out/modules.json /reports/modules.json
 COPY --from=kernel-firmware /out/report.json /reports/firmware.json
+COPY --from=compile /out/report.json /reports/compile.json
 COPY --from=compile /out/log/compile.log /reports/compile.log
+
+FROM scratch AS kernel-file
+COPY --from=kernel-package /file/ /
+
+FROM scratch AS extras-file
+COPY --from=extras-package /file/ /
+
+FROM scratch AS headers-file
+COPY --from=headers-package /file/ /
+
+FROM scratch AS source-file
+COPY --from=source-package /file/ /

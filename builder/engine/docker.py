@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from typing import Any
 from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException
 
+from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
 from builder.engine.probe import client_environment
 from builder.errors import EngineError
 from builder.process import run
@@ -33,17 +35,29 @@ class SolveError(EngineError):
 
 
 class Docker:
-    """One engine, as the `docker` client finds it.
+    """One engine, as the `docker` client finds it, and the builder that solves for it.
 
-    Solves run in the engine itself: only its own builder knows its local images, the base among them.
+    Args:
+        builder: A builder of buildx (`docker buildx ls`), of any driver; the engine's own when None.
+
+    Attributes:
+        remote: Solves run elsewhere: the builder has none of the engine's images, and gives it none by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, builder: str | None = None) -> None:
         # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.
         self._streaming = DockerClient(client_call=["setsid", "docker"])
         self._client = DockerClient()
         with _as_engine_error("docker context inspect"):
-            self._builder = self._client.context.inspect(None).name
+            own = self._client.context.inspect(None).name
+        self._builder = builder or own
+        self.remote = self._builder != own
+        if self.remote:
+            self._check_builder()
+
+    def _check_builder(self) -> None:
+        with _as_engine_error(f"docker buildx inspect {self._builder}"):
+            self._client.buildx.inspect(self._builder, bootstrap=True)
 
     def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
         """Solve all targets of a bake file.
@@ -132,6 +146,52 @@ class Docker:
         with _as_engine_error(f"docker import {tar}"):
             self._client.image.import_(tar, tag=reference)
 
+    def gateway(self) -> str:
+        """The address of the engine's machine as containers and build steps of its default network see it.
+
+        Raises:
+            EngineError: There is no such network.
+        """
+        with _as_engine_error("docker network inspect bridge"):
+            networks = self._client.network.inspect("bridge").ipam.config
+        gateways = [network.get("Gateway") for network in networks or ()]
+        if not gateways or not gateways[0]:
+            raise EngineError("the engine's default network has no gateway", hint="see docker network inspect bridge")
+        return str(gateways[0])
+
+    def load(self, tar: Path) -> None:
+        """Take the images of an archive that a solve exported.
+
+        Raises:
+            EngineError: The engine refused it.
+        """
+        with _as_engine_error(f"docker load {tar}"):
+            self._client.image.load(tar)
+
+    def save_layout(self, reference: str, folder: Path) -> str:
+        """Write a local image as an OCI image layout, for a builder that does not have it.
+
+        Returns:
+            What BuildKit calls it: `oci-layout://FOLDER@sha256:…`.
+
+        Raises:
+            EngineError: The engine gave no such layout (Docker Engine has since version 25).
+        """
+        if not (folder / "index.json").exists():
+            with TemporaryDirectory(prefix="rosk-", dir=folder.parent) as temporary:
+                tar, layout = Path(temporary, "image.tar"), Path(temporary, "layout")
+                with _as_engine_error(f"docker save {reference}"):
+                    self._client.image.save(reference, output=tar)
+                with tarfile.open(tar) as archive:
+                    archive.extractall(layout, filter="data")
+                with suppress(FileExistsError, OSError):  # another build was quicker
+                    layout.rename(folder)
+        try:
+            digest = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
+        except (OSError, ValueError, LookupError) as error:
+            raise EngineError(f"the engine saves {reference} in no OCI layout", hint="use a newer engine") from error
+        return f"oci-layout://{folder}@{digest}"
+
     def tag(self, reference: str, other: str) -> None:
         """Give a local image one more name."""
         with _as_engine_error(f"docker tag {reference} {other}"):
@@ -141,6 +201,46 @@ class Docker:
         """Take a name from a local image; the image stays while it has another."""
         with _as_engine_error(f"docker rmi {reference}"):
             self._client.image.remove(reference)
+
+    def tags(self, org: str) -> list[str]:
+        """The tags of local images whose names start with `org/`.
+
+        Raises:
+            EngineError: The engine cannot tell.
+        """
+        with _as_engine_error("docker images"):
+            images = self._client.image.list(filters=[("reference", f"{org}/*")])
+        return sorted({tag for image in images for tag in image.repo_tags if tag.startswith(f"{org}/")})
+
+    def save(self, reference: str, tar: Path) -> None:
+        """Write a local image as an archive.
+
+        Raises:
+            EngineError: It could not be written.
+        """
+        with _as_engine_error(f"docker save {reference}"):
+            self._client.image.save(reference, output=tar)
+
+    @property
+    def build_cache(self) -> BuildCache:
+        """The build cache of the builder that solves."""
+        return BuildCache(self._builder)
+
+    def drop_cache_mounts(self, scope: str) -> None:
+        """Remove the cache mounts of a scope (see `builder.graph.build_plan`).
+
+        Raises:
+            EngineError: One is left: a step that uses it has not ended yet, or the builder cannot be asked.
+        """
+        cache = self.build_cache
+
+        def mounts() -> list[str]:
+            found = (record for record in cache.records() if record.type == CACHE_MOUNT)
+            return [record.id for record in found if record.description.endswith(f'-{scope}"')]
+
+        cache.prune(mounts())
+        if left := mounts():
+            raise EngineError(f"{len(left)} cache mounts of {scope} are in use")
 
     def push(self, reference: str) -> None:
         """Push one tag with the credentials of docker's own configuration.

@@ -33,6 +33,8 @@ MOMENT = 0.002
 _STEP = re.compile(r"\[(?P<words>[^\]]*?) *(?P<step>\d+)/(?P<steps>\d+)\] ")
 _OUTPUT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting|pushing) ")
 _CACHE = re.compile(r"(?:\[[^\]]+\] )?(?:importing|exporting) cache ")
+_LOST = "not found"
+"""The whole error of a step whose cached result was pruned: BuildKit then takes another result, or runs the step."""
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|ENOSPC", re.IGNORECASE)
 
 
@@ -292,7 +294,7 @@ class BuildState:
                 vertex.stages.add(name)
                 stage.vertexes.append(vertex)
         # Every target reports the steps that it shares with others, each at its own time: the first end counts.
-        if vertex.completed is None:
+        if vertex.completed is None and report.get("error") != _LOST:
             vertex.started, vertex.completed = started or vertex.started, completed
             vertex.error = report.get("error", "")
             if vertex.error and _CACHE.match(vertex.name):

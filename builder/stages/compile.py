@@ -1,4 +1,4 @@
-"""Compile the kernel and its modules in a folder of its own, and hand on what later stages need.
+"""Compile the kernel and its modules in an object tree that is kept, and hand on what later stages need.
 
 Outputs, under --out: `boot/` (vmlinuz-V, System.map-V, config-V), `modules/lib/modules/V/`, `objtree/` (the part of
 the object tree that external modules need), `log/compile.log`. The settings that make the result the same for equal
@@ -8,53 +8,32 @@ input are those of Documentation/kbuild/reproducible-builds.rst.
 from __future__ import annotations
 
 import argparse
-import contextlib
+import hashlib
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from builder.stages.common import StageError, emit, progress, stage_main
+from builder.stages.common import StageError, emit, progress, stage_main, write_json
+from builder.stages.compilercache import CompilerCache
 from builder.stages.hostlink import static_arguments
+from builder.stages.journal import Journal
+from builder.stages.objtree import ObjectTree, shadows
+from builder.stages.runmake import Make, MakeError, new_log
 
-# kbuild's lines for what `Kbuild.objects` estimates: objects of the kernel, not of its host tools.
-_OBJECT = re.compile(r"  (?:CC|AS)(?: \[M\])? +((?!/|scripts/|tools/)\S+)$")
-_NOTABLE = re.compile(
-    r"(?:^|[ :])(?:fatal )?error: |^\S+:\d+(?::\d+)?: warning: |^(?:WARNING|ERROR): modpost: |\*\*\* "
-    r"|^\S*ld(?:\.bfd)?: (?!.*: in function )|undefined reference to |No space left on device"
-)
-# The first of these that the log has, in this order, is the failure's cause; make's own line comes last of all.
-_CAUSES = (
-    re.compile(r"^\S+?:\d+(?::\d+)?: (?:fatal )?error: .*"),
-    re.compile(r"^\S+?:\d+: Error: .*"),
-    re.compile(r"^ERROR: modpost: .*"),
-    re.compile(r".*undefined reference to .*|^\S*ld(?:\.bfd)?: .*(?:error|cannot|failed|undefined).*"),
-    re.compile(r".*(?:^|[ :])(?:fatal )?error: .*", re.IGNORECASE),
-    re.compile(r"\S*sh: (?:\d+: |line \d+: )?\S+: (?:command )?not found"),
-    re.compile(r".*\*\*\* (?!Waiting for unfinished jobs|\[).*"),
-    re.compile(r".*\*\*\* \[.*"),
-)
-_LOG_SECONDS = 7 * 86400
-_NO_SPACE = "No space left on device"
-_SECONDS_BETWEEN_EVENTS = 0.5
-_SECONDS_TO_STOP = 5
-_UNFINISHED = ".rosk-unfinished"
-# An interrupted write is among the last ones; kbuild's post-processing of one object takes less than this.
-_SUSPECT_SECONDS = 60
 # Under the object tree; the headers stage chooses from it. Keys lie in certs/, which is not here.
 _OBJTREE = (
     ".config",
     "System.map",
     "Module.symvers",
-    "include/config",
+    "include/config/auto.conf",
+    "include/config/kernel.release",
     "include/generated",
     "arch/{srcarch}/include/generated",
     "arch/{srcarch}/kernel/module.lds",
@@ -81,9 +60,11 @@ class Build:
         image_path: The image in the object tree: arch/x86/boot/bzImage.
         cross_compile: The prefix of the cross compiler, or empty.
         epoch: Seconds since 1970 that date the kernel.
+        toolchain: A file that lists the toolchain's packages with their versions.
         release: The kernel release.
-        options: The config's values by option name.
-        ccache: Compile through ccache.
+        config: The text of the complete .config.
+        ccache: The folder of the compiler cache, or None for none.
+        ccache_config: Its configuration file; need not exist.
     """
 
     tree: Path
@@ -93,12 +74,19 @@ class Build:
     image_path: Path
     cross_compile: str
     epoch: int
+    toolchain: Path
     release: str
-    options: dict[str, str]
-    ccache: bool
+    config: str
+    ccache: Path | None
+    ccache_config: Path | None = None
 
     def on(self, option: str) -> bool:
-        return self.options.get(option) == "y"
+        return re.search(rf"^CONFIG_{option}=y$", self.config, re.MULTILINE) is not None
+
+    @property
+    def srcarch(self) -> str:
+        """The architecture's folder: x86, arm64."""
+        return self.image_path.parts[1]
 
 
 def make_arguments(build: Build, jobs: int) -> list[str]:
@@ -108,7 +96,7 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     # gcc's plugins are host programs too, and have to be shared objects.
     if not build.on("GCC_PLUGINS"):
         words += static_arguments(build.obj / ".rosk")
-    if build.ccache:
+    if build.ccache is not None:
         words += [f"CC=ccache {build.cross_compile}gcc", "HOSTCC=ccache gcc"]
     return words
 
@@ -136,142 +124,16 @@ def cpus() -> int:
         return allowed
 
 
-class Compiler:
-    """Runs make, with all its output in a log file and what matters on standard output."""
-
-    def __init__(self, log: Path, environment: dict[str, str], expected: int) -> None:
-        self.log = log
-        self.environment = environment
-        self.expected = expected
-        self.done = 0
-        self.announced = 0.0
-
-    def run(self, argv: Sequence[str]) -> None:
-        """Run make to its end.
-
-        Raises:
-            StageError: It failed; the details are the log's lines around the first error.
-        """
-        with self.log.open("ab") as log:
-            start = log.tell()
-            log.write(f"$ {' '.join(argv)}\n".encode())
-            # In a process group of its own, so that stopping this program can stop all that make has started.
-            process = subprocess.Popen(
-                argv,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-            try:
-                assert process.stdout
-                for line in process.stdout:
-                    log.write(line)
-                    self.follow(line.decode(errors="replace").rstrip("\n"))
-                code = process.wait()
-            except BaseException:
-                stop_group(process)
-                raise
-        if code != 0:
-            text = self.log.read_bytes()[start:].decode(errors="replace")
-            raise explain_failure(text.splitlines(), code)
-
-    def follow(self, line: str) -> None:
-        """Report one line of make's output: progress, or a warning or error as it is."""
-        if match := _OBJECT.match(line):
-            self.done += 1
-            now = time.monotonic()
-            if now - self.announced >= _SECONDS_BETWEEN_EVENTS:
-                self.announced = now
-                progress(min(self.done, self.expected), self.expected, match[1])
-        elif _NOTABLE.search(line):
-            print(line, flush=True)
-
-
-def stop_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and everything in its group: first with SIGTERM, for make to tidy up, then outright."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut this short
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_STOP)
-
-
-def explain_failure(lines: Sequence[str], code: int) -> StageError:
-    """The error for a failed make, from the lines that it printed."""
-    at, cause = _cause(lines)
-    around = list(lines[max(0, at - 5) : at + 15])
-    if any(_NO_SPACE in line for line in lines):
-        return StageError(
-            "no space left on the disk while compiling",
-            hint="free some space for the container engine (its caches hold the most), then build again",
-            details=around,
-        )
-    if code < 0 or any("Killed signal terminated program" in line for line in lines):
-        return StageError(
-            "the compiler was killed, most likely for lack of memory",
-            hint="give the container engine more memory or fewer CPUs",
-            details=around,
-        )
-    return StageError(cause, hint="the whole log is in dist/build.log", details=around)
-
-
-def _cause(lines: Sequence[str]) -> tuple[int, str]:
-    for pattern in _CAUSES:
-        for number, line in enumerate(lines):
-            if match := pattern.match(line):
-                return number, match[0].strip()
-    return max(0, len(lines) - 15), "make failed"
-
-
-def heal(obj: Path) -> None:
-    """Take away what a killed build may have written in part: all files of its last minute.
-
-    make removes a target when it is told to stop, but not when it is killed outright; a half-written object would
-    then look finished to it.
-    """
-    if not (obj / _UNFINISHED).exists():
-        return
-    files = [path for path in obj.rglob("*") if path.is_file() and not path.is_symlink() and path.name != _UNFINISHED]
-    times = {path: path.stat().st_mtime for path in files}
-    newest = max(times.values(), default=0.0)
-    for path, at in times.items():
-        if at > newest - _SUSPECT_SECONDS:
-            path.unlink()
-
-
-def put_config(config: Path, obj: Path) -> None:
-    """Give the object tree its .config, without touching an equal one: kbuild goes by its time."""
-    obj.mkdir(parents=True, exist_ok=True)
-    target = obj / ".config"
-    if not target.exists() or target.read_bytes() != config.read_bytes():
-        shutil.copyfile(config, target)
-
-
-def compile_kernel(build: Build, compiler: Compiler, out: Path) -> None:
+def compile_kernel(build: Build, make: Make, out: Path) -> None:
     """Build the image and the modules, and install the modules under `out`."""
     words = make_arguments(build, cpus())
-    unfinished = build.obj / _UNFINISHED
-    unfinished.touch()
-    try:
-        _make(build, compiler, words, out)
-    except StageError:  # make itself came to its end, and took half-made targets away
-        unfinished.unlink()
-        raise
-    unfinished.unlink()
-
-
-def _make(build: Build, compiler: Compiler, words: Sequence[str], out: Path) -> None:
     if not build.on("MODULES"):
-        compiler.run([*words, build.image])
+        make.run([*words, build.image])
         return
-    compiler.run([*words, build.image, "modules"])
-    progress(compiler.expected, compiler.expected, "modules_install")
+    make.run([*words, build.image, "modules"])
+    progress(make.expected, make.expected, "modules_install")
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
-    compiler.run([*words, *install, *_PLAIN_MODULES, "modules_install"])
+    make.run([*words, *install, *_PLAIN_MODULES, "modules_install"])
 
 
 def collect(build: Build, out: Path) -> None:
@@ -297,8 +159,7 @@ def collect(build: Build, out: Path) -> None:
     (installed / release).mkdir(exist_ok=True)
     for link in ("build", "source"):
         (installed / release / link).unlink(missing_ok=True)
-    srcarch = build.image_path.parts[1]
-    copy_objtree(build.obj, out / "objtree", (name.format(srcarch=srcarch) for name in _OBJTREE))
+    copy_objtree(build.obj, out / "objtree", (name.format(srcarch=build.srcarch) for name in _OBJTREE))
 
 
 def copy_objtree(obj: Path, out: Path, names: Iterable[str]) -> None:
@@ -316,33 +177,24 @@ def _stopped(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def new_log(folder: Path, release: str) -> Path:
-    """A file for the log that no other build has, in a folder that builds share; old ones are cleared on the way."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.log"):
-        if old.stat().st_mtime < time.time() - _LOG_SECONDS:
-            old.unlink(missing_ok=True)
-    file, name = tempfile.mkstemp(prefix=f"{release}-", suffix=".log", dir=folder)
-    os.close(file)
-    return Path(name)
+def recipe(build: Build) -> dict[str, str]:
+    """What an object tree is made with beside source and config, by what it is called when it differs."""
+    return {
+        "the toolchain": digest(build.toolchain),
+        "the date of the source": str(build.epoch),
+        "the architecture": f"{build.arch} {build.cross_compile}",
+        "rosk itself": digest(*sorted(Path(__file__).parent.glob("*.py"))),
+    }
 
 
-def main() -> None:
-    """Command line; see the module's text. The folder --configured is the output of the configure stage."""
-    parser = argparse.ArgumentParser(prog="compile", description=__doc__)
-    for option in ("--tree", "--configured", "--obj", "--image-path", "--log", "--out"):
-        parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--arch", required=True)
-    parser.add_argument("--image", required=True)
-    parser.add_argument("--cross-compile", default="")
-    parser.add_argument("--epoch", type=int, required=True)
-    parser.add_argument("--ccache", action="store_true")
-    args = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped)
+def digest(*files: Path) -> str:
+    """SHA-256 over files, hexadecimal."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
-    config = args.configured / "config"
-    build = Build(
+
+def build_from(args: argparse.Namespace) -> Build:
+    """What the command line and the configure stage ask for."""
+    return Build(
         tree=args.tree.resolve(),
         obj=args.obj.resolve(),
         arch=args.arch,
@@ -350,18 +202,76 @@ def main() -> None:
         image_path=args.image_path,
         cross_compile=args.cross_compile,
         epoch=args.epoch,
+        toolchain=args.toolchain,
         release=(args.configured / "kernel.release").read_text().strip(),
-        options=dict(re.findall(r"^CONFIG_(\w+)=(.*)$", config.read_text(), re.MULTILINE)),
+        config=(args.configured / "config").read_text(),
         ccache=args.ccache,
+        ccache_config=args.ccache_config,
     )
-    out = args.out.resolve()
-    log = new_log(args.log, build.release)
-    heal(build.obj)
-    put_config(config, build.obj)
-    compiler = Compiler(log, make_environment(build.epoch), int((args.configured / "objects").read_text()))
+
+
+def compiler_cache(build: Build, journal: Journal) -> CompilerCache | None:
+    """The compiler cache for the sources of this build, where it is to have one."""
+    if build.ccache is None:
+        return None
+    return CompilerCache(
+        build.ccache,
+        f"{build.cross_compile}gcc",
+        digest(build.toolchain),
+        shadows(build.tree, journal),
+        config=build.ccache_config,
+    )
+
+
+def run(build: Build, log: Path, objects: int, out: Path) -> None:
+    """Do the stage's work.
+
+    Raises:
+        MakeError: The kernel does not compile.
+        OSError: A file cannot be read or written.
+    """
+    kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
+    journal = kept.open(build.config)
+    cache = compiler_cache(build, journal)
+    log.write_text("".join(f"{line}\n" for line in kept.said))
+    environment = {**make_environment(build.epoch), **(cache.environment() if cache else {})}
+    make = Make(log, environment, objects)
     try:
-        compile_kernel(build, compiler, out)
-        collect(build, out)
+        compile_kernel(build, make, out)
+    except MakeError as error:
+        if error.whole:
+            kept.close()
+        raise
+    kept.close()
+    collect(build, out)
+    report = {
+        "objects": make.done,
+        "object_tree": kept.said,
+        "compiler_cache": cache.counts() if cache else {},
+        "warnings": cache.warnings if cache else [],
+    }
+    write_json(out / "report.json", report)
+
+
+def main() -> None:
+    """Command line; see the module's text. The folder --configured is the output of the configure stage."""
+    parser = argparse.ArgumentParser(prog="compile", description=__doc__)
+    for option in ("--tree", "--configured", "--obj", "--image-path", "--toolchain", "--log", "--out"):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--arch", required=True)
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--cross-compile", default="")
+    parser.add_argument("--epoch", type=int, required=True)
+    parser.add_argument("--ccache", type=Path, help="the compiler cache's folder; without it, there is none")
+    parser.add_argument("--ccache-config", type=Path, help="its configuration file; need not exist")
+    args = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped)
+
+    build, out = build_from(args), args.out.resolve()
+    log = new_log(args.log, build.release)
+    try:
+        run(build, log, int((args.configured / "objects").read_text()), out)
     except OSError as error:
         raise StageError(f"the compile stage cannot go on: {error}", hint="see the disk's free space") from error
     except StageError:

@@ -18,6 +18,7 @@ from builder.stages.common import StageError, run, stage_main, warning, write_js
 from builder.stages.dotconfig import Option, format_config, is_full, is_kept, merge, parse_config, value_of
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
+from builder.stages.reproducible import KIND, findings, kernel_of
 
 CONFIG = "config/kernel-config"
 FRAGMENTS = "config/fragments"
@@ -123,6 +124,16 @@ def localversion_warning(asks: Mapping[str, Option], localversion: str) -> list[
     return [warning("config-localversion", what, where=ask.where, line=ask.line)]
 
 
+def reproducible_warnings(asks: Mapping[str, Option], values: Mapping[str, str], release: str) -> list[dict[str, Any]]:
+    """A warning for each option that makes two builds of the same input differ, with the place that asks for it."""
+    warnings = []
+    for finding in findings(values, kernel_of(release)):
+        ask = asks.get(finding.option)
+        place = {} if ask is None else {"where": ask.where, "line": ask.line}
+        warnings.append({**warning(KIND, finding.what), **place})
+    return warnings
+
+
 def overruled(files: Sequence[Sequence[Option]], kconfig: Kconfig) -> set[str]:
     """The options that one file switches on and a later file overrules by another member of the same choice."""
     found = set()
@@ -178,6 +189,7 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     release = (obj / "include/config/kernel.release").read_text().strip()
     if release != args.release:
         raise explain_release(args.tree, release, args.release)
+    warnings += reproducible_warnings(asks, values, release)
     changed = {f"CONFIG_{ask.name}": value_of(values, ask.name) for ask in dropped(wanted, values)}
     kbuild = Kbuild(args.tree, srcarch)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,102 +1,129 @@
 """Packs a folder as a tar archive whose bytes depend on nothing but the files' names, contents and executable bits.
 
-Members are sorted, belong to root, and have one time. The archive streams through the compressor, so that neither
-memory nor disk holds it whole. gzip is made of independent members of one size each (RFC 1952, section 2.2: a file is
-a series of members), compressed beside each other by libdeflate where it is installed, else by zlib.
+Members are sorted, belong to root, and have one time. The archive is cut into chunks that are compressed each by
+itself, several at once, and put one after the other. Where it is cut is decided by the members' names (see `chunks`),
+so that an edit changes the chunk that the file is in and no other; with a cache, only that one is compressed again.
+Neither memory nor disk holds the archive whole.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
+import operator
 import os
-import shutil
-import subprocess
-import tarfile
+import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple, TypeVar
 
-from builder.stages.common import StageError, stage_main
+from builder.stages.chunkcache import ChunkCache
+from builder.stages.common import StageError, stage_main, write_json
+from builder.stages.compressor import Compressor, compressor, format_of
 
-FORMATS = ("gzip", "zstd", "xz", "none")
-CHUNK = 32 << 20
-"""Bytes of the archive in each gzip member."""
+CUT = 256
+"""One in so many names ends a chunk. A chunk of the kernel's source is 4 MB then, compressed in a fifth of a second."""
+CAP = 16 << 20
+"""Bytes of a chunk that are not exceeded where files can be kept whole."""
+PIECE = 4 << 20
+"""Bytes of a file that are read at once."""
 MAX_WORKERS = 8
 
+_BLOCK = 512
+_RECORD = 20 * _BLOCK
+_FILE, _SYMLINK, _FOLDER, _LONG_NAME, _LONG_LINK = b"0", b"2", b"5", b"L", b"K"
+# Name, mode, owner, group, size, time, checksum, type, link, magic, owner's name, group's name.
+_HEADER = struct.Struct("100s8s8s8s12s12s8ss100s8s32s32s183x")
 
-class Sink:
-    """What `tarfile` needs of a file that it writes: hands the bytes on and knows how many there were."""
-
-    def __init__(self, take: Callable[[bytes], object]) -> None:
-        self.take = take
-        self.position = 0
-
-    def tell(self) -> int:
-        return self.position
-
-    def write(self, data: bytes) -> int:
-        self.position += len(data)
-        self.take(data)
-        return len(data)
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def pack(root: Path, out: Path, *, epoch: int, top: str = ".", compression: str = "gzip") -> None:
+@dataclass(frozen=True)
+class Packed:
+    """An archive that was written.
+
+    Attributes:
+        size: Its bytes.
+        sha256: Its checksum, hexadecimal.
+        chunks: How many chunks it has; `reused`, how many of them were in the cache.
+    """
+
+    size: int
+    sha256: str
+    chunks: int
+    reused: int
+
+
+class Member(NamedTuple):
+    """A member of a tar archive: its name, its header, the bytes of both header and content, the content in pieces."""
+
+    name: bytes
+    header: bytes
+    size: int
+    content: Iterable[bytes] = ()
+
+
+def pack(
+    root: Path, out: Path, *, epoch: int, top: str = ".", compression: str | None = None, cache: Path | None = None
+) -> Packed:
     """Write the folder `root` as the archive `out`.
 
     Args:
         epoch: The time of every member, in seconds since 1970.
         top: What the members' names start with, a path without `/` at its ends; `.` itself is no member.
-        compression: One of `FORMATS`.
+        compression: One of `FORMATS`; without it, what the name of `out` says.
+        cache: A folder to keep compressed chunks in; what is in it does not change the archive.
 
     Raises:
         StageError: There is something else than folders, files and links, or a compressor failed.
     """
+    kind = compression or format_of(out.name)
+    kept = ChunkCache(cache)
+    plain = chunks(members(root, epoch=epoch, top=top))
+    parts = _as_is(plain) if kind == "none" else in_order(Squeeze(compressor(kind), kept), plain)
+    digest = hashlib.sha256()
+    size = count = reused = 0
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
-        if compression == "gzip":
-            with Gzip(file) as gzip:
-                write_tar(root, Sink(gzip.feed), epoch=epoch, top=top)
-        elif compression == "none":
-            write_tar(root, Sink(file.write), epoch=epoch, top=top)
-        else:
-            with _compressor(compression, file) as pipe:
-                write_tar(root, Sink(pipe.write), epoch=epoch, top=top)
+    with out.open("wb") as file, closing(parts):
+        for data, known in parts:
+            file.write(data)
+            digest.update(data)
+            size, count, reused = size + len(data), count + 1, reused + known
+    kept.trim()
+    return Packed(size, digest.hexdigest(), count, reused)
 
 
-def write_tar(root: Path, sink: Sink, *, epoch: int, top: str) -> None:
-    """Write the tar itself, in GNU's format: any length of names, and no headers that vary."""
+class Squeeze:
+    """Compresses a chunk, or takes from the cache what came of the same bytes before; says which."""
 
-    def member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-        info = tarfile.TarInfo(name)
-        info.type, info.mode, info.mtime = kind, mode, epoch
-        info.uname = info.gname = "root"
-        return info
+    def __init__(self, compressor: Compressor, cache: ChunkCache) -> None:
+        self.compressor = compressor
+        self.cache = cache
 
-    with tarfile.open(fileobj=sink, mode="w", format=tarfile.GNU_FORMAT) as tar:  # type: ignore[call-overload]
-        if top != ".":
-            for parent in itertools.accumulate(top.split("/"), "{}/{}".format):
-                tar.addfile(member(parent, tarfile.DIRTYPE, 0o755))
-        for name, entry in _walk(root, top):
-            if entry.is_symlink():
-                info = member(name, tarfile.SYMTYPE, 0o777)
-                info.linkname = str(Path(entry.path).readlink())
-                tar.addfile(info)
-            elif entry.is_dir():
-                tar.addfile(member(name, tarfile.DIRTYPE, 0o755))
-            elif entry.is_file():
-                stat = entry.stat()
-                info = member(name, tarfile.REGTYPE, 0o755 if stat.st_mode & 0o100 else 0o644)
-                info.size = stat.st_size
-                with Path(entry.path).open("rb") as content:
-                    tar.addfile(info, content)
-            else:
-                hint = "remove it from what is packed"
-                raise StageError(f"{entry.path} is neither a folder nor a file nor a symbolic link", hint=hint)
+    def __call__(self, chunk: bytes) -> tuple[bytes, bool]:
+        if self.cache.folder is None:
+            return self.compressor.compress(chunk), False
+        digest = hashlib.sha256(self.compressor.identity)
+        digest.update(chunk)
+        key = digest.hexdigest()
+        known = self.cache.get(key)
+        if known is not None:
+            return known, True
+        data = self.compressor.compress(chunk)
+        self.cache.put(key, data)
+        return data, False
+
+
+def _as_is(plain: Iterable[bytes]) -> Generator[tuple[bytes, bool], None, None]:
+    for chunk in plain:
+        yield chunk, False
 
 
 def workers() -> int:
@@ -104,86 +131,157 @@ def workers() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _walk(folder: Path | str, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def in_order(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+    """What a function makes of each item, in their order, for several at once; few are held at any time."""
+    count = min(MAX_WORKERS, workers())
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for item in items:
+                if len(waiting) >= 2 * count:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(function, item))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def chunks(found: Iterable[Member]) -> Iterator[bytes]:
+    """The bytes of a tar archive in pieces, cut where the names of the members say, and by size between such places.
+
+    A chunk ends after a member whose name has a checksum that `CUT` divides. Between two of these, one ends before
+    the member that would make it exceed `CAP`; a file that alone does has chunks of its own. So an edit changes one
+    chunk, and when it changes a size, at most the cuts until the next such name. The end of the archive is a chunk of
+    its own, since its length depends on that of all the rest.
+    """
+    held: list[bytes] = []
+    size = total = 0
+    for member in found:
+        total += member.size
+        if size and size + member.size > CAP:
+            yield b"".join(held)
+            held, size = [], 0
+        for piece in itertools.chain((member.header,), member.content):
+            held.append(piece)
+            size += len(piece)
+            if size >= CAP:
+                yield b"".join(held)
+                held, size = [], 0
+        if size and (member.size > CAP or zlib.crc32(member.name) % CUT == 0):
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+    end = 2 * _BLOCK
+    yield bytes(end + -(total + end) % _RECORD)
+
+
+def members(root: Path, *, epoch: int, top: str) -> Iterator[Member]:
+    """The members of the archive of a folder. The content of each has to be taken before the next member is.
+
+    Raises:
+        StageError: There is something else than folders, files and links, or a file shrinks meanwhile.
+    """
+
+    def short(name: bytes, kind: bytes, mode: int, link: bytes = b"") -> Member:
+        header = tar_header(name + b"/" if kind == _FOLDER else name, kind, mode, 0, epoch, link)
+        return Member(name, header, len(header))
+
+    if top != ".":
+        for parent in itertools.accumulate(os.fsencode(top).split(b"/"), lambda above, name: above + b"/" + name):
+            yield short(parent, _FOLDER, 0o755)
+    for name, entry in _walk(os.fsencode(root), os.fsencode(top)):
+        if entry.is_symlink():
+            yield short(name, _SYMLINK, 0o777, os.readlink(entry.path))  # noqa: PTH115 (it is bytes)
+        elif entry.is_dir():
+            yield short(name, _FOLDER, 0o755)
+        elif entry.is_file():
+            fd = os.open(entry.path, os.O_RDONLY)
+            try:
+                stat = os.fstat(fd)
+                header = tar_header(name, _FILE, 0o755 if stat.st_mode & 0o100 else 0o644, stat.st_size, epoch)
+                size = len(header) + stat.st_size + -stat.st_size % _BLOCK
+                yield Member(name, header, size, _content(fd, stat.st_size, entry.path))
+            finally:
+                os.close(fd)
+        else:
+            hint = "remove it from what is packed"
+            raise StageError(f"{os.fsdecode(entry.path)} is neither a folder nor a file nor a symbolic link", hint=hint)
+
+
+def _walk(folder: bytes, name: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
     """All below a folder, sorted within each folder, with the members' names."""
     with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
+        entries = sorted(found, key=operator.attrgetter("name"))
     for entry in entries:
-        yield f"{name}/{entry.name}", entry
+        below = name + b"/" + entry.name
+        yield below, entry
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{name}/{entry.name}")
+            yield from _walk(entry.path, below)
 
 
-class Gzip:
-    """Compresses what it is fed in chunks, several at once, and writes them in order."""
-
-    def __init__(self, out: IO[bytes]) -> None:
-        self.out = out
-        self.chunk = bytearray()
-        self.pool = ThreadPoolExecutor(min(MAX_WORKERS, workers()))
-        self.waiting: deque[Future[bytes]] = deque()
-        self.compress = _libdeflate if shutil.which("libdeflate-gzip") else _zlib
-
-    def __enter__(self) -> Gzip:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is left, unless an error ends it."""
-        if kind is None:
-            if self.chunk:
-                self._submit(bytes(self.chunk))
-            while self.waiting:
-                self.out.write(self.waiting.popleft().result())
-        self.pool.shutdown(cancel_futures=True)
-
-    def feed(self, data: bytes) -> None:
-        self.chunk += data
-        while len(self.chunk) >= CHUNK:
-            self._submit(bytes(self.chunk[:CHUNK]))
-            del self.chunk[:CHUNK]
-
-    def _submit(self, chunk: bytes) -> None:
-        """Queue a chunk; waits for the oldest when as many are queued as are compressed at once."""
-        if len(self.waiting) > workers():
-            self.out.write(self.waiting.popleft().result())
-        self.waiting.append(self.pool.submit(self.compress, chunk))
+def _content(fd: int, size: int, path: bytes) -> Iterator[bytes]:
+    """A file's bytes, in pieces of one size, and the zeros that fill the last block."""
+    for start in range(0, size, PIECE):
+        wanted = min(PIECE, size - start)
+        data = os.read(fd, wanted)
+        while len(data) < wanted:
+            more = os.read(fd, wanted - len(data))
+            if not more:
+                raise StageError(f"{os.fsdecode(path)} became smaller while it was packed", hint="build again")
+            data += more
+        yield data
+    if size % _BLOCK:
+        yield bytes(-size % _BLOCK)
 
 
-def _libdeflate(chunk: bytes) -> bytes:
-    done = subprocess.run(["libdeflate-gzip", "-6", "-c"], input=chunk, capture_output=True)
-    if done.returncode:
-        raise StageError("libdeflate-gzip failed", details=done.stderr.decode(errors="replace").splitlines())
-    return done.stdout
+def tar_header(name: bytes, kind: bytes, mode: int, size: int, time: int, link: bytes = b"") -> bytes:
+    """The header of a member, in GNU's format: any length of names, and no headers that vary.
 
-
-def _zlib(chunk: bytes) -> bytes:
-    return zlib.compress(chunk, level=6, wbits=31)
-
-
-@contextmanager
-def _compressor(compression: str, out: IO[bytes]) -> Iterator[IO[bytes]]:
-    """A pipe to zstd or xz, whose output goes to `out`.
-
-    What they make with several threads is the same for any number of them, but not what they make with one.
+    It is what `tarfile` makes of the same, in a fifth of the time, which is seconds for the kernel's source.
     """
-    argv = {"zstd": ["zstd", "-q", "-c", "-12"], "xz": ["xz", "-c", "-6"]}[compression]
-    process = subprocess.Popen([*argv, f"-T{max(2, workers())}"], stdin=subprocess.PIPE, stdout=out)
-    with suppress(BrokenPipeError), process:  # when it breaks, the exit code says so
-        assert process.stdin
-        yield process.stdin
-    if process.returncode:
-        raise StageError(f"{argv[0]} failed with exit code {process.returncode}")
+    long = b""
+    if len(link) > 100:
+        long += _long(_LONG_LINK, link)
+    if len(name) > 100:
+        long += _long(_LONG_NAME, name)
+    return long + _block(name, kind, mode, size, time, link, b"root")
+
+
+def _long(kind: bytes, name: bytes) -> bytes:
+    """A member that holds the name of the next one."""
+    size = len(name) + 1
+    return _block(b"././@LongLink", kind, 0, size, 0, b"", b"") + name + bytes(1 + -size % _BLOCK)
+
+
+def _block(name: bytes, kind: bytes, mode: int, size: int, time: int, link: bytes, owner: bytes) -> bytes:
+    octal = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
+    fields = (b"%07o\0" % mode, b"0000000\0", b"0000000\0", octal, b"%011o\0" % time)
+    block = _HEADER.pack(name, *fields, b" " * 8, kind, link, b"ustar  \0", owner, owner)
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="the folder to pack")
-    parser.add_argument("--out", type=Path, required=True, help="the archive")
+    parser.add_argument("--out", type=Path, help="the archive, in the format of its name")
+    parser.add_argument("--deliver", type=Path, help="the archive that leaves the build; a link when --out is the same")
     parser.add_argument("--top", default=".", help="what members' names start with (default: .)")
-    parser.add_argument("--format", choices=FORMATS, default="gzip")
     parser.add_argument("--epoch", type=int, required=True, help="the time of all members, seconds since 1970")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps compressed chunks from one build to the next")
+    parser.add_argument("--sums", type=Path, help="a JSON file for name, size and sha256 of what leaves the build")
     options = parser.parse_args()
-    pack(options.root, options.out, epoch=options.epoch, top=options.top, compression=options.format)
+    packed: Packed | None = None
+    for archive in filter(None, (options.out, options.deliver)):
+        if packed is None or format_of(archive.name) != format_of(options.out.name):
+            packed = pack(options.root, archive, epoch=options.epoch, top=options.top, cache=options.cache)
+            print(f"{archive.name}: {packed.size} bytes, {packed.chunks} chunks, {packed.reused} from the cache")
+        else:
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            archive.hardlink_to(options.out)
+    if options.sums and packed:
+        write_json(options.sums, {"name": archive.name, "size": packed.size, "sha256": packed.sha256})
 
 
 if __name__ == "__main__":

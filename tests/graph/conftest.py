@@ -78,9 +78,11 @@ class FakeProject:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def build(self) -> Built:
+    def build(self, scope: str = "") -> Built:
         view = QuietView(Console(file=io.StringIO()))
-        return build(load_project(self.root, arch="x86"), Docker(), self.base, view=view, command=("rosk", "build"))
+        return build(
+            load_project(self.root, arch="x86"), Docker(), self.base, view=view, command=("rosk", "build"), scope=scope
+        )
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from builder import release
 from builder.errors import BuildError, InputError
 from builder.graph import Resolved
 from builder.project import Project, load_project
+from builder.release import Sum
 from tests.unit.projects import write_project
 
 RESOLVED = Resolved(kernel_version="6.12.64", epoch=1, packages={"gcc": "14"}, base="b", base_digest="sha256:1")
@@ -25,19 +26,21 @@ def project(tmp_path: Path) -> Project:
     return load_project(write_project(tmp_path), arch="x86")
 
 
-def export(folder: Path, text: str) -> None:
+def export(project: Project, folder: Path, text: str) -> None:
     (folder / "kernel").mkdir()
-    for name in release.package_names(V, "x86"):
+    for name in release.file_names(project, V):
         (folder / "kernel" / name).write_text(text)
 
 
 def commit(project: Project, folder: Path) -> None:
-    release.commit(project, RESOLVED, folder, images={f"acme/os-kernel:{V}": "sha256:2"}, command=("rosk", "build"))
+    release.commit(
+        project, RESOLVED, folder, sums={}, images={f"acme/os-kernel:{V}": "sha256:2"}, command=("rosk", "build")
+    )
 
 
 def build(project: Project, text: str) -> None:
     with release.staging(project.dist) as folder:
-        export(folder, text)
+        export(project, folder, text)
         commit(project, folder)
 
 
@@ -47,6 +50,34 @@ def test_a_build_replaces_the_one_before(project: Project) -> None:
     build(project, "two")
     assert {path.read_text() for path in (project.dist / "kernel").iterdir()} == {"two"}
     assert {path.name for path in project.dist.iterdir()} == {"kernel", "images", "manifest.json", "SHA256SUMS"}
+
+
+def test_a_package_that_is_there_need_not_be_exported_again(project: Project) -> None:
+    build(project, "one")
+    name = release.file_names(project, V)[0]
+    kept = Sum(name=name, **release.describe(project.dist / "kernel" / name))
+    assert release.holds(project.dist / "kernel", kept)
+    with release.staging(project.dist) as folder:
+        export(project, folder, "two")
+        (folder / "kernel" / name).unlink()
+        manifest = release.commit(project, RESOLVED, folder, sums={"source": kept}, images={}, command=("rosk",))
+    assert (project.dist / "kernel" / name).read_text() == "one"
+    assert manifest["outputs"][f"kernel/{name}"] == {"size": 3, "sha256": kept.sha256}
+
+
+@pytest.mark.parametrize("change", ["missing", "other", "longer", "link"])
+def test_what_is_no_longer_as_it_was_is_not_held(project: Project, change: str) -> None:
+    build(project, "one")
+    name = release.file_names(project, V)[0]
+    path = project.dist / "kernel" / name
+    wanted = Sum(name=name, **release.describe(path))
+    if change in ("missing", "link"):
+        path.rename(path.with_name("moved"))
+    if change == "link":
+        path.symlink_to("moved")
+    if change in ("other", "longer"):
+        path.write_text("oNe" if change == "other" else "one more")
+    assert not release.holds(project.dist / "kernel", wanted)
 
 
 def test_the_manifest_and_the_checksums(project: Project) -> None:
@@ -65,7 +96,7 @@ def test_the_manifest_and_the_checksums(project: Project) -> None:
 def test_an_incomplete_export_changes_nothing(project: Project) -> None:
     build(project, "one")
     with pytest.raises(BuildError, match="exported no"), release.staging(project.dist) as folder:
-        export(folder, "two")
+        export(project, folder, "two")
         (folder / "kernel" / "config").unlink()
         commit(project, folder)
     assert (project.dist / "kernel" / "config").read_text() == "one"
@@ -73,7 +104,7 @@ def test_an_incomplete_export_changes_nothing(project: Project) -> None:
 
 def test_a_failed_build_leaves_nothing_behind(project: Project) -> None:
     with pytest.raises(RuntimeError), release.staging(project.dist) as folder:
-        export(folder, "one")
+        export(project, folder, "one")
         raise RuntimeError
     assert not list(project.dist.iterdir())
 

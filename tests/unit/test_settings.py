@@ -247,3 +247,39 @@ def test_several_mistakes_are_listed_in_the_order_of_their_lines(refuse: Any) ->
     assert [line.split(": ")[0] for line in error.details] == ["line 5", "line 6"]
     assert "config.strict" in error.details[0]
     assert "firmware.source" in error.details[1]
+
+
+def test_caches(load: Any) -> None:
+    cache = load(
+        MINIMAL + "cache:\n  from: [registry.example/c:1, ./c]\n  to: ['type=s3,bucket=b']\n"
+        "  compiler: {size: 500M, remote: 'redis://cache.example:6379'}\n"
+    ).cache
+    assert cache.sources == ("registry.example/c:1", "./c")
+    assert cache.targets == ("type=s3,bucket=b",)
+    assert (cache.compiler.size, cache.compiler.remote) == ("500M", "redis://cache.example:6379")
+
+
+def test_no_caches(load: Any) -> None:
+    cache = load(MINIMAL).cache
+    assert (cache.sources, cache.targets) == ((), ())
+    assert (cache.compiler.size, cache.compiler.remote, cache.compiler.secret_file) == ("10G", None, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "hint"),
+    [
+        ("from: [cache]", "cache.from[1]: 'cache' is not a cache", "./path"),
+        ("to: ['type=s3,secret_access_key=x']", "cache.to[1]: a secret has no place in the settings", "environment"),
+        ("form: []", "unknown key cache.form", "did you mean cache.from?"),
+        ("sources: []", "unknown key cache.sources", "keys here are from, to, compiler"),
+        ("compiler: {size: 10}", "cache.compiler.size: '10' is not a size for ccache", "10G"),
+        ("compiler: {size: 10GB}", "cache.compiler.size: '10GB' is not a size for ccache", "10G"),
+        ("compiler: {remote: 'ftp://h'}", "cache.compiler.remote: 'ftp://h' is not the address of", "redis://host"),
+        ("compiler: {remote: 'redis://u:word@h'}", "cache.compiler.remote: the address has a user", "secret_file"),
+        ("compiler: {remote: 'http://h', secret_file: f}", "cache.compiler.secret_file: remote and", "remove one"),
+    ],
+)
+def test_wrong_caches(refuse: Any, line: str, what: str, hint: str) -> None:
+    said, error = refuse(f"{MINIMAL}cache:\n  {line}\n")
+    assert said.startswith(f"4: {what}")
+    assert hint in error.hint

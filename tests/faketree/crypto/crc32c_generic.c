@@ -9,5 +9,4 @@ unsigned int crc32c(unsigned int crc, const void *data, unsigned int length)
 EXPORT_SYMBOL(crc32c);
 
 MODULE_ALIAS("crc32c");
-MODULE_DEPENDS("");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/fake.h>
 
+#ifdef CONFIG_SMP
+int nr_cpu_ids = 2;
+#endif
+
+int fake_level = FAKE_LEVEL;
+
 int start_kernel(void)
 {
-	return printk("Linux");
+	return printk(IS_ENABLED(CONFIG_BLOCK) ? "Linux with disks" : "Linux");
 }

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Make a boot image that has the magic numbers and the version of a real one: ARCH VMLINUX VERSION OUT."""
+"""Make a boot image with the magic numbers and the version of a real one: ARCH gzip|xz VMLINUX VERSION OUT."""
 
+import gzip
+import lzma
 import sys
 from pathlib import Path
 
-arch, vmlinux, version, out = sys.argv[1:]
+arch, method, vmlinux, version, out = sys.argv[1:]
 setup = bytearray(1024)
 if arch == "x86":  # Documentation/arch/x86/boot.rst
     setup[0x1F1] = 1
@@ -15,4 +17,7 @@ if arch == "x86":  # Documentation/arch/x86/boot.rst
 else:  # Documentation/arch/arm64/booting.rst
     setup[0x38:0x3C] = b"ARMd"
 setup[0x300 : 0x300 + len(version)] = version.encode()
-Path(out).write_bytes(bytes(setup) + Path(vmlinux).read_bytes())
+content = Path(vmlinux).read_bytes()
+packed = lzma.compress(content, preset=0) if method == "xz" else gzip.compress(content, mtime=0)
+Path(out).parent.mkdir(parents=True, exist_ok=True)
+Path(out).write_bytes(bytes(setup) + packed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from builder.cachespec import told
 from builder.engine.events import (
     EXPORT,
     BuildState,
@@ -155,6 +156,22 @@ class TestRecorded:
         assert state.failure is None
         assert state.text == ["ERROR: failed to solve: Canceled: context canceled"]
 
+    def test_dead_caches(self) -> None:
+        """A registry that refuses connections, to read from and to write to: said, and nothing failed."""
+        state, _ = recorded("dead-caches")
+        refused = "dial tcp 127.0.0.1:9: connect: connection refused"
+        assert [line.partition(": ")[0] for line in state.warnings] == [
+            "[release] importing cache manifest from 127.0.0.1:9/acme/cache:6",
+            "[release] exporting cache to registry",
+        ]
+        assert all(line.endswith(refused) for line in state.warnings)
+        assert state.failure is None
+        assert state.stages[EXPORT].state is StageState.DONE
+        assert told(state.warnings) == [
+            f"nothing was taken from the cache 127.0.0.1:9/acme/cache:6: {refused}",
+            f"the cache was not written to the registry: {refused}",
+        ]
+
 
 class TestStream:
     @pytest.mark.parametrize("piece", [1, 7, 100_000])
@@ -259,6 +276,16 @@ class TestStages:
         assert state.warnings == [f"{name}: refused"]
         assert state.failure is None
         assert events == []
+
+    def test_a_cached_result_that_was_pruned(self) -> None:
+        """BuildKit names a step failed whose result is gone, and goes on with another result or runs it."""
+        lost = update(vertex("[a tools 2/2] RUN x", started=at(1), completed=at(1), error="not found"))
+        state, events = replay(BEGIN + lost)
+        assert (state.failure, kinds(events, "tools")) == (None, [])
+        ran = update(vertex("[a tools 2/2] RUN x", started=at(2))) + update(
+            vertex("[a tools 2/2] RUN x", started=at(2), completed=at(3))
+        )
+        assert kinds(replay(BEGIN + lost + ran)[1], "tools") == [StageStarted, StageDone]
 
     def test_a_stream_that_breaks_off(self) -> None:
         state, events = replay(BEGIN + update(vertex("[compile 1/1] RUN make", started=at(1))))

@@ -80,4 +80,4 @@ def compile_arguments(tree: Path, work: Path) -> list[str | Path]:
         work / "out",
     ]
     image = ["--arch", "x86_64", "--image", "bzImage", "--image-path", "arch/x86/boot/bzImage"]
-    return [*folders, *image, "--epoch", str(EPOCH), "--log", work / "log"]
+    return [*folders, *image, "--epoch", str(EPOCH), "--log", work / "log", "--toolchain", "/dev/null"]

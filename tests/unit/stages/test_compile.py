@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from builder.stages import compile as compiling
+from builder.stages import runmake
 from builder.stages.common import MARK
 from tests.unit.stages import faketree
 
@@ -32,16 +33,17 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def work(tmp_path: Path, compiled: Path) -> Path:
-    """A folder to compile in, configured as `compiled` is, with its object tree."""
-    for name in ("configured", "obj"):
-        shutil.copytree(compiled / name, tmp_path / name)
+def work(tmp_path: Path, compiled: Path, tree: Path) -> Path:
+    """A folder to compile in, configured as `compiled` is, with an object tree."""
+    shutil.copytree(compiled / "configured", tmp_path / "configured")
+    assert run(tree, tmp_path).returncode == 0
+    shutil.rmtree(tmp_path / "out")
     return tmp_path
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(faketree.TREE, tmp_path / "tree"))
+    return Path(shutil.copytree(faketree.TREE, tmp_path / "tree", symlinks=True))
 
 
 def test_the_image_comes_out_under_its_release(compiled: Path) -> None:
@@ -150,12 +152,12 @@ def test_an_image_that_was_not_made_is_an_error(work: Path) -> None:
 
 def test_host_programs_are_static_but_for_gcc_plugins(tmp_path: Path) -> None:
     assert "HOSTLDFLAGS=-static" in " ".join(compiling.make_arguments(build(tmp_path), 2))
-    words = compiling.make_arguments(build(tmp_path, options={"GCC_PLUGINS": "y"}), 2)
+    words = compiling.make_arguments(build(tmp_path, config="CONFIG_GCC_PLUGINS=y\n"), 2)
     assert not [word for word in words if word.startswith("HOST")]
 
 
 def test_ccache_goes_before_both_compilers(tmp_path: Path) -> None:
-    words = compiling.make_arguments(build(tmp_path, ccache=True, cross_compile="aarch64-linux-gnu-"), 3)
+    words = compiling.make_arguments(build(tmp_path, ccache=tmp_path, cross_compile="aarch64-linux-gnu-"), 3)
     assert {"CC=ccache aarch64-linux-gnu-gcc", "HOSTCC=ccache gcc", "CROSS_COMPILE=aarch64-linux-gnu-", "-j3"} <= set(
         words
     )
@@ -170,9 +172,10 @@ def build(obj: Path, **changed: Any) -> compiling.Build:
         "image_path": Path("arch/x86/boot/bzImage"),
         "cross_compile": "",
         "epoch": faketree.EPOCH,
+        "toolchain": Path("/dev/null"),
         "release": faketree.RELEASE,
-        "options": {},
-        "ccache": False,
+        "config": "",
+        "ccache": None,
     }
     return compiling.Build(**{**given, **changed})
 
@@ -208,32 +211,6 @@ def test_a_stopped_compile_leaves_no_process(work: Path, tree: Path, number: int
     assert run(tree, work).returncode == 0
 
 
-def test_a_killed_builds_last_files_are_made_again(tmp_path: Path) -> None:
-    for name, age in (("early.o", 500), ("late.o", 30), ("last.o", 0), (".rosk-unfinished", 900)):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (faketree.EPOCH - age, faketree.EPOCH - age))
-    compiling.heal(tmp_path)
-    assert files(tmp_path) == [".rosk-unfinished", "early.o"]
-
-
-def test_a_finished_builds_files_are_kept(work: Path, compiled: Path) -> None:
-    assert not (compiled / "obj/.rosk-unfinished").exists()
-    (work / "a.o").touch()
-    compiling.heal(work)
-    assert (work / "a.o").exists()
-
-
-def test_an_equal_config_keeps_its_time(tmp_path: Path) -> None:
-    (tmp_path / "config").write_text("CONFIG_A=y\n")
-    compiling.put_config(tmp_path / "config", tmp_path / "obj")
-    os.utime(tmp_path / "obj/.config", (1, 1))
-    compiling.put_config(tmp_path / "config", tmp_path / "obj")
-    assert (tmp_path / "obj/.config").stat().st_mtime == 1
-    (tmp_path / "config").write_text("CONFIG_B=y\n")
-    compiling.put_config(tmp_path / "config", tmp_path / "obj")
-    assert (tmp_path / "obj/.config").read_text() == "CONFIG_B=y\n"
-
-
 STOP = "make[2]: *** [/src/Makefile:1992: .] Error 2"
 
 
@@ -261,7 +238,7 @@ STOP = "make[2]: *** [/src/Makefile:1992: .] Error 2"
     ],
 )
 def test_the_cause_of_a_failure(lines: list[str], what: str) -> None:
-    error = compiling.explain_failure(["  CC      a.o"] * 40 + lines, 2)
+    error = runmake.explain_failure(["  CC      a.o"] * 40 + lines, 2)
     assert what in error.what
     assert len(error.details) <= 20
     assert set(error.details) & set(lines)
@@ -283,13 +260,13 @@ def test_the_cause_of_a_failure(lines: list[str], what: str) -> None:
     ],
 )
 def test_which_lines_count(tmp_path: Path, line: str, counted: int) -> None:
-    compiler = compiling.Compiler(tmp_path / "log", {}, 10)
+    compiler = runmake.Make(tmp_path / "log", {}, 10)
     compiler.follow(line)
     assert compiler.done == counted
 
 
 def test_warnings_of_the_static_c_library_are_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compiler = compiling.Compiler(tmp_path / "log", {}, 10)
+    compiler = runmake.Make(tmp_path / "log", {}, 10)
     compiler.follow("/usr/bin/ld: /usr/lib/libcrypto.a(dso_dlfcn.o): in function `dlfcn_globallookup':")
     compiler.follow("(.text+0x13): warning: Using 'dlopen' in statically linked applications requires at runtime")
     assert capsys.readouterr().out == ""

@@ -175,3 +175,15 @@ def test_another_architecture_reads_its_own_kconfig(tmp_path: Path) -> None:
     config = faketree.CONFIG.replace("CONFIG_UNWINDER_ORC=y\n", "")
     configure(tmp_path, config, run={"--arch": "arm64"})
     assert "CONFIG_ARM64=y" in result(tmp_path)
+
+
+def test_an_option_that_makes_builds_differ_is_said(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(faketree.TREE, tree, symlinks=True)
+    with (tree / "init/Kconfig").open("a") as kconfig:
+        kconfig.write('\nconfig IKHEADERS\n\ttristate "Headers in the kernel"\n')
+    report = configure(tmp_path, faketree.CONFIG + "CONFIG_IKHEADERS=m\n", run={"--tree": tree})
+    (found,) = report["warnings"]
+    assert (found["kind"], found["where"]) == ("not-reproducible", "config/kernel-config")
+    assert found["line"] == len(faketree.CONFIG.splitlines()) + 1
+    assert found["what"].startswith("CONFIG_IKHEADERS=m makes no two builds equal: ")

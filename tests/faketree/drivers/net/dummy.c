@@ -8,5 +8,4 @@ static int dummy_init_module(void)
 }
 module_init(dummy_init_module);
 
-MODULE_DEPENDS("");
 MODULE_LICENSE("GPL");

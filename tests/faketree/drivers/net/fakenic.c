@@ -11,5 +11,4 @@ module_init(fakenic_init);
 MODULE_FIRMWARE("fakenic/nic-1.bin");
 MODULE_FIRMWARE("fakenic/nic-2.bin");
 MODULE_ALIAS("pci:v00001AF4d00001000sv*sd*bc*sc*i*");
-MODULE_DEPENDS("");
 MODULE_LICENSE("Dual BSD/GPL");

@@ -14,4 +14,3 @@ MODULE_DESCRIPTION("Fourth Extended Filesystem");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS("fs-ext4");
 MODULE_SOFTDEP("pre: crc32c");
-MODULE_DEPENDS("mbcache,jbd2");

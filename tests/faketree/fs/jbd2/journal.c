@@ -8,5 +8,4 @@ int jbd2_journal_start(void)
 }
 EXPORT_SYMBOL(jbd2_journal_start);
 
-MODULE_DEPENDS("");
 MODULE_LICENSE("GPL");

@@ -5,25 +5,27 @@
 #define __PASTE2(a, b) a##b
 #define __PASTE(a, b) __PASTE2(a, b)
 
+/* Of what is built in, the tags have the module's name before them, and modules.builtin.modinfo holds them all. */
 #ifdef MODULE
-#define MODULE_INFO(tag, text) \
-	static const char __PASTE(__modinfo_##tag, __COUNTER__)[] \
-	__attribute__((used, section(".modinfo"), aligned(1))) = #tag "=" text
+#define __MODULE_PREFIX ""
+#define __MODULE_FILE _Static_assert(1, "")
 #define module_init(function) \
 	int init_module(void) __attribute__((alias(#function)))
 #else
-#define MODULE_INFO(tag, text) _Static_assert(sizeof(text) > 0, #tag)
+#define __MODULE_PREFIX KBUILD_MODNAME "."
+#define __MODULE_FILE MODULE_INFO(file, KBUILD_MODFILE)
 #define module_init(function) \
 	void *__initcall_##function = function
 #endif
 
-#define MODULE_LICENSE(text) MODULE_INFO(license, text)
+#define MODULE_INFO(tag, text) \
+	static const char __PASTE(__modinfo_##tag, __COUNTER__)[] \
+	__attribute__((used, section(".modinfo"), aligned(1))) = __MODULE_PREFIX #tag "=" text
+#define MODULE_LICENSE(text) __MODULE_FILE; MODULE_INFO(license, text)
 #define MODULE_DESCRIPTION(text) MODULE_INFO(description, text)
 #define MODULE_ALIAS(text) MODULE_INFO(alias, text)
 #define MODULE_FIRMWARE(text) MODULE_INFO(firmware, text)
 #define MODULE_SOFTDEP(text) MODULE_INFO(softdep, text)
-/* The real modpost finds these; here a module says them. */
-#define MODULE_DEPENDS(text) MODULE_INFO(depends, text)
 
 /* What depmod reads: the symbol's name in __ksymtab_strings, and __ksymtab_NAME. */
 #define EXPORT_SYMBOL(symbol) \

@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-int tcp_sockets;
+#include <linux/limits.h>
+
+int tcp_sockets = FAKE_LIMIT;

@@ -8,5 +8,4 @@ int udp_tunnel_sock_create(void)
 }
 EXPORT_SYMBOL_GPL(udp_tunnel_sock_create);
 
-MODULE_DEPENDS("");
 MODULE_LICENSE("GPL");

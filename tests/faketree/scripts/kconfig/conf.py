@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A small kconfig: complete .config in the working directory, or with --sync write the files that follow from it."""
+"""A small kconfig: complete .config in the working directory; with --syncconfig bring what follows from it up to date.
+
+What follows: auto.conf, autoconf.h, and for each option a stamp include/config/NAME, touched when the option's value
+is not the one in the auto.conf before. Nothing is touched for an option that is off and not in the old auto.conf, also
+when that file was lost: as in kbuild, objects that were compiled with such an option on are then taken for good.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 
 LEVELS = "nmy"
+AUTO_CONF = "include/config/auto.conf"
 
 
 class Symbol:
@@ -20,10 +27,14 @@ class Symbol:
         self.choice: list[str] | None = None
 
 
+read_files: list[str] = []
+
+
 def parse(tree: Path, name: str, srcarch: str, symbols: dict[str, Symbol], around: list[str]) -> None:
     blocks: list[list[str]] = []
     choice: list[str] | None = None
     symbol: Symbol | None = None
+    read_files.append(str(tree / name))
     for raw in (tree / name).read_text().splitlines():
         word, _, rest = raw.split("#")[0].strip().partition(" ")
         if word in ("config", "menuconfig"):
@@ -54,7 +65,7 @@ def attribute(symbol: Symbol, word: str, rest: str) -> None:
     elif word == "depends":
         symbol.depends.append(rest.removeprefix("on "))
     elif word == "default":
-        symbol.defaults.append(rest)
+        symbol.defaults.append(rest.replace("$(CC_VERSION_TEXT)", os.environ.get("CC_VERSION_TEXT", "")))
     elif word == "select":
         symbol.selects.append(rest)
 
@@ -97,36 +108,57 @@ def read(path: Path) -> dict[str, str]:
     return values
 
 
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+def write(path: str, text: str) -> None:
+    """Write a file as a whole."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(f"{path}.tmp").write_text(text)
+    Path(f"{path}.tmp").replace(path)
 
 
-def sync(values: dict[str, str]) -> None:
-    on = {name: value for name, value in values.items() if value != "n"}
-    write(Path("include/config/auto.conf"), "".join(f"CONFIG_{name}={value}\n" for name, value in on.items()))
-    defines = (
-        f"#define CONFIG_{name}{'_MODULE' if value == 'm' else ''} {1 if value in 'my' else value}\n"
-        for name, value in on.items()
-    )
-    write(Path("include/generated/autoconf.h"), "".join(defines))
-
-
-def main() -> None:
-    tree, srcarch = Path(sys.argv[1]), sys.argv[2]
-    if "--sync" in sys.argv:
-        sync(read(Path(".config")))
-        return
-    symbols: dict[str, Symbol] = {}
-    parse(tree, "Kconfig", srcarch, symbols, [])
-    values = solve(symbols, read(Path(".config")))
-    lines = ["#", "# Automatically generated file; DO NOT EDIT.", "# Linux Kernel Configuration", "#"]
+def dotconfig(symbols: dict[str, Symbol], values: dict[str, str], srcarch: str) -> str:
+    title = f"# Linux/{srcarch} {os.environ.get('KERNELVERSION', '')} Kernel Configuration"
+    lines = ["#", "# Automatically generated file; DO NOT EDIT.", title, "#"]
     for name, value in values.items():
         if value != "n":
             lines.append(f"CONFIG_{name}={value}")
         elif symbols[name].prompt:
             lines.append(f"# CONFIG_{name} is not set")
-    Path(".config").write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+def sync(values: dict[str, str]) -> None:
+    before = read(Path(AUTO_CONF))
+    on = {name: value for name, value in values.items() if value != "n"}
+    write(f"{AUTO_CONF}.cmd", depends())
+    for name in before.keys() | on.keys():
+        if before.get(name) != on.get(name):
+            Path(f"include/config/{name}").touch()
+    defines = (
+        f"#define CONFIG_{name}{'_MODULE' if value == 'm' else ''} {1 if value in 'my' else value}\n"
+        for name, value in on.items()
+    )
+    write("include/generated/autoconf.h", "".join(defines))
+    write(AUTO_CONF, "".join(f"CONFIG_{name}={value}\n" for name, value in on.items()))
+
+
+def depends() -> str:
+    """What has make call this again: a Kconfig file, or a variable that they use."""
+    lines = [f"{AUTO_CONF}: {' '.join(read_files)}", f"{' '.join(read_files)}: ;"]
+    for name in ("CC_VERSION_TEXT", "KERNELVERSION", "SRCARCH"):
+        lines += [f'ifneq "$({name})" "{os.environ.get(name, "")}"', f"{AUTO_CONF}: FORCE", "endif"]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    tree, srcarch = Path(sys.argv[1]), sys.argv[2]
+    symbols: dict[str, Symbol] = {}
+    parse(tree, "Kconfig", srcarch, symbols, [])
+    values = solve(symbols, read(Path(".config")))
+    text = dotconfig(symbols, values, srcarch)
+    if not Path(".config").exists() or Path(".config").read_text() != text:
+        Path(".config").write_text(text)
+    if "--syncconfig" in sys.argv:
+        sync(values)
 
 
 main()

@@ -8,5 +8,4 @@ static int snd_timer_init(void)
 }
 module_init(snd_timer_init);
 
-MODULE_DEPENDS("snd");
 MODULE_LICENSE("GPL");

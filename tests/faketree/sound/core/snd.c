@@ -8,5 +8,4 @@ int snd_register(void)
 }
 EXPORT_SYMBOL(snd_register);
 
-MODULE_DEPENDS("");
 MODULE_LICENSE("GPL");

@@ -9,5 +9,4 @@ static int vxlan_init_module(void)
 module_init(vxlan_init_module);
 
 MODULE_ALIAS("rtnl-link-vxlan");
-MODULE_DEPENDS("udp_tunnel");
 MODULE_LICENSE("GPL");

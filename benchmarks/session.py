@@ -1,0 +1,272 @@
+"""One run of the benchmark: its sides, and what one repetition of each row does."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from benchmarks.cleanup import mounts
+from benchmarks.commands import BenchmarkError
+from benchmarks.engine import BuildCache, docker, remove_container
+from benchmarks.kit import FRAGMENT, LineEdit, new_file_patch
+from benchmarks.packing import Packing
+from benchmarks.plain import PlainTree, start_container
+from benchmarks.project import RoskProject, new_value
+from benchmarks.registry import serve
+from benchmarks.results import Results, Sample
+from benchmarks.rows import OS_KERNEL, PACKING, PLAIN, ROSK, TUXMAKE, Row
+from benchmarks.tuxmake import TuxMake
+from benchmarks.workspace import Workspace, prepare_toolchain, resolve_config
+
+SIDES = (PLAIN, TUXMAKE, ROSK)
+
+
+class Session:
+    """Everything that rows are measured with.
+
+    Attributes:
+        stale: The sides whose tree does not have the last edit yet.
+        tuxmake_works: It did not fail yet.
+    """
+
+    def __init__(self, work: Workspace, results: Results, os_kernel: Path | None) -> None:
+        self.work, self.results, self.os_kernel = work, results, os_kernel
+        self.project = RoskProject(work)
+        fresh = not work.state.kernel_version
+        if fresh:
+            self.project.create()
+            prepare_toolchain(work)
+        self.container = start_container(work)
+        self.plain = PlainTree(work, self.container)
+        self.tuxmake = TuxMake(work, self.plain)
+        self.packing = Packing(work, self.container)
+        self.cache = BuildCache()
+        self.module, self.builtin = self._edit(work.kit.module), self._edit(work.kit.builtin)
+        self.tuxmake_works = True
+        self.stale = set(SIDES)
+        self.project.check_code()
+        if fresh or not self.plain.config.exists():
+            self._begin()
+
+    def _edit(self, path: str) -> LineEdit:
+        original = self.work.folder / "originals" / path
+        if not original.exists():
+            original.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.work.tree / path, original)
+        return LineEdit(path=path, original=original.read_text())
+
+    def _begin(self) -> None:
+        """Give both sides the first values of the lines and the same config."""
+        for edit in (self.module, self.builtin):
+            self.set_line(edit)
+        if self.work.kit.kind == "quick":
+            self.project.write("config/x86/kernel-config", self.plain.tiny_config(self.work.kit.base_config))
+        self.plain.clean(resolve_config(self.work))
+
+    def close(self) -> None:
+        remove_container(self.container.name)
+
+    # What rows are made of.
+
+    def set_line(self, edit: LineEdit) -> None:
+        """Change a line on both sides to a value that it never had."""
+        value = new_value()
+        self.project.set_line(edit, value)
+        self.plain.set_line(edit, value)
+        self.stale = set(SIDES)
+
+    def build(self, side: str) -> Sample:
+        builds: dict[str, Callable[[], Sample]] = {
+            PLAIN: self.plain.build,
+            TUXMAKE: self.tuxmake.build,
+            ROSK: self.project.build,
+        }
+        sample = builds[side]()
+        self.stale.discard(side)
+        return sample
+
+    def settle(self, *sides: str) -> None:
+        """Build what has not been built yet, untimed, so that what is measured next is one change alone."""
+        self.build_all(*(side for side in sides if side in self.stale))
+
+    def build_all(self, *sides: str) -> dict[str, Sample]:
+        """Build the sides in turn; TuxMake is left out from its first failure on, and the page says why."""
+        samples: dict[str, Sample] = {}
+        for side in sides:
+            try:
+                if side != TUXMAKE or self.tuxmake_works:
+                    samples[side] = self.build(side)
+            except BenchmarkError as error:
+                if side != TUXMAKE:
+                    raise
+                self.tuxmake_works = False
+                lines = [line for line in str(error).splitlines() if "***" in line or "FAIL" in line]
+                self.results.facts.append(f"TuxMake failed and was left out: {'; '.join(lines[:2]) or error}")
+        return samples
+
+    def measure(self, row: Row) -> None:
+        """One repetition of a row.
+
+        Raises:
+            BenchmarkError: It cannot be measured.
+        """
+        repetition = getattr(self, f"row_{row.name}")
+        samples: dict[str, Sample] = repetition()
+        for side in sorted(samples, key=lambda side: side == ROSK):
+            self.results.add(row.name, side, samples[side])
+
+    # One repetition of each row.
+
+    def row_nothing(self) -> dict[str, Sample]:
+        """rosk: no cache mount, and no stage from the patches on; plain and TuxMake: an empty object tree."""
+        self.work.new_scope()
+        for edit in (self.module, self.builtin):
+            self.set_line(edit)
+        self.project.add_line(FRAGMENT, f"# {new_value()}")
+        samples = self.build_all(ROSK)
+        self.plain.clean((self.project.dist / "kernel/config").read_text())
+        self.tuxmake.clean()
+        samples |= self.build_all(PLAIN, TUXMAKE)
+        self._compare_kernels()
+        return samples
+
+    def _compare_kernels(self) -> None:
+        """Whether the sides have made the same kernel."""
+        (package,) = (self.project.dist / "kernel").glob("linux-*.tar.gz")
+        with tarfile.open(package) as tar:
+            file = tar.extractfile(f"./boot/vmlinuz-{self.work.release}")
+            assert file is not None
+            ours = hashlib.sha256(file.read()).digest()
+        for name, kernel in (("plain make", self.plain.kernel), ("TuxMake", self.tuxmake.kernel)):
+            same = kernel.exists() and hashlib.sha256(kernel.read_bytes()).digest() == ours
+            self.results.note(
+                "nothing", f"the kernel image of {name} is {'' if same else 'not '}bit-identical to rosk's"
+            )
+
+    def row_noop(self) -> dict[str, Sample]:
+        self.settle(*SIDES)
+        return self.build_all(*SIDES)
+
+    def row_module(self) -> dict[str, Sample]:
+        return self._line(self.module)
+
+    def row_builtin(self) -> dict[str, Sample]:
+        return self._line(self.builtin)
+
+    def _line(self, edit: LineEdit) -> dict[str, Sample]:
+        self.settle(*SIDES)
+        self.set_line(edit)
+        return self.build_all(*SIDES)
+
+    def row_config(self) -> dict[str, Sample]:
+        self.settle(PLAIN, ROSK)
+        options = self.work.kit.options
+        fragment = self.project.root / FRAGMENT
+        rest = [option for option, _ in options if f"{option}=m" not in fragment.read_text()]
+        if not rest:
+            raise BenchmarkError("every option of the kit is on already: start anew, without --resume")
+        self.project.add_line(FRAGMENT, f"{rest[0]}=m")
+        self.plain.switch_on(rest[0])
+        self.stale = set(SIDES)
+        samples = self.build_all(PLAIN, ROSK)
+        if self.plain.config.read_text() != (self.project.dist / "kernel/config").read_text():
+            self.results.note("config", "plain's config differs from rosk's after the change")
+        return samples
+
+    def row_list(self) -> dict[str, Sample]:
+        self.settle(PLAIN, ROSK)
+        before = self.project.packages()
+        moves = self.work.kit.moves
+        self.project.move(moves[self.work.take("moves", len(moves))])
+        return self._repacked(before, "list")
+
+    def row_firmware(self) -> dict[str, Sample]:
+        self.settle(PLAIN, ROSK)
+        before = self.project.packages()
+        listed = (self.project.root / "lists/x86/firmware.list").read_text().split()
+        rest = [name for name in self.work.kit.firmware if name not in listed]
+        if not rest:
+            raise BenchmarkError("every firmware file of the kit is listed already: start anew, without --resume")
+        self.project.add_line("lists/x86/firmware.list", rest[0])
+        return self._repacked(before, "firmware")
+
+    def _repacked(self, before: dict[str, str], row: str) -> dict[str, Sample]:
+        """Time a build that only packs, beside plain make with nothing changed and the packing by itself."""
+        samples = self.build_all(PLAIN, ROSK)
+        after = self.project.packages()
+        changed = [self.project.dist / name for name in after if after[name] != before.get(name)]
+        if not changed:
+            self.results.note(row, "a repetition changed no package")
+        samples[PACKING] = self.packing.again(changed)
+        return samples
+
+    def row_script(self) -> dict[str, Sample]:
+        self.settle(ROSK)
+        with (self.work.code / "dockerfiles/images/extra.sh").open("a") as script:
+            script.write(f"# {new_value()}\n")
+        return {ROSK: self.build(ROSK)}
+
+    def row_objects(self) -> dict[str, Sample]:
+        """Lose the object tree; a patch that no object is made from makes the compile stage run."""
+        self.settle(ROSK)
+        mount = f"rosk-obj-x86-{self.work.release}-{self.work.state.scopes[-1]}"
+        if not self.cache.forget_mount(mount):
+            raise BenchmarkError(f"there is no cache mount {mount} to lose")
+        self.project.write("patches/x86/note.patch", new_file_patch("Documentation/rosk-benchmark", new_value()))
+        return {ROSK: self.build(ROSK)}
+
+    def row_registry(self) -> dict[str, Sample]:
+        """Export the cache, lose every stage, mount, memory and result, and build from what the registry has."""
+        if "--cache-from" not in self.project.options():
+            raise BenchmarkError("this rosk has no --cache-from")
+        self.settle(ROSK)
+        settings = self.project.settings()
+        # Another word for Debian's packages gives the whole graph, toolchain and source too, a name of its own.
+        marked = {**settings, "toolchain": {**settings["toolchain"], "as_of": uuid4().hex}}
+        self.project.write_settings(marked)
+        try:
+            with serve(self.work.folder / "registry") as host:
+                return {ROSK: self._from_registry(f"{host}/{self.work.org}/cache")}
+        finally:
+            self.project.write_settings(settings)
+            self.stale = {*self.stale, ROSK}
+            shutil.rmtree(self.work.folder / "registry", ignore_errors=True)
+
+    def _from_registry(self, reference: str) -> Sample:
+        before = {record.id for record in self.cache.records()}
+        self.project.build("--cache-to", reference)
+        packages = self.project.packages()
+        for tag in (self.project.dist / "images").read_text().split():
+            docker("image", "rm", tag)
+        shutil.rmtree(self.project.dist)
+        for mount in mounts(self.work, self.cache):
+            self.cache.forget_mount(mount)
+        made = {record.id for record in self.cache.records()} - before
+        if left := self.cache.forget(made):
+            self.results.note("registry", f"{left} of {len(made)} records of the local cache could not be removed")
+        home = self.work.folder / "home-lost"
+        shutil.rmtree(home, ignore_errors=True)
+        sample = self.project.build("--cache-from", reference, home=home)
+        same = self.project.packages() == packages
+        self.results.note("registry", f"the packages are {'' if same else 'not '}the same as before the loss")
+        return sample
+
+    def row_packing(self) -> dict[str, Sample]:
+        told = self.packing.prepare(self.os_kernel)
+        size = f"{told['modules']:,} modules, {told['bytes'] / 1e6:,.0f} MB"
+        self.results.note(
+            "packing", f"Debian's {told['package']} {told['version']}: {size}, {told['main']} of them in the main list"
+        )
+        samples = {ROSK: self.packing.rosk(told["release"])}
+        if self.os_kernel is None:
+            self.results.note("packing", "os-kernel's scripts were not given (`--os-kernel`): rosk's time only")
+        else:
+            samples[OS_KERNEL] = self.packing.os_kernel(told["release"])
+        for side, sample in samples.items():
+            sizes = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sample["sizes"].items())
+            self.results.note("packing", f"sizes of {side}: {sizes}")
+        return samples

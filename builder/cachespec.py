@@ -1,0 +1,194 @@
+"""Caches that machines share: what the settings and the command line name, as BuildKit's cache-from and cache-to.
+
+An entry is a folder (it starts with `/`, `./` or `../`), the reference of an image in a registry, or BuildKit's own
+form `type=…,key=value`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.errors import InputError
+
+_HOST = r"(?:(?=localhost|[^/]*[.:])[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+_WORDS = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REFERENCE = rf"{_HOST}(?:/{_WORDS})+(?::\w[\w.-]{{0,127}})?"
+_OWN_FORM = r"type=[a-z0-9-]+(?:,.+)?"
+PATTERN = rf"(?:\.{{0,2}}/.*|{_OWN_FORM}|{_REFERENCE})"
+"""A regular expression that a whole entry matches."""
+
+WHAT = "a cache"
+HOW = "write a reference (registry.example/acme/cache:6.12), a folder (/path, ./path, ../path) or type=…,key=value"
+SECRET_HOW = "BuildKit takes it from the environment (AWS_SECRET_ACCESS_KEY, ACTIONS_RUNTIME_TOKEN and so on)"
+
+_EXPORT = {"mode": "max", "ignore-error": "true"}
+_FORMAT = {"oci-mediatypes": "true", "image-manifest": "true", "compression": "zstd"}
+_OTHER_TAGS = 3
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caches:
+    """What a solve reads and writes beside the engine's own cache, each entry in BuildKit's form."""
+
+    sources: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+NONE = Caches()
+
+
+def with_caches(plan: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
+    """A bake file whose targets all read the caches; `release`, which has all that is dear below it, writes them."""
+    if not (caches.sources or caches.targets):
+        return dict(plan)
+    targets = {name: {**target, "cache-from": list(caches.sources)} for name, target in plan["target"].items()}
+    if "release" in targets and caches.targets:
+        targets["release"]["cache-to"] = list(caches.targets)
+    return {**plan, "target": targets}
+
+
+def is_race(what: str) -> bool:
+    """Whether BuildKit failed in its own bookkeeping (moby/buildkit#3635): the same solve, done again, works.
+
+    Several targets that share steps and read a cache can meet it; what they did is kept.
+    """
+    what = what.removeprefix("failed to solve: ")
+    return what == "not found" or "failed to get state for index" in what or "inconsistent graph state" in what
+
+
+def check_entry(entry: str) -> str:
+    """An entry of the command line, once it is one.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not re.fullmatch(PATTERN, entry):
+        raise InputError(f"{entry!r} is not {WHAT}", hint=HOW)
+    return entry
+
+
+def has_secret(entry: str) -> bool:
+    """Whether an entry in BuildKit's form has a key that holds a secret, which would end up in logs."""
+    keys = [word.partition("=")[0].lower() for word in _words(entry)] if entry.startswith("type=") else []
+    return any(re.search(r"secret|token|password", key) for key in keys)
+
+
+def is_folder(entry: str) -> bool:
+    """Whether an entry names a folder."""
+    return entry.startswith(("/", "./", "../"))
+
+
+def make_caches(
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    root: Path,
+    tag: str,
+    warn: Callable[[str], None],
+    strict: bool = False,
+) -> Caches:
+    """Bring entries into BuildKit's form, without those that cannot work on this machine.
+
+    Args:
+        sources, targets: Entries that match PATTERN, to read from and to write to.
+        root: The folder that relative paths start from.
+        tag: The name of this project's cache in a folder, which may hold several.
+        warn: Told which folders are left out, and why.
+        strict: A cache that cannot be written fails the solve; else it is a warning.
+    """
+    read = [form for entry in dict.fromkeys(sources) for form in _source(entry, root, tag, warn)]
+    written = [form for entry in dict.fromkeys(targets) for form in _target(entry, root, tag, warn)]
+    if strict:
+        written = [_joined(word for word in _words(form) if word != "ignore-error=true") for form in written]
+    return Caches(sources=tuple(read), targets=tuple(written))
+
+
+def folder_tag(*words: str) -> str:
+    """A name for a cache in a folder, made of words such as org, architecture and kernel."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-._")[:120]
+
+
+def folder_tags(folder: Path) -> list[str]:
+    """The names of the caches in a folder, the newest first; none when it holds no caches."""
+    try:
+        manifests = json.loads((folder / "index.json").read_text())["manifests"]
+        return [manifest["annotations"][_REF_NAME] for manifest in reversed(manifests)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _source(entry: str, root: Path, tag: str, warn: Callable[[str], None]) -> list[str]:
+    if is_folder(entry):
+        folder = _folder(entry, root)
+        tags = folder_tags(folder)
+        if not tags:
+            warn(f"there is no cache in {folder}: nothing is taken from it")
+        chosen = [tag] if tag in tags else []
+        chosen += [other for other in tags if other != tag][:_OTHER_TAGS]
+        return [_joined(("type=local", f"src={folder}", f"tag={name}")) for name in chosen]
+    if entry.startswith("type="):
+        return [_joined(_absolute(word, "src", root) for word in _words(entry))]
+    return [_joined(("type=registry", f"ref={entry}"))]
+
+
+def _target(entry: str, root: Path, tag: str, warn: Callable[[str], None]) -> list[str]:
+    if entry.startswith("type="):
+        words = [_absolute(word, "dest", root) for word in _words(entry)]
+        keys = {word.partition("=")[0] for word in words}
+        given = (f"{key}={value}" for key, value in _EXPORT.items() if key not in keys)
+        return [_joined((*words, *given))]
+    options = (f"{key}={value}" for key, value in {**_EXPORT, **_FORMAT}.items())
+    if not is_folder(entry):
+        return [_joined(("type=registry", f"ref={entry}", *options))]
+    folder = _folder(entry, root)
+    try:  # buildx makes it too, but fails the whole solve when it cannot
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        warn(f"no cache is written to {folder}: {error.strerror}")
+        return []
+    return [_joined(("type=local", f"dest={folder}", f"tag={tag}", *options))]
+
+
+def _folder(entry: str, root: Path) -> Path:
+    return (root / entry).resolve()
+
+
+def _absolute(word: str, key: str, root: Path) -> str:
+    name, _, value = word.partition("=")
+    return f"{key}={_folder(value, root)}" if name == key else word
+
+
+def _words(form: str) -> list[str]:
+    """The words of an entry in BuildKit's form, which is a line of CSV."""
+    return next(csv.reader([form]), [])
+
+
+def _joined(words: Iterable[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(words)
+    return line.getvalue()
+
+
+def told(warnings: Sequence[str]) -> list[str]:
+    """What `BuildState.warnings` says, for people: each target says the same of a dead cache, once is enough."""
+    return list(dict.fromkeys(map(_told, warnings)))
+
+
+def _told(warning: str) -> str:
+    found = re.fullmatch(
+        r"(?:\[[^\]]*\] )?(importing cache manifest from|exporting cache to) (.+?): (.*)", warning, re.S
+    )
+    if not found:
+        return warning
+    why = found[3].rpartition('": ')[2]
+    if found[1].startswith("importing"):
+        return f"nothing was taken from the cache {found[2]}: {why}"
+    return f"the cache was not written to the {found[2]}: {why}"

@@ -1,0 +1,62 @@
+"""The configuration of the compiler cache (ccache) for a build: how large it grows, and the server that machines share.
+
+It reaches the compile as a secret of BuildKit: no layer, log or cache key has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder.errors import InputError
+from builder.project import Project
+from builder.relay import relayed
+
+_ADDRESS = re.compile(r"(?:redis|http)://[^\s/|]+(?:/[^\s|]*)?(?:\|[^\s]*)?")
+
+
+@contextmanager
+def ccache_config(project: Project, folder: Path, gateway: Callable[[], str]) -> Iterator[Path]:
+    """Write ccache's configuration file (`man ccache`) into `folder`; it is good while the block runs.
+
+    Args:
+        gateway: Gives this machine's address as the engine's build steps see it.
+
+    Raises:
+        InputError: The address of the shared cache cannot be read, or is none.
+    """
+    file = folder / "ccache.conf"
+    file.touch(mode=0o600)
+    lines = [f"max_size = {project.settings.cache.compiler.size}"]
+    address = _address(project)
+    if address is None:
+        file.write_text(f"{lines[0]}\n")
+        yield file
+        return
+    with relayed(address, gateway) as reached:
+        file.write_text("\n".join([*lines, f"remote_storage = {reached}", ""]))
+        yield file
+
+
+def _address(project: Project) -> str | None:
+    wanted = project.settings.cache.compiler
+    if wanted.secret_file is None:
+        return wanted.remote
+    secret = project.root / wanted.secret_file
+    try:
+        address = secret.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"the address of the shared compiler cache cannot be read: {error}",
+            where=secret,
+            hint="see cache.compiler.secret_file in the settings",
+        ) from error
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(
+            "this file holds no address of a shared compiler cache",
+            where=secret,
+            hint="write one line: redis://default:PASSWORD@host:port or http://user:PASSWORD@host/path",
+        )
+    return address

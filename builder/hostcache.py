@@ -1,0 +1,99 @@
+"""What rosk keeps on this machine beside the engine: downloads and staged trees in the folder of `default_cache`."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_DOWNLOADS = ("downloads", "a build of that source downloads it again, or takes it from your disk again")
+_TREES = ("staged source trees", "the next build of that tree stages it again, and sends what it finds changed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One entry: a download (`sha256/HEX`) or a staged tree (`trees/HASH`).
+
+    Attributes:
+        path: The entry's folder; beside it stand its lock, its stamp and its unfinished download.
+        size: Bytes that removing it frees: a file that has another name elsewhere frees none.
+        idle: Seconds since it was last read or written, as far as the file system notes that.
+        stays: Why it cannot be removed now; empty when it can.
+    """
+
+    what: str
+    cost: str
+    path: Path
+    size: int
+    idle: float
+    stays: str = ""
+
+    def remove(self) -> bool:
+        """Remove it, unless another rosk is at work on it; returns whether it is gone. Its lock stays."""
+        with _held(_beside(self.path, ".lock")) as free:
+            if free:
+                shutil.rmtree(self.path, ignore_errors=True)
+                for suffix in (".part", ".stamp"):
+                    _beside(self.path, suffix).unlink(missing_ok=True)
+            return free and not self.path.exists()
+
+
+def kept_files(cache: Path) -> Iterator[Kept]:
+    """All entries of a cache folder; while a build runs, none of them can go: it may be reading them."""
+    building = any(_is_held(lock) for lock in cache.glob("builds/*.lock"))
+    for folder, (what, cost) in (("sha256", _DOWNLOADS), ("trees", _TREES)):
+        names = {path.name.partition(".")[0] for path in cache.glob(f"{folder}/*") if path.suffix != ".lock"}
+        for name in sorted(names):
+            path = cache / folder / name
+            busy = building or _is_held(_beside(path, ".lock"))
+            size, used = _measure([path, _beside(path, ".part")])
+            yield Kept(
+                what=what,
+                cost=cost,
+                path=path,
+                size=size,
+                idle=max(0.0, time.time() - used),
+                stays="in use by a build" if busy else "",
+            )
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _measure(paths: list[Path]) -> tuple[int, float]:
+    """Bytes that removing the paths frees, and the last time that one of their files was used."""
+    size, used = 0, 0.0
+    for top in paths:
+        for path in (top, *(top.rglob("*") if top.is_dir() else ())):
+            with suppress(OSError):
+                status = path.lstat()
+                if not path.is_dir() or path.is_symlink():
+                    size += status.st_size if status.st_nlink == 1 else 0
+                    used = max(used, status.st_atime, status.st_mtime)
+    return size, used
+
+
+def _is_held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    with _held(lock) as free:
+        return not free
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[bool]:
+    """Hold a lock if no other process does, as `builder.files.locked` would; gives whether it is held."""
+    with suppress(FileNotFoundError), lock.open("a") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+        return
+    yield True

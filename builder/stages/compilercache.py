@@ -1,0 +1,142 @@
+"""The compiler cache: ccache, set up so that it never gives what a compiler would not.
+
+In its depend mode (`CCACHE_DEPEND`) ccache takes an earlier result when the source, the command and all files that
+the earlier compile had listed as dependencies are the same. What is not in that list is put there, or into ccache's
+keys: what the assembler reads (`.incbin`), the toolchain beside the compiler's driver, and which headers could take
+each other's place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import tempfile
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from builder.stages.common import warning
+
+# Stands before the compiler on PATH, so that ccache runs it for what it does not have. gcc's list of dependencies has
+# what the preprocessor read; `as --MD` lists the assembler's inputs. The temporary file among them is gone by then.
+_WRAPPER = """\
+#!/bin/sh
+list= compiles=
+for word; do
+    case $word in
+        -Wp,-MMD,* | -Wp,-MD,*) list=${{word#-Wp,-M*D,}} ;;
+        -c) compiles=yes ;;
+    esac
+done
+[ "$list" ] && [ "$compiles" ] || exec {compiler} "$@"
+{compiler} "$@" "-Wa,--MD,$list.as"
+code=$?
+if [ $code = 0 ] && [ -f "$list.as" ]; then
+    set -f
+    found=
+    while read -r line || [ "$line" ]; do
+        for word in ${{line%\\\\}}; do
+            case " $* " in *" $word "*) continue ;; esac
+            case $word in *:) ;; *) [ ! -f "$word" ] || found="$found $word" ;; esac
+        done
+    done <"$list.as"
+    [ ! "$found" ] || sed -i "\\$ s|\\$| \\\\\\\\\\n$found|" "$list" || code=1
+fi
+rm -f "$list.as"
+exit $code
+"""
+# Another word leaves all earlier results behind; theirs is a shorter list of dependencies.
+_FORMAT = "rosk2"
+_PORTS = {"redis": 6379, "http": 80}
+_REMOTE = re.compile(r"^remote_storage\s*=\s*(\S+)\s*$", re.MULTILINE)
+_SECONDS = 3.0
+# A server that stops answering in the middle of a build costs this much for each compile.
+_PATIENCE = "|connect-timeout=200|operation-timeout=1000"
+
+
+class CompilerCache:
+    """ccache for one run of make.
+
+    Args:
+        folder: Where it keeps its results.
+        compiler: The compiler's name, as make calls it.
+        toolchain: A checksum over the whole toolchain.
+        shadows: A checksum over which headers could take each other's place (`builder.stages.objtree`).
+        config: Its configuration file, which may name a server that machines share; need not exist.
+
+    Attributes:
+        warnings: What the user is to be told, as entries of a report.
+    """
+
+    def __init__(self, folder: Path, compiler: str, toolchain: str, shadows: str, config: Path | None = None) -> None:
+        self.folder = folder
+        self.warnings: list[dict[str, object]] = []
+        self._keys = {"CCACHE_COMPILERCHECK": f"string:{toolchain}", "CCACHE_NAMESPACE": f"{_FORMAT}-{shadows}"}
+        self._work = Path(tempfile.mkdtemp(prefix="rosk-"))
+        for name in {"gcc", compiler}:
+            wrap(name, self._work / "bin")
+        self._config = self._configured(config)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make is run with."""
+        return {
+            **self._keys,
+            "PATH": f"{self._work / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+            "CCACHE_CONFIGPATH": str(self._config),
+            "CCACHE_DIR": str(self.folder),
+            "CCACHE_DEPEND": "1",
+            # Not in the cache's folder: a full or read-only one must not fail a compile.
+            "CCACHE_TEMPDIR": str(self._work / "tmp"),
+            "CCACHE_STATSLOG": str(self._work / "stats"),
+        }
+
+    def counts(self) -> dict[str, int]:
+        """How often ccache was called (`calls`), and what came of it, in the words of its statistics log.
+
+        Calls for /dev/null, by which kbuild probes the compiler, do not count.
+        """
+        log = self._work / "stats"
+        if not log.exists():
+            return {}
+        records = log.read_text(errors="replace").split("# ")[1:]
+        lines = [record.splitlines() for record in records if not record.startswith("/dev/null")]
+        return {"calls": len(lines), **Counter(word for _, *words in lines for word in words)}
+
+    def _configured(self, config: Path | None) -> Path:
+        """The configuration file for this run: without a server that does not answer."""
+        text = config.read_text() if config and config.is_file() else ""
+        if (found := _REMOTE.search(text)) and not answers(found[1]):
+            what = "the shared compiler cache does not answer: compiled without it"
+            self.warnings.append(warning("compiler-cache", what))
+            text = _REMOTE.sub("", text)
+        elif found and "|" not in found[1]:
+            text = text.replace(found[0], f"{found[0].rstrip()}{_PATIENCE}")
+        file = self._work / "ccache.conf"
+        file.touch(mode=0o600)
+        file.write_text(text)
+        return file
+
+
+def wrap(name: str, folder: Path) -> None:
+    """Put a program in `folder` that runs the compiler `name` and completes its list of dependencies."""
+    compiler = shutil.which(name)
+    if compiler is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(_WRAPPER.format(compiler=shlex.quote(compiler)))
+    (folder / name).chmod(0o755)
+
+
+def answers(address: str) -> bool:
+    """Whether a server for ccache's remote storage (`redis://…`, `http://…`) says anything at all in a few seconds."""
+    url = urlsplit(address.partition("|")[0])
+    asked = b"PING\r\n" if url.scheme == "redis" else f"HEAD / HTTP/1.0\r\nHost: {url.hostname}\r\n\r\n".encode()
+    try:
+        with socket.create_connection((url.hostname or "", url.port or _PORTS[url.scheme]), _SECONDS) as server:
+            server.sendall(asked)
+            return bool(server.recv(1))
+    except (OSError, ValueError, KeyError):
+        return False

@@ -1,0 +1,277 @@
+"""An object tree that is kept between builds, and what keeps it as good as a new one.
+
+kbuild builds on an earlier object tree when times allow it. A developer's tree is right because its owner knows when
+to clean it; here the rules are written down. Before make runs:
+
+- The sources' times are made to follow their content (`builder.stages.journal`).
+- The tree is thrown away when something differs that kbuild does not look at, or that leaves something behind: the
+  toolchain, the date, files that no target names as what it is made from, options that decide which tools there are
+  (all of these are the tree's recipe), and new files that would now be included in another's place.
+- The tree is thrown away, or set back, when it is not what the last build left: a seal over the state of every file
+  tells what a killed build or anybody else has touched.
+
+A tree that is thrown away costs time, and most of it is given back by the compiler cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from builder.stages import journal as sources
+from builder.stages.journal import Changes, Entry, Journal
+
+_KEEP = ".rosk-kept"
+_UNFINISHED = "unfinished"
+_CONFIG = ".config"
+_SYNCED = "include/config/auto.conf"
+_TICK_SECONDS = 0.02
+"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
+
+_TOOLS = tuple(
+    f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
+)
+_PROGRAMS = frozenset((".sh", ".pl", ".py", ".awk", ".sed"))
+_NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
+_NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
+_HEADERS = (".h", ".inc", ".def", ".lds")
+_OPTION = re.compile(r"CONFIG_(\w+)")
+_SETTING = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
+
+Seal = dict[str, list[int]]
+"""Path under the object tree to size, mtime and ctime (nanoseconds)."""
+
+
+@dataclass(kw_only=True)
+class ObjectTree:
+    """A kept object tree.
+
+    Attributes:
+        folder: The object tree.
+        tree: The source tree; the times of its files are set.
+        srcarch: The architecture's folder: x86, arm64.
+        recipe: What the tree is made with beside source and config: any difference makes it a new one.
+        said: What became of the tree and why, for the log.
+    """
+
+    folder: Path
+    tree: Path
+    srcarch: str
+    recipe: Mapping[str, Any]
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def keep(self) -> Path:
+        return self.folder / _KEEP
+
+    def open(self, config: str) -> dict[str, Entry]:
+        """Bring the tree into a state that make can build on; until `close`, a killed build is one that touched it.
+
+        Args:
+            config: The text of the .config that is going to be built.
+
+        Returns:
+            The journal of the sources.
+
+        Raises:
+            OSError: The disk is full, or a file cannot be read or written.
+        """
+        self.keep.mkdir(parents=True, exist_ok=True)
+        state = self._load("state") or {}
+        before = sources.parse(state.get("sources", {}))
+        now = sources.read_tree(self.tree, before)
+        recipe = {**self.recipe, **self._hidden(now, config)}
+        changes = sources.compare(before, now)
+        reason = self._unsound(state, recipe) or self._shadowed(changes, now)
+        moment = self._moment()
+        if reason:
+            if state:
+                self.said.append(f"the object tree is made anew: {reason}")
+            self._clean()
+            moment = self._moment()
+            state = {"recipe": recipe, "floor": moment, "sources": sources.dump(now)}
+        else:
+            now = sources.dated(before, now, changes, moment)
+            self.said.append(f"the object tree is kept; {len(changes.all)} source files differ")
+            state["sources"] = sources.dump(now)
+        (self.keep / _UNFINISHED).touch()
+        self._store("state", state)
+        sources.set_times(self.tree, now, state["floor"])
+        self._put_config(config)
+        return now
+
+    def close(self) -> None:
+        """Seal the tree: make has come to its end, with or without success, and left nothing half made."""
+        self._store("seal", self._states())
+        (self.keep / _UNFINISHED).unlink()
+
+    def _put_config(self, config: str) -> None:
+        """Write .config unless it is equal: kbuild goes by its time."""
+        target = self.folder / _CONFIG
+        if not target.is_file() or target.read_text() != config:
+            target.write_text(config)
+
+    def _moment(self) -> int:
+        """Now, by the clock that dates the files of the object tree; all that is made from now on is newer."""
+        probe = self.keep / "clock"
+        probe.touch()
+        moment = probe.stat().st_mtime_ns
+        time.sleep(_TICK_SECONDS)
+        return moment
+
+    # What the last build left.
+
+    def _unsound(self, state: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
+        """Why the tree cannot be built on; one that a build died in is set back to its seal."""
+        seal = self._load("seal")
+        if not state or seal is None:
+            return "the build before did not come to its end"
+        for name, value in recipe.items():
+            if state["recipe"].get(name) != value:
+                return f"{name} differs"
+        states = self._states()
+        if any(mtime >= time.time_ns() for _, mtime, _ in states.values()):
+            return "the clock went back"
+        touched = {path for path in seal.keys() | states.keys() if seal.get(path) != states.get(path)}
+        if not (self.keep / _UNFINISHED).exists():
+            return f"something has touched it ({min(touched)})" if touched else None
+        if any(path.startswith(_SYNCED) for path in touched):
+            # kconfig tells kbuild what has changed by comparing with this file.
+            return "the build before was stopped while its config was new"
+        for path in touched & states.keys():
+            (self.folder / path).unlink()
+        self.said.append(f"{len(touched)} files of a stopped build are made anew")
+        return None
+
+    def _states(self) -> Seal:
+        found: Seal = {}
+        folders = [""]
+        while folders:
+            below = folders.pop()
+            with os.scandir(self.folder / below) as entries:
+                for entry in entries:
+                    path = below + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders += [f"{path}/"] if path != _KEEP else []
+                    else:
+                        stat = entry.stat(follow_symlinks=False)
+                        found[path] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+        return found
+
+    def _clean(self) -> None:
+        """Remove everything, the seal first: what is left of a cleaning that is killed is never built on."""
+        (self.keep / "seal").unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        self.keep.mkdir()
+
+    def _store(self, name: str, value: object) -> None:
+        """Write one of the books as a whole: its first line is the checksum of the rest."""
+        text = json.dumps(value).encode()
+        temporary = self.keep / f"{name}.new"
+        temporary.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+        temporary.replace(self.keep / name)
+
+    def _load(self, name: str) -> dict[str, Any] | None:
+        """Read one of the books; None when it is missing or damaged."""
+        try:
+            digest, _, text = (self.keep / name).read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        if hashlib.sha256(text).hexdigest().encode() != digest:
+            return None
+        value: dict[str, Any] = json.loads(text)
+        return value
+
+    # What kbuild does not look at.
+
+    def _hidden(self, now: Journal, config: str) -> dict[str, Any]:
+        """The part of the recipe that lies in the sources and in the config."""
+        hidden = {path: entry for path, entry in now.items() if entry.link or self._is_hidden(path)}
+        inputs = "".join(f"{path} {entry.digest} {entry.state[3]:o}\n" for path, entry in sorted(hidden.items()))
+        settings = _settings(config)
+        named: set[str] = set()
+        for path in hidden:
+            if self._is_leftover_makefile(path):
+                named.update(_OPTION.findall((self.tree / path).read_text(errors="replace")))
+        return {
+            "a script or a Makefile of the source": hashlib.sha256(os.fsencode(inputs)).hexdigest(),
+            "an option that decides which tools and headers there are": {
+                name: settings[name] for name in sorted(named) if settings.get(name, "n") != "n"
+            },
+        }
+
+    def _is_hidden(self, path: str) -> bool:
+        """Whether targets are made from this file without naming it."""
+        if path.startswith(_NO_INPUT):
+            return False
+        return (
+            path.startswith("scripts/") or PurePosixPath(path).suffix in _PROGRAMS or self._is_leftover_makefile(path)
+        )
+
+    def _is_leftover_makefile(self, path: str) -> bool:
+        """Whether this Makefile decides which host programs and generated headers there are."""
+        folder, _, name = path.rpartition("/")
+        if not name.startswith(("Makefile", "Kbuild", "Build")):
+            return False
+        arch = f"arch/{self.srcarch}"
+        if folder in ("", arch, "tools") or f"{folder}/".startswith(
+            ("scripts/", "include/", f"{arch}/include/", *_TOOLS)
+        ):
+            return True
+        return folder.startswith(f"{arch}/") and b"generated" in (self.tree / path).read_bytes()
+
+    def _shadowed(self, changes: Changes, now: Journal) -> str | None:
+        """Why something may be included now that was not before, without a change to anything that is named."""
+        for name in sorted(self._twice(changes.added, now)):
+            if any(name in note for note in self._notes()):
+                return f"a new {name} may be included in another's place"
+        if sources.asked_for(self.tree, now, changes.added | changes.removed):
+            return "a file asks whether one is there that has come or gone"
+        return None
+
+    def _twice(self, added: frozenset[str], now: Journal) -> set[str]:
+        """The names of new files that another file of the sources or of the object tree has as well."""
+        names = {path.rpartition("/")[2] for path in added} - _NOT_INCLUDED
+        if not names:
+            return set()
+        others = {path.rpartition("/")[2] for path in now if path not in added}
+        return names & (others | {path.name for path in self.folder.rglob("*.h")})
+
+    def _notes(self) -> Iterator[frozenset[str]]:
+        """For each object, the names of the files that it includes, as kbuild noted them."""
+        for note in self.folder.rglob(".*.cmd"):
+            lines = note.read_text(errors="replace").splitlines()
+            words = (line.split() for line in lines if not line.startswith(("savedcmd_", "cmd_", "source_")))
+            yield frozenset(word.rpartition("/")[2] for line in words for word in line)
+
+
+def _settings(config: str) -> dict[str, str]:
+    """The values by option of the text of a .config."""
+    return dict(_SETTING.findall(config))
+
+
+def shadows(tree: Path, journal: Journal) -> str:
+    """A checksum over which headers could take each other's place.
+
+    A compiler cache that only looks at the files which an earlier compile has included is right while this is the
+    same: it covers the paths of all headers whose name is not the only one of its kind, and of those that a file asks
+    for.
+    """
+    paths: dict[str, list[str]] = {}
+    for path in journal:
+        if path.endswith(_HEADERS):
+            paths.setdefault(path.rpartition("/")[2], []).append(path)
+    twice = sorted(path for group in paths.values() if len(group) > 1 for path in group)
+    return hashlib.sha256(os.fsencode("\n".join([*twice, *sources.asked_for(tree, journal, journal)]))).hexdigest()

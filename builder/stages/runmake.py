@@ -1,0 +1,149 @@
+"""Run make with all its output in a log, what matters of it shown, and say what a failed one died of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.stages.common import StageError, progress
+
+# kbuild's lines for what `Kbuild.objects` estimates: objects of the kernel, not of its host tools.
+_OBJECT = re.compile(r"  (?:CC|AS)(?: \[M\])? +((?!/|scripts/|tools/)\S+)$")
+_NOTABLE = re.compile(
+    r"(?:^|[ :])(?:fatal )?error: |^\S+:\d+(?::\d+)?: warning: |^(?:WARNING|ERROR): modpost: |\*\*\* "
+    r"|^\S*ld(?:\.bfd)?: (?!.*: in function )|undefined reference to |No space left on device"
+)
+# The first of these that the log has, in this order, is the failure's cause; make's own line comes last of all.
+_CAUSES = (
+    re.compile(r"^\S+?:\d+(?::\d+)?: (?:fatal )?error: .*"),
+    re.compile(r"^\S+?:\d+: Error: .*"),
+    re.compile(r"^ERROR: modpost: .*"),
+    re.compile(r".*undefined reference to .*|^\S*ld(?:\.bfd)?: .*(?:error|cannot|failed|undefined).*"),
+    re.compile(r".*(?:^|[ :])(?:fatal )?error: .*", re.IGNORECASE),
+    re.compile(r"\S*sh: (?:\d+: |line \d+: )?\S+: (?:command )?not found"),
+    re.compile(r".*\*\*\* (?!Waiting for unfinished jobs|\[).*"),
+    re.compile(r".*\*\*\* \[.*"),
+)
+_LOG_SECONDS = 7 * 86400
+_NO_SPACE = "No space left on device"
+_SECONDS_BETWEEN_EVENTS = 0.5
+_SECONDS_TO_STOP = 5
+
+
+class MakeError(StageError):
+    """make failed. `whole`: it came to its own end, and took away what it had half made."""
+
+    whole = True
+
+
+class Make:
+    """Runs make, with all its output in a log file and what matters on standard output."""
+
+    def __init__(self, log: Path, environment: dict[str, str], expected: int) -> None:
+        self.log = log
+        self.environment = environment
+        self.expected = expected
+        self.done = 0
+        self.announced = 0.0
+
+    def run(self, argv: Sequence[str]) -> None:
+        """Run make to its end.
+
+        Raises:
+            MakeError: It failed; the details are the log's lines around the first error.
+        """
+        with self.log.open("ab") as log:
+            start = log.tell()
+            log.write(f"$ {' '.join(argv)}\n".encode())
+            # In a process group of its own, so that stopping this program can stop all that make has started.
+            process = subprocess.Popen(
+                argv,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+            try:
+                assert process.stdout
+                for line in process.stdout:
+                    log.write(line)
+                    self.follow(line.decode(errors="replace").rstrip("\n"))
+                code = process.wait()
+            except BaseException:
+                stop_group(process)
+                raise
+        if code != 0:
+            text = self.log.read_bytes()[start:].decode(errors="replace")
+            raise explain_failure(text.splitlines(), code)
+
+    def follow(self, line: str) -> None:
+        """Report one line of make's output: progress, or a warning or error as it is."""
+        if match := _OBJECT.match(line):
+            self.done += 1
+            now = time.monotonic()
+            if now - self.announced >= _SECONDS_BETWEEN_EVENTS:
+                self.announced = now
+                progress(min(self.done, self.expected), self.expected, match[1])
+        elif _NOTABLE.search(line):
+            print(line, flush=True)
+
+
+def stop_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and everything in its group: first with SIGTERM, for make to tidy up, then outright."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut this short
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_STOP)
+
+
+def explain_failure(lines: Sequence[str], code: int) -> MakeError:
+    """The error for a failed make, from the lines that it printed."""
+    at, cause = _cause(lines)
+    around = list(lines[max(0, at - 5) : at + 15])
+    if any(_NO_SPACE in line for line in lines):
+        error = MakeError(
+            "no space left on the disk while compiling",
+            hint="free some space for the container engine (its caches hold the most), then build again",
+            details=around,
+        )
+        error.whole = False
+        return error
+    if code < 0 or any("Killed signal terminated program" in line for line in lines):
+        error = MakeError(
+            "the compiler was killed, most likely for lack of memory",
+            hint="give the container engine more memory or fewer CPUs",
+            details=around,
+        )
+        error.whole = False
+        return error
+    return MakeError(cause, hint="the whole log is in dist/build.log", details=around)
+
+
+def _cause(lines: Sequence[str]) -> tuple[int, str]:
+    for pattern in _CAUSES:
+        for number, line in enumerate(lines):
+            if match := pattern.match(line):
+                return number, match[0].strip()
+    return max(0, len(lines) - 15), "make failed"
+
+
+def new_log(folder: Path, release: str) -> Path:
+    """A file for the log that no other build has, in a folder that builds share; old ones are cleared on the way."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.log"):
+        if old.stat().st_mtime < time.time() - _LOG_SECONDS:
+            old.unlink(missing_ok=True)
+    file, name = tempfile.mkstemp(prefix=f"{release}-", suffix=".log", dir=folder)
+    os.close(file)
+    return Path(name)

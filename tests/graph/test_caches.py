@@ -1,0 +1,245 @@
+"""Shared caches and pruning against a real BuildKit, a real registry and a folder.
+
+The engine is shared with other builds, so what is "lost" here are this test's own records: its Dockerfile has a word of
+its own in every step that runs a stage program.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from builder import caches, graph
+from builder.build import Builder, shown_result
+from builder.buildlog import BuildLog
+from builder.cachespec import NONE, Caches, folder_tags, is_race, make_caches, told
+from builder.cachetransfer import export_cache, import_cache, project_caches
+from builder.context import dockerfiles
+from builder.engine.base import BaseImage
+from builder.engine.cacherecords import CACHE_MOUNT, BuildCache, Record
+from builder.engine.docker import Docker
+from builder.engine.events import BuildResult
+from builder.errors import EngineError, InputError
+from builder.project import load_project
+from builder.view import QuietView
+from tests.graph.conftest import FakeProject
+
+pytestmark = pytest.mark.engine
+
+DEAD = "localhost:1/acme/cache:6.12"
+
+
+def engine_cache() -> BuildCache:
+    name = subprocess.run(["docker", "context", "show"], capture_output=True, text=True, check=True).stdout.strip()
+    return BuildCache(name)
+
+
+@dataclass
+class Lab:
+    """Builds of one project whose layers can be told from all others."""
+
+    fake: FakeProject
+    folder: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    warnings: list[str] = field(default_factory=list)
+    solves: int = 0
+
+    def builder(self) -> tuple[Builder, graph.Context, graph.Resolved]:
+        self.solves += 1
+        folder = self.folder / str(self.solves)
+        folder.mkdir()
+        log = BuildLog(folder / "build.log", folder / "kept.log").__enter__()
+        view = QuietView(Console(file=io.StringIO()))
+        project = load_project(self.fake.root, arch="x86")
+        project.dist.mkdir(exist_ok=True)
+        builder = Builder(
+            project=project,
+            engine=Docker(),
+            base=self.fake.base,
+            view=view,
+            log=log,
+            folder=folder,
+            scope=self.token,
+        )
+        dockerfile = folder / "Dockerfile"
+        dockerfile.write_text(self._marked((dockerfiles() / "kernel.Dockerfile").read_text()))
+        context = replace(builder.context(), dockerfile=dockerfile)
+        epoch = 1577836800
+        resolved = graph.Resolved(
+            kernel_version="6.12.99", epoch=epoch, packages={}, base=self.fake.base.ref, base_digest=self.fake.base.id
+        )
+        return builder, context, resolved
+
+    def _marked(self, text: str) -> str:
+        """A Dockerfile whose layers have this lab's word, or lie on one that has."""
+        text = text.replace("python3 -m builder", f"ROSK_TEST={self.token} python3 -m builder")
+        first, *stages = re.split(r"^(?=FROM scratch AS )", text, flags=re.M)
+        program = f"ROSK_TEST={self.token} python3 -m builder.stages.none"
+        marker = f"FROM tools AS marker\nRUN {program} || touch /{self.token}\n\n"
+        copy = f"COPY --from=marker /{self.token} /\n"
+        stages = [stage.replace("\n", f"\n{copy}", 1) for stage in stages]
+        return first.replace("# The compiler and what", f"{marker}# The compiler and what") + "".join(stages)
+
+    def build(self, shared: Caches = NONE) -> BuildResult:
+        builder, context, resolved = self.builder()
+        plan = graph.build_plan(
+            builder.project, context, resolved, output=builder.folder / "o.tar", scope=self.token, caches=shared
+        )
+        try:
+            state, _ = builder.solve(plan, epoch=resolved.epoch)
+        except EngineError as error:
+            if not is_race(error.what):
+                raise
+            return self.build(shared)
+        self.warnings = told(state.warnings)
+        return shown_result(state.result)
+
+    def caches(self, *, sources: tuple[str, ...] = (), targets: tuple[str, ...] = ()) -> Caches:
+        project = load_project(self.fake.root, arch="x86")
+        return project_caches(project, sources=sources, targets=targets, warn=self.warnings.append)
+
+    def records(self) -> list[Record]:
+        """This lab's records: those that have its word, and what lies on them."""
+        found: dict[str, Record] = {}
+        everything = engine_cache().records()
+        while True:
+            more = [each for each in everything if each.id not in found and self._is_mine(each, found)]
+            if not more:
+                return list(found.values())
+            found.update((each.id, each) for each in more)
+
+    def _is_mine(self, record: Record, found: dict[str, Record]) -> bool:
+        if record.type == CACHE_MOUNT:
+            return record.description.endswith(f'-{self.token}"')
+        return self.token in record.description or bool(found.keys() & set(record.parents))
+
+    def lose(self) -> None:
+        """Lose all that the engine has of the builds, also what it imported for them."""
+        store = engine_cache()
+        imported = [each.id for each in store.records() if each.description.startswith("imported sha256:")]
+        store.prune([*(each.id for each in self.records()), *imported])
+        assert [each for each in self.records() if each.type != CACHE_MOUNT and not each.in_use] == []
+
+
+@pytest.fixture
+def lab(fake: FakeProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    made = Lab(fake, tmp_path_factory.mktemp("lab"))
+    yield made
+    made.lose()
+
+
+def test_another_machine_compiles_nothing(lab: Lab, registry: str, tmp_path: Path) -> None:
+    reference, folder = f"{registry}/acme/cache:6.12", f"{tmp_path}/shared, by all"
+    assert "compile" in lab.build(lab.caches(targets=(reference, folder))).ran
+    lab.lose()
+    assert "compile" in lab.build().ran, "what was lost is not lost"
+    for source in (reference, folder):
+        lab.lose()
+        result = lab.build(lab.caches(sources=(source,)))
+        assert "compile" in result.cached, source
+        assert "compile" not in result.ran
+        assert lab.warnings == []
+
+
+def test_a_dead_cache_is_a_warning(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    shared = lab.caches(sources=(DEAD, "./none"), targets=(DEAD, "./file/cache"))
+    assert [line.partition(":")[0] for line in lab.warnings] == [
+        f"there is no cache in {tmp_path}/none",
+        f"no cache is written to {tmp_path}/file/cache",
+    ]
+    assert "release" in lab.build(shared).ran
+    taken, written = lab.warnings
+    assert taken.startswith(f"nothing was taken from the cache {DEAD}: ")
+    assert written.startswith("the cache was not written to the registry: ")
+    assert "connection refused" in taken and "connection refused" in written
+
+
+@pytest.mark.parametrize("kind", ["folder", "registry"])
+def test_export_and_import(lab: Lab, registry: str, kind: str) -> None:
+    place = "../exported" if kind == "folder" else f"{registry}/acme/cache"
+    lab.build()
+    assert export_cache(*lab.builder(), place, caches=NONE).ran == set()
+    lab.lose()
+    result = import_cache(*lab.builder(), place, caches=NONE)
+    assert "compile" in result.cached
+    assert not result.ran & set(graph.STAGES)
+    again = lab.build()
+    assert not again.ran & {"patched", "configured", "compile", "split", "headers", "kernel-package"}
+    lab.fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))
+    lab.fake.edit("lists/x86/modules.list", lambda text: text + "kernel/drivers/net/dummy.ko\n")
+    edited = lab.build()
+    assert "split" in edited.ran
+    assert "compile" not in edited.ran, "an import brings what a stage reads, not only its name"
+
+
+def test_where_there_is_no_cache(lab: Lab) -> None:
+    builder, context, resolved = lab.builder()
+    with pytest.raises(InputError, match="no cache in this folder"):
+        import_cache(builder, context, resolved, "./none", caches=NONE)
+    with pytest.raises(EngineError, match="does not give this cache"):
+        import_cache(builder, context, resolved, DEAD, caches=NONE)
+    with pytest.raises(EngineError, match="connection refused"):
+        export_cache(builder, context, resolved, DEAD, caches=NONE)
+
+
+def test_exports_into_one_folder_at_once(base: BaseImage, tmp_path: Path) -> None:
+    tags, folder = ("one", "two", "three"), str(tmp_path / "shared")
+    word = secrets.token_hex(4)
+    running = []
+    for tag in tags:
+        (tmp_path / tag).mkdir()
+        (tmp_path / tag / "Dockerfile").write_text(f"FROM {base.ref}\nRUN echo {word}-{tag} > /{tag}\n")
+        (target,) = make_caches((), (folder,), root=tmp_path, tag=tag, warn=pytest.fail).targets
+        argv = ["docker", "buildx", "build", "--cache-to", target, "--output", "type=cacheonly", str(tmp_path / tag)]
+        running.append(subprocess.Popen(argv, stderr=subprocess.PIPE))
+    assert [(process.wait(), process.stderr) for process in running if process.wait() != 0] == []
+    assert sorted(folder_tags(Path(folder))) == sorted(tags)
+    store = engine_cache()
+    for tag in tags:
+        made = [record.id for record in store.records() if f"{word}-{tag}" in record.description]
+        assert len(store.prune(made)) == len(made) == 1
+        (source, *_) = make_caches((folder,), (), root=tmp_path, tag=tag, warn=pytest.fail).sources
+        argv = ["docker", "buildx", "build", "--progress", "plain", "--cache-from", source]
+        done = subprocess.run(
+            [*argv, "--output", "type=cacheonly", str(tmp_path / tag)], capture_output=True, text=True, check=True
+        )
+        assert re.search(rf"^(#\d+) \[2/2\] RUN echo {word}-{tag} .*\n(\1 .*\n)*\1 CACHED", done.stderr, re.M), (
+            done.stderr
+        )
+
+
+def test_prune_leaves_what_others_made(lab: Lab, tmp_path: Path) -> None:
+    word = secrets.token_hex(4)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/Dockerfile").write_text(
+        f"FROM {lab.fake.base.ref} AS compile\n"
+        f"RUN --mount=type=cache,id=foreign-{word},target=/c echo {word} > /c/a && echo {word} > /a\n"
+        "FROM scratch AS release\nCOPY --from=compile /a /kernel/\n"
+    )
+    subprocess.run(["docker", "buildx", "build", "-q", tmp_path / "foreign"], check=True, capture_output=True)
+    lab.build()
+    store = engine_cache()
+    mine = {record.id for record in lab.records()}
+    pieces = caches.find_pieces(store.records())
+    assert not [piece for piece in pieces if piece.record and word in piece.record.description]
+    own = [piece for piece in pieces if piece.record and piece.record.id in mine]
+    assert {piece.what for piece in own} >= {"kernel source layers", "compiled stages", "packages and images"}
+    assert f"object tree of {lab.fake.release}-{lab.token} (x86)" in {piece.what for piece in own}
+
+    told = caches.prune(store, own, caches.choose(own, older_than=None, keep=None, all=True), dry_run=True)
+    assert {record.id for record in lab.records()} == mine
+    pruned = caches.prune(store, own, caches.choose(own, older_than=None, keep=None, all=True))
+    assert (pruned.freed, pruned.left, pruned.stayed) == (told.freed, 0, ())
+    assert lab.records() == []
+    foreign = [record for record in store.records() if word in record.description]
+    assert len(foreign) == 2
+    store.prune([record.id for record in foreign])

@@ -1,0 +1,70 @@
+"""The compiler cache that machines share: a real Redis on the loopback, and servers that do not answer."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.graph.conftest import FakeProject
+
+pytestmark = pytest.mark.engine
+
+PASSWORD = "hush-hush"
+
+
+@pytest.fixture
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a Redis on the loopback that wants a password."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    words = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", PASSWORD, "--dir", str(folder)]
+    process = subprocess.Popen(["redis-server", *words, "--save", ""], stdout=subprocess.DEVNULL)
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"localhost:{port}"
+    process.terminate()
+    process.wait()
+
+
+def share(fake: FakeProject, line: str) -> None:
+    fake.edit("config/rosk.yaml", lambda text: f"{text}cache:\n  compiler:\n    {line}\n")
+
+
+def test_one_machine_compiles_for_another(fake: FakeProject, redis: str, tmp_path: Path) -> None:
+    fake.write("cache-address", f"redis://default:{PASSWORD}@{redis}\n")
+    share(fake, "secret_file: cache-address")
+    first = fake.build(scope=secrets.token_hex(4))  # empty caches, as another machine has them
+    assert first.compiled["compiler_cache"]["cache_miss"] > 0
+    second = fake.build(scope=secrets.token_hex(4))
+    counts = second.compiled["compiler_cache"]
+    assert counts.get("cache_miss", 0) == 0
+    assert counts["direct_cache_hit"] == first.compiled["compiler_cache"]["cache_miss"]
+    assert second.manifest["outputs"] == first.manifest["outputs"]
+    for path in (fake.root / "dist").rglob("*"):
+        assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("address", ["redis://localhost:1", "http://no-host.invalid/ccache"])
+def test_a_dead_server_costs_nothing_but_a_warning(fake: FakeProject, address: str) -> None:
+    share(fake, f"remote: {address}")
+    built = fake.build()
+    assert "compiler-cache" in {notice.kind for notice in built.notices}
+    assert "compiler-cache" not in {notice.kind for notice in fake.build().notices}
+
+
+def test_another_server_compiles_nothing_again(fake: FakeProject, redis: str) -> None:
+    fake.build()
+    share(fake, f"remote: redis://{redis}")
+    assert "compile" not in fake.build().result.ran

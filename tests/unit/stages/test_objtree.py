@@ -1,0 +1,252 @@
+"""What makes a kept object tree a new one, and what does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.stages import journal, objtree
+from builder.stages.objtree import ObjectTree
+
+CONFIG = "CONFIG_NET=y\nCONFIG_KALLSYMS=y\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A source tree with one file of each kind that matters."""
+    files = {
+        "Makefile": "ifdef CONFIG_DEBUG_INFO\n",
+        "scripts/Makefile": "hostprogs-$(CONFIG_KALLSYMS) += kallsyms\n",
+        "scripts/kallsyms.c": "int main;\n",
+        "arch/x86/Makefile": "KBUILD_CFLAGS += $(CONFIG_X86_64)\n",
+        "arch/x86/entry/Makefile": "out := include/generated\nhdr-$(CONFIG_XEN) += xen.h\n",
+        "arch/x86/kernel/Makefile": "obj-$(CONFIG_MSR) += msr.o\n",
+        "net/Makefile": "obj-$(CONFIG_NET) += core.o\n",
+        "net/core.c": "int core;\n",
+        "net/gen.sh": "echo 1\n",
+        "net/table.h": "int table;\n",
+        "include/linux/net.h": "int net;\n",
+        "lib/asks.h": '#if __has_include("extra.h")\n#endif\n',
+        "tools/testing/run.sh": "true\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (1000, 1000))
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def kept(tree: Path, tmp_path: Path) -> Callable[..., ObjectTree]:
+    """Opens the object tree as a build does; returns it opened."""
+
+    def opened(config: str = CONFIG, **recipe: str) -> ObjectTree:
+        found = ObjectTree(
+            folder=tmp_path / "obj", tree=tree, srcarch="x86", recipe={"the toolchain": "gcc 14", **recipe}
+        )
+        found.open(config)
+        return found
+
+    return opened
+
+
+def built(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    """A first build, which includes net/table.h and was sealed."""
+    tree = kept()
+    write(tmp_path / "obj/net/core.o", "object")
+    write(tmp_path / "obj/net/.core.o.cmd", "savedcmd_net/core.o := gcc lib/asks.h\ndeps := net/table.h \\\n")
+    write(tmp_path / "obj/include/config/auto.conf", CONFIG)
+    tree.close()
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def is_kept(tmp_path: Path) -> bool:
+    return (tmp_path / "obj/net/core.o").exists()
+
+
+def test_an_unchanged_tree_is_kept(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    at = (tmp_path / "obj/.config").stat().st_mtime_ns
+    assert kept().said == ["the object tree is kept; 0 source files differ"]
+    assert is_kept(tmp_path)
+    assert (tmp_path / "obj/.config").stat().st_mtime_ns == at
+
+
+def test_a_changed_file_is_newer_than_the_objects(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    (tree / "net/core.c").write_text("int other;\n")
+    os.utime(tree / "net/core.c", (1000, 1000))
+    kept().close()
+    assert is_kept(tmp_path)
+    assert (tree / "net/core.c").stat().st_mtime_ns > (tmp_path / "obj/net/core.o").stat().st_mtime_ns
+    assert (tree / "net/table.h").stat().st_mtime == 1000
+
+
+def test_a_change_that_is_taken_back_is_newer_too(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    text = (tree / "net/core.c").read_text()
+    (tree / "net/core.c").write_text("int other;\n")
+    opened = kept()
+    write(tmp_path / "obj/net/core.o", "the object of the change")
+    opened.close()
+    (tree / "net/core.c").write_text(text)
+    os.utime(tree / "net/core.c", (1000, 1000))
+    kept()
+    assert (tree / "net/core.c").stat().st_mtime_ns > (tmp_path / "obj/net/core.o").stat().st_mtime_ns
+
+
+def test_a_change_that_was_not_built_stays_newer(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    (tree / "net/table.h").write_text("int broken\n")
+    kept().close()  # make failed before it came to core.o
+    os.utime(tree / "net/table.h", (1000, 1000))
+    kept()
+    assert (tree / "net/table.h").stat().st_mtime_ns > (tmp_path / "obj/net/core.o").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("scripts/kallsyms.c", "changed\n"),
+        ("Makefile", "changed\n"),
+        ("scripts/Makefile", None),
+        ("arch/x86/entry/Makefile", "changed\n"),
+        ("net/gen.sh", "changed\n"),
+        ("tools/objtool/Makefile", "new\n"),
+        ("arch/x86/include/table.h", "shadows net/table.h\n"),
+        ("net/extra.h", "is asked for\n"),
+    ],
+)
+def test_what_kbuild_does_not_look_at_makes_a_new_tree(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, path: str, text: str | None
+) -> None:
+    built(kept, tmp_path)
+    if text is None:
+        (tree / path).unlink()
+    else:
+        write(tree / path, text)
+    assert kept().said[0].startswith("the object tree is made anew: ")
+    assert not is_kept(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("net/Makefile", "obj-y += core.o\n"),
+        ("arch/x86/kernel/Makefile", "obj-y += msr.o\n"),
+        ("tools/testing/run.sh", "false\n"),
+        ("net/fresh.h", "a name that no file has\n"),
+        ("lib/core.c", "a name that no object includes\n"),
+        ("include/linux/net.h", "changed\n"),
+        ("net/table.h", None),
+    ],
+)
+def test_what_kbuild_looks_at_keeps_the_tree(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, path: str, text: str | None
+) -> None:
+    built(kept, tmp_path)
+    if text is None:
+        (tree / path).unlink()
+    else:
+        write(tree / path, text)
+    assert kept().said == ["the object tree is kept; 1 source files differ"]
+    assert is_kept(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "same"),
+    [
+        (CONFIG + "CONFIG_MSR=m\n", True),
+        (CONFIG.replace("CONFIG_NET=y", "# CONFIG_NET is not set"), True),
+        (CONFIG + "# CONFIG_XEN is not set\n", True),
+        (CONFIG + "CONFIG_XEN=y\n", False),
+        ("CONFIG_NET=y\n", False),
+    ],
+)
+def test_options_that_leave_tools_behind_make_a_new_tree(
+    kept: Callable[..., ObjectTree], tmp_path: Path, config: str, same: bool
+) -> None:
+    built(kept, tmp_path)
+    kept(config)
+    assert is_kept(tmp_path) == same
+    assert (tmp_path / "obj/.config").read_text() == config
+
+
+def test_another_toolchain_makes_a_new_tree(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    assert kept(**{"the toolchain": "gcc 15"}).said == ["the object tree is made anew: the toolchain differs"]
+    assert not is_kept(tmp_path)
+
+
+def test_a_killed_build_is_set_back(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    opened = kept()
+    write(tmp_path / "obj/lib/done.o", "sealed")
+    opened.close()
+    kept()
+    write(tmp_path / "obj/net/core.o", "half")
+    write(tmp_path / "obj/net/new.o", "half")
+    assert "2 files of a stopped build are made anew" in kept().said
+    assert not is_kept(tmp_path)
+    assert not (tmp_path / "obj/net/new.o").exists()
+    assert (tmp_path / "obj/lib/done.o").exists()
+
+
+def test_a_build_killed_with_a_new_config_makes_a_new_tree(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    kept(CONFIG + "CONFIG_MSR=m\n")
+    write(tmp_path / "obj/include/config/auto.conf", "new")
+    kept(CONFIG + "CONFIG_MSR=m\n")
+    assert not is_kept(tmp_path)
+
+
+def test_a_first_build_that_was_killed_makes_a_new_tree(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    kept()
+    write(tmp_path / "obj/net/core.o", "half")
+    kept()
+    assert not is_kept(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["net/core.o", ".rosk-kept/seal", ".rosk-kept/state"])
+def test_a_tree_that_something_has_touched_is_made_anew(
+    kept: Callable[..., ObjectTree], tmp_path: Path, name: str
+) -> None:
+    built(kept, tmp_path)
+    path = tmp_path / "obj" / name
+    content = path.read_bytes()
+    at = path.stat().st_mtime_ns
+    path.write_bytes(b"X" + content[1:])
+    os.utime(path, ns=(at, at))
+    kept()
+    assert not is_kept(tmp_path)
+
+
+def test_a_clock_that_went_back_makes_a_new_tree(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    tree = kept()
+    write(tmp_path / "obj/net/core.o", "object")
+    os.utime(tmp_path / "obj/net/core.o", (2**32, 2**32))
+    tree.close()
+    assert kept().said == ["the object tree is made anew: the clock went back"]
+
+
+def test_headers_that_could_take_each_others_place(tree: Path) -> None:
+    def shadows() -> str:
+        return objtree.shadows(tree, journal.read_tree(tree, {}))
+
+    first = shadows()
+    write(tree / "net/other.h", "a name of its own\n")
+    write(tree / "net/table.h", "other content\n")
+    assert shadows() == first
+    write(tree / "include/linux/table.h", "a second one\n")
+    second = shadows()
+    assert second != first
+    write(tree / "lib/extra.h", "asked for\n")
+    assert shadows() != second
