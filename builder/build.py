@@ -313,7 +313,7 @@ def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -
     project, folder = builder.project, builder.folder
     solved = builder.release(context)
     sums = release.read_sums(folder / "reports/sums")
-    wanted = {name: sum for name, sum in sums.items() if not release.holds(project.dist / "kernel", sum)}
+    wanted = {name: sum for name, sum in sums.items() if not release.keep(project.dist, folder, sum)}
     fetched = [builder.fetch(context, solved.resolved, wanted)] if wanted else []
     result = shown_result(solved.result, *fetched)
     compiled = json.loads((folder / "reports/compile.json").read_text()) if "compile" in result.ran else {}

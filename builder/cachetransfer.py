@@ -7,7 +7,7 @@ take from: BuildKit fetches only what a step really reads, and forgets the rest 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,8 @@ def import_cache(
     both = Caches(sources=(*read.sources, *caches.sources))
     text = context.dockerfile.read_text()
     dockerfile = builder.folder / "import.Dockerfile"
-    dockerfile.write_text(import_dockerfile(text))
+    plan = graph.build_plan(project, context, resolved, output=builder.folder / "none", scope=builder.scope)
+    dockerfile.write_text(import_dockerfile(text, plan["target"]["release"]["args"]))
     return _solve(builder, replace(context, dockerfile=dockerfile), resolved, _IMPORT, both)
 
 
@@ -126,12 +127,25 @@ def check_source(project: Project, source: str) -> None:
             ) from error
 
 
-def import_dockerfile(text: str) -> str:
-    """A Dockerfile with one more stage, which reads every stage that others copy from on the way to `release`."""
-    blocks = re.split(r"^(?=FROM )", text, flags=re.M)
-    copied = {name for block in blocks for name in re.findall(r"COPY --from=(\S+)", block)}
-    stages = sorted(name for name in copied if not name.endswith(("-root", "-read")))
-    mounts = " ".join(f"--mount=type=bind,from={name},target=/in/{name}" for name in stages)
+def import_dockerfile(text: str, args: Mapping[str, str]) -> str:
+    """A Dockerfile with one more stage, which reads every stage that others copy from on the way to `release`.
+
+    Args:
+        text: rosk's Dockerfile.
+        args: The build arguments: which source and which firmware stage take part.
+    """
+    takes: dict[str, tuple[str, list[str]]] = {}
+    for block in re.split(r"^(?=FROM )", text, flags=re.M)[1:]:
+        words = re.sub(r"\$\{(\w+)\}", lambda name: args.get(name[1], ""), block.partition("\n")[0]).split()
+        takes[words[-1]] = (words[-3], re.findall(r"COPY --from=(\S+)", block))
+    found, read, todo = set[str](), set[str](), ["release"]
+    while todo:
+        if (stage := todo.pop()) in takes and stage not in found:
+            found.add(stage)
+            base, copied = takes[stage]
+            read.update(copied)
+            todo += [base, *copied]
+    mounts = " ".join(f"--mount=type=bind,from={name},target=/in/{name}" for name in sorted(read & takes.keys()))
     return f"{text.rstrip()}\n\nFROM tools AS {_IMPORT}\nRUN {mounts} true\n"
 
 

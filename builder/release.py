@@ -112,7 +112,7 @@ def commit(
 
     Args:
         folder: The staging folder, with `kernel/` in it.
-        sums: The packages, as the build summed them up; those that `kernel/` lacks stay as they are in the release.
+        sums: The packages, as the build summed them up.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
         firmware: The revision of the firmware that ships.
@@ -126,9 +126,6 @@ def commit(
     """
     release = project.release(resolved.kernel_version)
     kernel, dist = folder / "kernel", project.dist
-    for wanted in sums.values():
-        if not (kernel / wanted.name).exists():
-            take_over(dist / "kernel" / wanted.name, kernel / wanted.name)
     missing = [name for name in file_names(project, release) if not (kernel / name).is_file()]
     if missing:
         raise BuildError(f"the build exported no {missing[0]}", hint="this is an error in rosk; please report it")
@@ -175,12 +172,30 @@ def holds(folder: Path, wanted: Sum) -> bool:
     return bool(describe(path)["sha256"] == wanted.sha256)
 
 
+def keep(dist: Path, folder: Path, wanted: Sum) -> bool:
+    """Let a package of the release in `dist` be one of the new release in `folder`, if it is the very same.
+
+    Another build may replace the release meanwhile: what is looked at is what is kept.
+    """
+    new = folder / "kernel" / wanted.name
+    try:
+        take_over(dist / "kernel" / wanted.name, new)
+    except FileNotFoundError:
+        return False
+    if holds(new.parent, wanted):
+        return True
+    new.unlink()
+    return False
+
+
 def take_over(old: Path, new: Path) -> None:
     """Let a file of the release before be one of the new release as well."""
     try:
-        new.hardlink_to(old)
+        os.link(old, new, follow_symlinks=False)
+    except FileNotFoundError:
+        raise
     except OSError:  # a file system without hard links
-        shutil.copyfile(old, new)
+        shutil.copyfile(old, new, follow_symlinks=False)
 
 
 def describe(path: Path) -> dict[str, Any]:

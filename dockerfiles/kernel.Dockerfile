@@ -119,7 +119,12 @@ RUN python3 -m builder.stages.split --modules /in/modules --lists /in/lists --co
     --module-options /in/module-options.json --system-map "/in/boot/System.map-${RELEASE}" --release "${RELEASE}" \
     --unlisted "${UNLISTED}" --softdeps "${SOFTDEPS}" --out /out
 
-# The firmware, from one of four places.
+# The firmware, from one of four places. Debian's packages are fetched apart from what is chosen of them.
+FROM tools AS firmware-fetched
+COPY stages/common.py stages/firmwarefetch.py /rosk/builder/stages/
+ARG FIRMWARE_PACKAGES
+RUN python3 -m builder.stages.firmwarefetch --packages ${FIRMWARE_PACKAGES} --out /out/firmware --revision /out/revision
+
 FROM tools AS firmware-base
 ARG FRESH=
 COPY stages/common.py stages/lists.py stages/whence.py stages/firmwarefetch.py stages/firmwaretree.py stages/firmware.py \
@@ -132,9 +137,9 @@ RUN python3 -m builder.stages.firmware none --list /in/lists/firmware.list --ext
     ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-debian
-ARG FIRMWARE_PACKAGES
-RUN python3 -m builder.stages.firmware debian --packages ${FIRMWARE_PACKAGES} --list /in/lists/firmware.list \
-    --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
+COPY --from=firmware-fetched /out /in/fetched
+RUN python3 -m builder.stages.firmware folder --dir /in/fetched/firmware --revision "$(cat /in/fetched/revision)" \
+    --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-archive
 RUN --mount=type=bind,from=firmware,target=/input \

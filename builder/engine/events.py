@@ -121,7 +121,8 @@ class Vertex:
     """One node of the solve, as last reported; times are seconds since 1970.
 
     `step` of `steps` is its place in its stage, 0 when it has none. `executed` means that this solve really ran it: it
-    was not in the cache, is no base image, and was not finished earlier by another solve of the same engine.
+    was not in the cache, is no base image, and was not finished earlier by another solve of the same engine. `cached`
+    means that its result is in a cache; `lost`, that it had been pruned: what is reported after that counts.
     """
 
     name: str = ""
@@ -132,6 +133,8 @@ class Vertex:
     started: float | None = None
     completed: float | None = None
     error: str = ""
+    cached: bool = False
+    lost: bool = False
 
     @property
     def cancelled(self) -> bool:
@@ -294,14 +297,20 @@ class BuildState:
                 vertex.stages.add(name)
                 stage.vertexes.append(vertex)
         # Every target reports the steps that it shares with others, each at its own time: the first end counts.
-        if vertex.completed is None and report.get("error") != _LOST:
+        vertex.cached = vertex.cached or bool(report.get("cached"))
+        if vertex.completed is None or vertex.lost:
             vertex.started, vertex.completed = started or vertex.started, completed
             vertex.error = report.get("error", "")
+            vertex.lost = vertex.error == _LOST
+            if vertex.lost:
+                vertex.error, vertex.cached = "", False
             if vertex.error and _CACHE.match(vertex.name):
                 self.warnings.append(f"{vertex.name}: {vertex.error}")
                 vertex.error = ""
-            if started and not report.get("cached") and (report.get("inputs") or EXPORT in vertex.stages):
+            if started and not vertex.lost and (report.get("inputs") or EXPORT in vertex.stages):
                 vertex.executed = completed is None or self._took_time(started, completed)
+        if vertex.cached:  # fetching it from a shared cache is reported as if it ran
+            vertex.executed = False
         return [self.stages[name] for name in vertex.stages]
 
     def _took_time(self, started: float, completed: float) -> bool:

@@ -218,7 +218,7 @@ def compiler_cache(build: Build, journal: Journal) -> CompilerCache | None:
         build.ccache,
         f"{build.cross_compile}gcc",
         digest(build.toolchain),
-        shadows(build.tree, journal),
+        shadows(build.tree, journal, build.srcarch),
         config=build.ccache_config,
     )
 

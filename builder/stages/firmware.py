@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from builder.stages.common import StageError, run, stage_main, warning, write_json
-from builder.stages.firmwarefetch import from_archive, from_debian, git_head
+from builder.stages.firmwarefetch import from_archive, git_head
 from builder.stages.firmwaretree import REPOSITORY, FirmwareTree, scan
 from builder.stages.lists import FIRMWARE, Entry, check_disjoint, parse_list
 
@@ -136,11 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--out", type=Path, required=True)
     parser = argparse.ArgumentParser(description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    debian = kinds.add_parser("debian", parents=[common], help="Debian's firmware-* packages, by apt")
-    debian.add_argument("--packages", nargs="+", required=True)
     archive = kinds.add_parser("archive", parents=[common], help="a linux-firmware release")
     archive.add_argument("--dir", type=Path, required=True, help="holds the archive and nothing else")
-    folder = kinds.add_parser("folder", parents=[common], help="a linux-firmware checkout, or any folder")
+    folder = kinds.add_parser(
+        "folder", parents=[common], help="a linux-firmware checkout, Debian's packages, any folder"
+    )
     folder.add_argument("--dir", type=Path, required=True)
     folder.add_argument("--revision", help="what the folder is a checkout of (default: what its .git says)")
     kinds.add_parser("none", parents=[common], help="no firmware")
@@ -153,9 +153,7 @@ def _choose_and_ship(options: argparse.Namespace, temp: Path) -> Report:
     check_disjoint(main_list, extra_list)
     if options.kind == "none":
         return {"revision": None, "files": [], "warnings": _all_absent([*main_list, *extra_list])}
-    if options.kind == "debian":
-        root, revision = from_debian(options.packages, temp)
-    elif options.kind == "archive":
+    if options.kind == "archive":
         root, revision = from_archive(options.dir, temp)
     else:
         root, revision = options.dir, options.revision or git_head(options.dir) or "unknown"

@@ -1,12 +1,17 @@
-"""Gets the firmware to choose from (Debian's packages, an archive) and says of what revision it is."""
+"""Gets the firmware to choose from (Debian's packages, an archive) and says of what revision it is.
+
+As a program: `--packages NAME... --out FOLDER --revision FILE` fetches Debian's packages.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from builder.stages.common import StageError, run
+from builder.stages.common import StageError, run, stage_main
 
 APT = Path("/etc/apt")
 COMPONENT = "non-free-firmware"
@@ -148,3 +153,20 @@ def _apt(arguments: Sequence[str], folder: Path) -> None:
             hint="correct the packages in the settings; `apt-cache search ^firmware-` lists what there is",
         )
     raise StageError("apt cannot get the firmware packages", hint="check the network", details=errors[-20:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="firmwarefetch", description=__doc__)
+    parser.add_argument("--packages", nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--revision", type=Path, required=True)
+    options = parser.parse_args()
+    with TemporaryDirectory() as temp:
+        root, revision = from_debian(options.packages, Path(temp))
+        options.out.mkdir(parents=True, exist_ok=True)
+        run(["cp", "-a", f"{root}/.", options.out])
+    options.revision.write_text(f"{revision}\n")
+
+
+if __name__ == "__main__":
+    stage_main(main)

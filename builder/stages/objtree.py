@@ -43,6 +43,8 @@ _PROGRAMS = frozenset((".sh", ".pl", ".py", ".awk", ".sed"))
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _HEADERS = (".h", ".inc", ".def", ".lds")
+_NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
+"""A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
 _SETTING = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 
@@ -205,12 +207,27 @@ class ObjectTree:
         for path in hidden:
             if self._is_leftover_makefile(path):
                 named.update(_OPTION.findall((self.tree / path).read_text(errors="replace")))
+        tools = sorted(path for path in now if path.startswith(_TOOLS) and path.endswith(_HEADERS))
         return {
             "a script or a Makefile of the source": hashlib.sha256(os.fsencode(inputs)).hexdigest(),
+            "a rule of a Makefile": self._rules(now),
+            # Host programs' lists of dependencies leave the system's headers out, which these may take the place of.
+            "which headers the tools have": hashlib.sha256(os.fsencode("\n".join(tools))).hexdigest(),
             "an option that decides which tools and headers there are": {
                 name: settings[name] for name in sorted(named) if settings.get(name, "n") != "n"
             },
         }
+
+    def _rules(self, now: Journal) -> str:
+        """A checksum over what Makefiles say beside lists of objects and flags: not every rule saves its command."""
+        found = hashlib.sha256()
+        for path in sorted(now):
+            name = path.rpartition("/")[2]
+            if name.startswith(("Makefile", "Kbuild")) and not path.startswith((*_NO_INPUT, "tools/")):
+                text = (self.tree / path).read_text(errors="replace").replace("\\\n", " ")
+                rules = [line for line in text.splitlines() if line.strip() and not _NO_RULE.match(line)]
+                found.update("\n".join([path, *rules] if rules else []).encode(errors="replace"))
+        return found.hexdigest()
 
     def _is_hidden(self, path: str) -> bool:
         """Whether targets are made from this file without naming it."""
@@ -262,16 +279,19 @@ def _settings(config: str) -> dict[str, str]:
     return dict(_SETTING.findall(config))
 
 
-def shadows(tree: Path, journal: Journal) -> str:
+def shadows(tree: Path, journal: Journal, srcarch: str) -> str:
     """A checksum over which headers could take each other's place.
 
     A compiler cache that only looks at the files which an earlier compile has included is right while this is the
-    same: it covers the paths of all headers whose name is not the only one of its kind, and of those that a file asks
-    for.
+    same: it covers the paths of all headers whose name is not the only one of its kind, of those in folders that are
+    searched before the ones with generated headers, and of those that a file asks for.
     """
+    before_generated = (f"arch/{srcarch}/include/", "include/asm/", "include/uapi/asm/", "include/linux/version.h")
     paths: dict[str, list[str]] = {}
     for path in journal:
         if path.endswith(_HEADERS):
             paths.setdefault(path.rpartition("/")[2], []).append(path)
-    twice = sorted(path for group in paths.values() if len(group) > 1 for path in group)
+    twice = sorted(
+        path for group in paths.values() for path in group if len(group) > 1 or path.startswith(before_generated)
+    )
     return hashlib.sha256(os.fsencode("\n".join([*twice, *sources.asked_for(tree, journal, journal)]))).hexdigest()

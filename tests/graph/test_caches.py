@@ -10,6 +10,7 @@ import io
 import re
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -124,9 +125,13 @@ class Lab:
     def lose(self) -> None:
         """Lose all that the engine has of the builds, also what it imported for them."""
         store = engine_cache()
-        imported = [each.id for each in store.records() if each.description.startswith("imported sha256:")]
-        store.prune([*(each.id for each in self.records()), *imported])
-        assert [each for each in self.records() if each.type != CACHE_MOUNT and not each.in_use] == []
+        for _ in range(5):  # what a solve has just used is let go of a moment after its end
+            imported = [each.id for each in store.records() if each.description.startswith("imported sha256:")]
+            store.prune([*(each.id for each in self.records()), *imported])
+            if not (left := [each for each in self.records() if each.type != CACHE_MOUNT]):
+                return
+            time.sleep(2)
+        pytest.fail(f"these stay: {left}")
 
 
 @pytest.fixture
@@ -163,7 +168,7 @@ def test_a_dead_cache_is_a_warning(lab: Lab, tmp_path: Path) -> None:
     assert "connection refused" in taken and "connection refused" in written
 
 
-@pytest.mark.parametrize("kind", ["folder", "registry"])
+@pytest.mark.parametrize("kind", ["folder", pytest.param("registry", marks=pytest.mark.heavy)])
 def test_export_and_import(lab: Lab, registry: str, kind: str) -> None:
     place = "../exported" if kind == "folder" else f"{registry}/acme/cache"
     lab.build()
@@ -191,6 +196,7 @@ def test_where_there_is_no_cache(lab: Lab) -> None:
         export_cache(builder, context, resolved, DEAD, caches=NONE)
 
 
+@pytest.mark.heavy
 def test_exports_into_one_folder_at_once(base: BaseImage, tmp_path: Path) -> None:
     tags, folder = ("one", "two", "three"), str(tmp_path / "shared")
     word = secrets.token_hex(4)
@@ -239,7 +245,7 @@ def test_prune_leaves_what_others_made(lab: Lab, tmp_path: Path) -> None:
     assert {record.id for record in lab.records()} == mine
     pruned = caches.prune(store, own, caches.choose(own, older_than=None, keep=None, all=True))
     assert (pruned.freed, pruned.left, pruned.stayed) == (told.freed, 0, ())
-    assert lab.records() == []
+    assert {each.description.partition("]")[2] for each in lab.records()} <= {f" COPY --from=marker /{lab.token} /"}
     foreign = [record for record in store.records() if word in record.description]
     assert len(foreign) == 2
     store.prune([record.id for record in foreign])

@@ -168,6 +168,9 @@ MORE_SEQUENCES: dict[str, Sequence[Edit]] = {
     "a tool off": (option("ASN1", "n"), option("ASN1", "y")),
     "a tool that every object goes through off": (option("UNWINDER_ORC", "n"), AS_IT_WAS),
     "a header before one of the system's": (added(SYSTEMS, SYSTEMS_TEXT, when="2020"), gone(SYSTEMS)),
+    "a header before one that only a build makes": (
+        added("arch/x86/include/asm/xen-hypercalls.h", "#define HYPERCALL(name) 77\n"),
+    ),
     "a header that a file asks for": (added(ASKED, "#define STRING_START 1\n", when="2020"), gone(ASKED)),
     "a link to another header": (link("include/linux/block.h", "block-large.h"), AS_IT_WAS),
     "a script changed": (source("scripts/mkimage.py", "0x20F", "0x20E"), AS_IT_WAS),

@@ -347,8 +347,12 @@ class TestShared:
         ) == ["nothing was taken from the cache x:1/c: refused"]
         assert told(["something else"]) == ["something else"]
 
-    def test_an_import_reads_what_others_copy(self) -> None:
-        added = import_dockerfile((dockerfiles() / "kernel.Dockerfile").read_text()).rpartition("FROM tools AS ")[2]
+    @pytest.mark.parametrize(("kind", "fetched"), [("folder", False), ("debian", True)])
+    def test_an_import_reads_what_others_copy(self, kind: str, fetched: bool) -> None:
+        args = {"SOURCE_KIND": "tree", "FIRMWARE_KIND": kind, "BASE": "base"}
+        text = (dockerfiles() / "kernel.Dockerfile").read_text()
+        added = import_dockerfile(text, args).rpartition("FROM tools AS ")[2]
         read = set(re.findall(r"from=([a-z-]+),", added))
         assert read >= {"compile", "split", "kernel-firmware", "kernel-package", "configured", "headers"}
+        assert ("firmware-fetched" in read) == fetched, "a stage that takes no part would be run"
         assert not {name for name in read if name.endswith(("-root", "-read"))}

@@ -56,10 +56,11 @@ def test_a_package_that_is_there_need_not_be_exported_again(project: Project) ->
     build(project, "one")
     name = release.file_names(project, V)[0]
     kept = Sum(name=name, **release.describe(project.dist / "kernel" / name))
-    assert release.holds(project.dist / "kernel", kept)
     with release.staging(project.dist) as folder:
         export(project, folder, "two")
         (folder / "kernel" / name).unlink()
+        assert release.keep(project.dist, folder, kept)
+        (project.dist / "kernel" / name).unlink()  # another build is at it
         manifest = release.commit(project, RESOLVED, folder, sums={"source": kept}, images={}, command=("rosk",))
     assert (project.dist / "kernel" / name).read_text() == "one"
     assert manifest["outputs"][f"kernel/{name}"] == {"size": 3, "sha256": kept.sha256}
@@ -77,7 +78,10 @@ def test_what_is_no_longer_as_it_was_is_not_held(project: Project, change: str) 
         path.symlink_to("moved")
     if change in ("other", "longer"):
         path.write_text("oNe" if change == "other" else "one more")
-    assert not release.holds(project.dist / "kernel", wanted)
+    with release.staging(project.dist) as folder:
+        (folder / "kernel").mkdir()
+        assert not release.keep(project.dist, folder, wanted)
+        assert list((folder / "kernel").iterdir()) == []
 
 
 def test_the_manifest_and_the_checksums(project: Project) -> None:

@@ -156,6 +156,12 @@ class TestRecorded:
         assert state.failure is None
         assert state.text == ["ERROR: failed to solve: Canceled: context canceled"]
 
+    def test_a_result_fetched_from_a_shared_cache(self) -> None:
+        """Fetching and unpacking it are spans of their own, which end as if the step had run."""
+        state, events = recorded("imported")
+        assert kinds(events, "one") == [StageCached]
+        assert (state.result.ran, state.result.cached) == (frozenset({"imported"}), frozenset({"one"}))
+
     def test_dead_caches(self) -> None:
         """A registry that refuses connections, to read from and to write to: said, and nothing failed."""
         state, _ = recorded("dead-caches")
@@ -281,11 +287,13 @@ class TestStages:
         """BuildKit names a step failed whose result is gone, and goes on with another result or runs it."""
         lost = update(vertex("[a tools 2/2] RUN x", started=at(1), completed=at(1), error="not found"))
         state, events = replay(BEGIN + lost)
-        assert (state.failure, kinds(events, "tools")) == (None, [])
+        assert (state.failure, kinds(events, "tools")) == (None, [StageCached])
         ran = update(vertex("[a tools 2/2] RUN x", started=at(2))) + update(
             vertex("[a tools 2/2] RUN x", started=at(2), completed=at(3))
         )
-        assert kinds(replay(BEGIN + lost + ran)[1], "tools") == [StageStarted, StageDone]
+        state, events = replay(BEGIN + lost + ran)
+        assert kinds(events, "tools") == [StageCached, StageStarted, StageDone]
+        assert state.result.ran == {"tools"}
 
     def test_a_stream_that_breaks_off(self) -> None:
         state, events = replay(BEGIN + update(vertex("[compile 1/1] RUN make", started=at(1))))

@@ -123,6 +123,8 @@ def test_a_change_that_was_not_built_stays_newer(kept: Callable[..., ObjectTree]
         ("tools/objtool/Makefile", "new\n"),
         ("arch/x86/include/table.h", "shadows net/table.h\n"),
         ("net/extra.h", "is asked for\n"),
+        ("net/Makefile", "obj-y += core.o\n$(obj)/t.h: $(src)/t.awk\n\tawk -f $< > $@\n"),
+        ("tools/include/string.h", "takes the system's place\n"),
     ],
 )
 def test_what_kbuild_does_not_look_at_makes_a_new_tree(
@@ -239,7 +241,7 @@ def test_a_clock_that_went_back_makes_a_new_tree(kept: Callable[..., ObjectTree]
 
 def test_headers_that_could_take_each_others_place(tree: Path) -> None:
     def shadows() -> str:
-        return objtree.shadows(tree, journal.read_tree(tree, {}))
+        return objtree.shadows(tree, journal.read_tree(tree, {}), "x86")
 
     first = shadows()
     write(tree / "net/other.h", "a name of its own\n")
@@ -249,4 +251,7 @@ def test_headers_that_could_take_each_others_place(tree: Path) -> None:
     second = shadows()
     assert second != first
     write(tree / "lib/extra.h", "asked for\n")
-    assert shadows() != second
+    third = shadows()
+    assert third != second
+    write(tree / "arch/x86/include/asm/only-generated.h", "found before a generated one\n")
+    assert shadows() != third
