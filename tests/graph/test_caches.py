@@ -223,6 +223,7 @@ def test_exports_into_one_folder_at_once(base: BaseImage, tmp_path: Path) -> Non
         )
 
 
+@pytest.mark.heavy
 def test_prune_leaves_what_others_made(lab: Lab, tmp_path: Path) -> None:
     word = secrets.token_hex(4)
     (tmp_path / "foreign").mkdir()
