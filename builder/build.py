@@ -17,6 +17,7 @@ from builder.buildlog import BuildLog
 from builder.cachespec import NONE, Caches, is_race, told
 from builder.ccache import ccache_config
 from builder.context import dockerfiles, write_context
+from builder.current import build_record, find_current, own_code, release_key
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
@@ -27,7 +28,7 @@ from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import Project
 from builder.recall import recall, remember
-from builder.release import Sum
+from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
 from builder.view import View
 
@@ -64,6 +65,7 @@ class Builder:
         fresh: Nothing but the inputs comes from the cache; see `builder.graph.afresh`.
         caches: Caches that machines share, to read from and to write to.
         warnings: What the solves said of these, grows with each.
+        code: What rosk's own code is as the build starts.
     """
 
     project: Project
@@ -76,6 +78,7 @@ class Builder:
     fresh: bool = False
     caches: Caches = NONE
     warnings: list[str] = field(default_factory=list)
+    code: str = field(default_factory=own_code)
 
     def solve(self, plan: Mapping[str, Any], *, epoch: int = 0) -> tuple[BuildState, dict[str, Any]]:
         """Solve a bake file, shown and logged; returns what ran, and the targets' metadata.
@@ -164,6 +167,10 @@ class Builder:
             base=self.base.ref,
             base_digest=self.base.id,
         )
+
+    def key(self, context: graph.Context, resolved: graph.Resolved, command: tuple[str, ...]) -> str | None:
+        """What the release follows from, see `builder.current.release_key`."""
+        return release_key(self.project, context, resolved, self.base, command=command, code=self.code)
 
     def release(self, context: graph.Context) -> Solved:
         """Solve the whole graph, under the names that its source and toolchain give it.
@@ -302,10 +309,31 @@ def build(
         try:
             with ccache_config(project, folder, engine.gateway) as ccache:
                 context = builder.context(ccache)
-                return _build(builder, context, command)
+                return _current(builder, context, command) or _build(builder, context, command)
         except RoskError as error:
             log.line(f"error: {error}")
             raise
+
+
+def _current(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built | None:
+    """The release in `dist`, when a build would give it again, and does nothing else."""
+    project = builder.project
+    resolved = recall(project, context, builder.base)
+    if resolved is None or builder.fresh or builder.caches.targets:
+        return None
+    key = builder.key(context, resolved, command)
+    current = find_current(project, builder.engine, key) if key else None
+    if current is None:
+        return None
+    builder.log.needless = True
+    builder.view.note(f"nothing changed since {shown_path(project.dist)} was built")
+    return Built(
+        manifest=current.manifest,
+        images=tuple(current.manifest["images"]),
+        notices=current.notices,
+        result=BuildResult(ran=frozenset(), cached=frozenset(graph.STAGES), failed=frozenset()),
+        compiled={},
+    )
 
 
 def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built:
@@ -318,14 +346,22 @@ def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -
     result = shown_result(solved.result, *fetched)
     compiled = json.loads((folder / "reports/compile.json").read_text()) if "compile" in result.ran else {}
     builder.log.append(folder / "reports" / "compile.log")
-    notices, firmware = read_reports(project, folder / "reports")
-    # What a cached compile noticed of its caches is of that day.
-    notices = [Notice(kind=entry["kind"], what=entry["what"]) for entry in compiled.get("warnings", ())] + notices
-    notices = [Notice(kind="cache", what=what) for what in told(builder.warnings)] + notices
+    lasting, firmware = read_reports(project, folder / "reports")
+    # What a compile and a solve noticed of their caches is of that day.
+    passing = [Notice(kind="cache", what=what) for what in told(builder.warnings)]
+    passing += [Notice(kind=entry["kind"], what=entry["what"]) for entry in compiled.get("warnings", ())]
+    notices = passing + lasting
     for notice in notices:
         builder.log.line(f"warning: {notice}")
     manifest = release.commit(
-        project, solved.resolved, folder, sums=sums, images=solved.images, command=command, firmware=firmware
+        project,
+        solved.resolved,
+        folder,
+        sums=sums,
+        images=solved.images,
+        command=command,
+        record=build_record(builder.key(context, solved.resolved, command), lasting),
+        firmware=firmware,
     )
     return Built(
         manifest=manifest, images=tuple(solved.images), notices=tuple(notices), result=result, compiled=compiled

@@ -26,12 +26,16 @@ class BuildLog:
     Args:
         writing: Where it is written until then, on the same file system as `path`.
         path: `dist/build.log`.
+
+    Attributes:
+        needless: Nothing was built: the log before is the one to keep.
     """
 
     def __init__(self, writing: Path, path: Path) -> None:
         self._writing = writing
         self._path = path
         self._file: BinaryIO
+        self.needless = False
 
     def __enter__(self) -> Self:
         self._file = self._writing.open("wb")
@@ -41,7 +45,8 @@ class BuildLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        self._writing.replace(self._path)
+        if not (self.needless and self._path.exists()):
+            self._writing.replace(self._path)
 
     def line(self, text: str) -> None:
         """Write one line, at once."""

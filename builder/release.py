@@ -16,13 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder import __version__
 from builder.errors import STOP_SIGNALS, BuildError
 from builder.files import file_errors
 from builder.graph import Resolved
 from builder.project import Project
 
-NAMES = ("manifest.json", "SHA256SUMS", "images")
-"""The files of `dist` beside `kernel/` that belong to a release."""
+MANIFEST, BUILD = "manifest.json", "build.json"
+NAMES = (MANIFEST, "SHA256SUMS", "images", BUILD)
+"""The files of `dist` beside `kernel/` that belong to a release; the last says how it was built, and when that is what
+another build would do (`builder.current`)."""
+MANIFEST_SCHEMA = 1
+"""The form of the manifest (`config/manifest.schema.json`)."""
 _STAGING = ".rosk-"
 
 
@@ -106,6 +111,7 @@ def commit(
     sums: Mapping[str, Sum],
     images: Mapping[str, str],
     command: Sequence[str],
+    record: Mapping[str, Any],
     firmware: str | None = None,
 ) -> dict[str, Any]:
     """Make what a complete build exported into `folder` the release of the project.
@@ -115,6 +121,7 @@ def commit(
         sums: The packages, as the build summed them up.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
+        record: The content of `build.json`.
         firmware: The revision of the firmware that ships.
 
     Returns:
@@ -133,8 +140,9 @@ def commit(
     outputs = {f"kernel/{path.name}": known.get(path.name) or describe(path) for path in sorted(kernel.iterdir())}
     manifest = {**_manifest(project, resolved, command), "outputs": outputs, "images": dict(images)}
     manifest["firmware"] = {"revision": firmware}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    summed = {**outputs, "manifest.json": describe(folder / "manifest.json")}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    (folder / BUILD).write_text(json.dumps(record, indent=1) + "\n")
+    summed = {**outputs, MANIFEST: describe(folder / MANIFEST)}
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
     (folder / "SHA256SUMS").write_text(lines)
     (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
@@ -207,6 +215,8 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _manifest(project: Project, resolved: Resolved, command: Sequence[str]) -> dict[str, Any]:
     return {
+        "schema": MANIFEST_SCHEMA,
+        "rosk": __version__,
         "release": project.release(resolved.kernel_version),
         "arch": project.arch.name,
         "source_date_epoch": resolved.epoch,

@@ -57,10 +57,16 @@ class Record:
 
 
 class BuildCache:
-    """The build cache of one builder."""
+    """The build cache of one builder.
 
-    def __init__(self, builder: str) -> None:
+    Args:
+        builder: Its name.
+        context: The context of the client that it belongs to; the current one when None.
+    """
+
+    def __init__(self, builder: str, context: str | None = None) -> None:
         self._builder = builder
+        self._context = context
 
     def records(self) -> list[Record]:
         """All records, whoever made them.
@@ -72,6 +78,15 @@ class BuildCache:
         if done.returncode != 0:  # buildx before 0.27 knows no --format
             done = run(self._argv("du", "--verbose"), env=client_environment(), error=EngineError)
         return parse_records(done.stdout, now=datetime.now().timestamp())
+
+    def size(self) -> str:
+        """What all records hold together, as buildx writes it (`4.633GB`).
+
+        Raises:
+            EngineError: buildx cannot tell.
+        """
+        shown = run(self._argv("du"), env=client_environment(), error=EngineError).stdout
+        return next((line.split()[-1] for line in shown.splitlines() if line.startswith("Total:")), "0B")
 
     def prune(self, ids: Sequence[str]) -> list[Record]:
         """Remove records; what is in use, or has children that are not named here, stays.
@@ -91,7 +106,8 @@ class BuildCache:
         return removed
 
     def _argv(self, command: str, *words: str) -> list[str]:
-        return ["docker", "buildx", command, "--builder", self._builder, *words]
+        context = ["--context", self._context] if self._context else []
+        return ["docker", *context, "buildx", command, "--builder", self._builder, *words]
 
 
 def parse_records(text: str, *, now: float) -> list[Record]:

@@ -12,7 +12,7 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +22,7 @@ from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException
 
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
-from builder.engine.probe import client_environment
 from builder.errors import EngineError
-from builder.process import run
 
 _STOP_SECONDS = 15.0
 _TELL_SECONDS = 2.0
@@ -46,7 +44,6 @@ class Docker:
 
     def __init__(self, builder: str | None = None) -> None:
         # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.
-        self._streaming = DockerClient(client_call=["setsid", "docker"])
         self._client = DockerClient()
         with _as_engine_error("docker context inspect"):
             own = self._client.context.inspect(None).name
@@ -54,6 +51,13 @@ class Docker:
         self.remote = self._builder != own
         if self.remote:
             self._check_builder()
+        # buildx lists the client's contexts as builders, but solves with one only when it is the current context.
+        self._context = builder if builder and self._is_context(builder) else None
+        self._streaming = DockerClient(client_call=["setsid", "docker"], context=self._context)
+
+    def _is_context(self, name: str) -> bool:
+        with _as_engine_error("docker context ls"):
+            return any(context.name == name for context in self._client.context.list())
 
     def _check_builder(self) -> None:
         with _as_engine_error(f"docker buildx inspect {self._builder}"):
@@ -118,14 +122,20 @@ class Docker:
         Raises:
             EngineError: buildx cannot tell.
         """
-        argv = ["docker", "buildx", "du", "--builder", self._builder]
-        shown = run(argv, env=client_environment(), error=EngineError).stdout
-        return next((line.split()[-1] for line in shown.splitlines() if line.startswith("Total:")), "0B")
+        return self.build_cache.size()
 
     def image_id(self, reference: str) -> str | None:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""
         with _as_engine_error(f"docker image inspect {reference}"):
             return self._client.image.inspect(reference).id if self._client.image.exists(reference) else None
+
+    def image_ids(self, references: Sequence[str]) -> dict[str, str]:
+        """The IDs of local images by their references; empty when one of them is missing."""
+        try:
+            images = self._client.image.inspect(list(references))
+        except DockerException:
+            return {}
+        return {reference: image.id for reference, image in zip(references, images, strict=True)}
 
     def pull(self, reference: str, *, seconds: float | None = None) -> None:
         """Pull an image, in at most so many seconds.
@@ -224,7 +234,7 @@ class Docker:
     @property
     def build_cache(self) -> BuildCache:
         """The build cache of the builder that solves."""
-        return BuildCache(self._builder)
+        return BuildCache(self._builder, self._context)
 
     def drop_cache_mounts(self, scope: str) -> None:
         """Remove the cache mounts of a scope (see `builder.graph.build_plan`).

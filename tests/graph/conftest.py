@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import secrets
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,3 +104,19 @@ def fake(base: BaseImage, tmp_path: Path) -> FakeProject:
     project.write("firmware/fakenic/nic-1.bin", "firmware\n")
     project.write("firmware/WHENCE", "Driver: fakenic\n\nFile: fakenic/nic-1.bin\n\nLicence: Redistributable.\n")
     return project
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """The fake tree as kernel.org would have it: `mirror/v6.x/linux-VERSION.tar.xz`."""
+    path = tmp_path / "mirror" / "v6.x" / f"linux-{VERSION}.tar.xz"
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:xz", preset=1) as tar:
+        tar.add(FAKE_TREE, f"linux-{VERSION}")
+    return path
+
+
+def use(fake: FakeProject, **kernel: str) -> None:
+    """Replace the kernel's section of the settings."""
+    section = "".join(f"  {key}: {value}\n" for key, value in kernel.items())
+    fake.edit("config/rosk.yaml", lambda text: text.replace("  source: tree\n  path: linux\n", section))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler
@@ -14,11 +13,9 @@ import pytest
 
 from tests import contract
 from tests.conftest import run_rosk, serving
-from tests.graph.conftest import FAKE_TREE, VERSION, FakeProject
+from tests.graph.conftest import VERSION, FakeProject, use
 
 pytestmark = pytest.mark.engine
-
-NAME = f"linux-{VERSION}.tar.xz"
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -31,22 +28,6 @@ def serve(folder: Path) -> Iterator[str]:
     """The address of a loopback server that serves a folder."""
     with serving(functools.partial(Quiet, directory=str(folder))) as address:
         yield f"http://{address}"
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    """The fake tree as kernel.org would have it: `mirror/v6.x/linux-VERSION.tar.xz`."""
-    path = tmp_path / "mirror" / "v6.x" / NAME
-    path.parent.mkdir(parents=True)
-    with tarfile.open(path, "w:xz", preset=1) as tar:
-        tar.add(FAKE_TREE, f"linux-{VERSION}")
-    return path
-
-
-def use(fake: FakeProject, **kernel: str) -> None:
-    """Replace the kernel's section of the settings."""
-    section = "".join(f"  {key}: {value}\n" for key, value in kernel.items())
-    fake.edit("config/rosk.yaml", lambda text: text.replace("  source: tree\n  path: linux\n", section))
 
 
 def kernel_org(fake: FakeProject, digest: str, *mirrors: str) -> None:

@@ -34,7 +34,13 @@ def export(project: Project, folder: Path, text: str) -> None:
 
 def commit(project: Project, folder: Path) -> None:
     release.commit(
-        project, RESOLVED, folder, sums={}, images={f"acme/os-kernel:{V}": "sha256:2"}, command=("rosk", "build")
+        project,
+        RESOLVED,
+        folder,
+        sums={},
+        images={f"acme/os-kernel:{V}": "sha256:2"},
+        command=("rosk", "build"),
+        record={},
     )
 
 
@@ -49,7 +55,7 @@ def test_a_build_replaces_the_one_before(project: Project) -> None:
     (project.dist / "kernel" / "stale").touch()
     build(project, "two")
     assert {path.read_text() for path in (project.dist / "kernel").iterdir()} == {"two"}
-    assert {path.name for path in project.dist.iterdir()} == {"kernel", "images", "manifest.json", "SHA256SUMS"}
+    assert {path.name for path in project.dist.iterdir()} == {"kernel", *release.NAMES}
 
 
 def test_a_package_that_is_there_need_not_be_exported_again(project: Project) -> None:
@@ -61,7 +67,9 @@ def test_a_package_that_is_there_need_not_be_exported_again(project: Project) ->
         (folder / "kernel" / name).unlink()
         assert release.keep(project.dist, folder, kept)
         (project.dist / "kernel" / name).unlink()  # another build is at it
-        manifest = release.commit(project, RESOLVED, folder, sums={"source": kept}, images={}, command=("rosk",))
+        manifest = release.commit(
+            project, RESOLVED, folder, sums={"source": kept}, images={}, command=("rosk",), record={}
+        )
     assert (project.dist / "kernel" / name).read_text() == "one"
     assert manifest["outputs"][f"kernel/{name}"] == {"size": 3, "sha256": kept.sha256}
 

@@ -93,7 +93,7 @@ def write_release(project: Project, contents: dict[str, str], resolved: Resolved
         (folder / "build.log").rename(project.dist / "build.log")
         images = {project.image(name, V): f"sha256:{name}{contents.get(name, '')}" for name in graph.IMAGES}
         command = ("rosk", "build", "--arch", "x86", "--kernel", "6.12.64")
-        return release.commit(project, resolved, folder, sums={}, images=images, command=command)
+        return release.commit(project, resolved, folder, sums={}, images=images, command=command, record={})
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_equal_builds(project: Project, second: Callable[..., None]) -> None:
     proof = prove(project, engine)
     assert proof.reproducible and not proof.inputs and not proof.differences
     assert {each.name for each in proof.compared} >= {"kernel/config", f"acme/os-kernel:{V}"}
-    names = {"kernel", "images", "manifest.json", "SHA256SUMS", "build.log"}
+    names = {"kernel", "images", "manifest.json", "SHA256SUMS", "build.json", "build.log"}
     assert {path.name for path in project.dist.iterdir()} == names
     assert list(engine.images) == [f"acme/{name}:{V}" for name in graph.IMAGES]
     assert len(engine.dropped) == 1

@@ -411,13 +411,13 @@ def test_an_edit_of_a_size_moves_no_cut_behind_the_next_name(
     compressed.clear()
     (root / name).write_bytes(b"longer" * 3000)
     packed(root, cache=cache)
-    changed = [member.name for chunk in compressed for member in members(chunk + bytes(1024))]
+    changed = {member.name for chunk in compressed for member in members(chunk + bytes(1024))}
     listed = [member.name for member in members(packed(root, compression="none"))]
-    start = listed.index(changed[0]) if changed else 0
+    start = min(map(listed.index, changed), default=0)
     cuts = [index for index, each in enumerate(listed) if zlib.crc32(each.encode()) % pack.CUT == 0]
     place = listed.index(f"./{name}")
     last = min((cut for cut in cuts if cut >= place), default=len(listed) - 1)
-    assert {*changed} <= {*listed[start : last + 1]} and f"./{name}" in changed
+    assert changed <= {*listed[start : last + 1]} and f"./{name}" in changed
     # All that changed is between two names that cut, apart from the end of the archive.
     assert not any(start <= cut < place for cut in cuts)
 

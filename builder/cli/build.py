@@ -1,0 +1,105 @@
+"""`rosk build`, `plan`, `setup`, `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from builder.cli.app import app
+from builder.cli.options import (
+    ArchOption,
+    BuilderOption,
+    CacheFromOption,
+    CacheToOption,
+    KernelOption,
+    NoInstallOption,
+    ProjectOption,
+    RegistryOption,
+    ScopeOption,
+    StrictOption,
+    check_scope,
+    reproducer,
+)
+from builder.errors import EngineError
+from builder.project import load_project
+
+
+@app.command()
+def build(
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    push: Annotated[bool, typer.Option("--push", help="Push the images when all is built.")] = False,
+    registry: RegistryOption = None,
+    strict: StrictOption = False,
+    no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
+    cache_scope: ScopeOption = "",
+    cache_from: CacheFromOption = None,
+    cache_to: CacheToOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON instead of a summary.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
+) -> None:
+    """Build the kernel: packages to dist/kernel, images to the engine, and with --push to the registries."""
+    from builder.run import BuildOptions, run_build  # noqa: PLC0415 - the engine's client is slow to import
+
+    loaded = load_project(project, kernel=kernel, arch=arch, registries=registry or (), strict=strict)
+    options = BuildOptions(
+        push=push,
+        allow_install=not no_install,
+        builder=builder,
+        scope=check_scope(cache_scope),
+        cache_from=tuple(cache_from or ()),
+        cache_to=tuple(cache_to or ()),
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        command=reproducer(loaded, strict=strict),
+    )
+    run_build(loaded, options)
+
+
+@app.command()
+def plan(
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    registry: RegistryOption = None,
+    strict: StrictOption = False,
+    bake: Annotated[bool, typer.Option("--bake", help="Print the bake file for `docker buildx bake`.")] = False,
+) -> None:
+    """Print the graph and the settings as resolved, without building and without an engine."""
+    from builder.plan import bake_text, plan_text  # noqa: PLC0415
+
+    loaded = load_project(project, kernel=kernel, arch=arch, registries=registry or (), strict=strict)
+    if bake:
+        print(bake_text(loaded))
+    else:
+        Console(highlight=False, soft_wrap=True, emoji=False).print(plan_text(loaded))
+
+
+@app.command()
+def setup(project: ProjectOption = Path(), no_install: NoInstallOption = False) -> None:
+    """Get what building needs: an engine that answers, and the base image. `rosk build` does this by itself."""
+    from builder.run import prepare  # noqa: PLC0415
+
+    toolchain = load_project(project).settings.toolchain
+    _, base = prepare(toolchain.suite, toolchain.base, allow_install=not no_install, note=print)
+    print(f"ready: base image {base.ref} ({base.origin})")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks for building, and how to get it."""
+    from builder.doctor import examine  # noqa: PLC0415
+
+    findings = examine()
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    for finding in findings:
+        console.print(finding.text)
+    if any(finding.fatal for finding in findings):
+        raise typer.Exit(EngineError.exit_code)

@@ -1,0 +1,92 @@
+"""Options that several commands have, and what is checked of them before anything else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.errors import InputError
+from builder.project import Project
+
+ProjectOption = Annotated[
+    Path, typer.Option("--project", "-C", help="The project's folder.", file_okay=False, show_default="this folder")
+]
+KernelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kernel",
+        envvar="KERNEL_TAG",
+        metavar="VERSION",
+        help="Build this kernel.org version instead of the settings' kernel.",
+    ),
+]
+ArchOption = Annotated[
+    str | None, typer.Option("--arch", help="Package architecture: x86 or arm64.", show_default="this machine's")
+]
+RegistryOption = Annotated[
+    list[str] | None,
+    typer.Option("--registry", metavar="HOST[:PORT][/PREFIX]", help="Push there instead; may be given several times."),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Fail when an option of a full config did not survive, too.")
+]
+NoInstallOption = Annotated[
+    bool,
+    typer.Option("--no-install", envvar="ROSK_NO_INSTALL", help="Never install or start anything on this machine."),
+]
+BuilderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--builder",
+        envvar="ROSK_BUILDER",
+        metavar="NAME",
+        help="Solve with this builder of buildx, remote or clustered ones included.",
+        show_default="the engine's own",
+    ),
+]
+CacheFromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cache-from",
+        metavar="CACHE",
+        help="Take finished stages from there: a reference in a registry, a folder (./path), or BuildKit's type=….",
+    ),
+]
+CacheToOption = Annotated[
+    list[str] | None, typer.Option("--cache-to", metavar="CACHE", help="Put finished stages there, in the same forms.")
+]
+ScopeOption = Annotated[
+    str,
+    typer.Option(
+        "--cache-scope",
+        envvar="ROSK_CACHE_SCOPE",
+        metavar="WORD",
+        help="Keep object trees and compiler results apart from builds of another scope.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+def check_scope(word: str) -> str:
+    """The scope, once it can be part of a cache mount's name.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if not re.fullmatch(r"[a-z0-9]*(?:-[a-z0-9]+)*", word) or len(word) > 40:
+        raise InputError(
+            f"{word!r} is no cache scope", hint="give --cache-scope a word of a-z, 0-9 and single -, at most 40 long"
+        )
+    return word
+
+
+def reproducer(project: Project, *, strict: bool) -> tuple[str, ...]:
+    """The command that builds the same again, from the project's folder."""
+    command = ["rosk", "build", "--arch", project.arch.name]
+    if project.source.version is not None:
+        command += ["--kernel", project.source.version]
+    return tuple([*command, "--strict"] if strict else command)

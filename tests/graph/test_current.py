@@ -1,0 +1,124 @@
+"""A build that would give the release that is there asks the engine for nothing; one that would not, does."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.build import Built
+from builder.engine.docker import Docker
+from tests.graph.conftest import FakeProject, use
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def solves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by a line with each solve: the targets."""
+    found: list[str] = []
+    bake = Docker.bake
+
+    def counted(self: Docker, plan: dict[str, dict[str, object]], **options: object) -> dict[str, object]:
+        found.append(" ".join(plan["target"]))
+        return bake(self, plan, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Docker, "bake", counted)
+    return found
+
+
+@pytest.fixture
+def project(fake: FakeProject, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
+    """One whose inputs are files: their content is known without an engine."""
+    monkeypatch.setenv("ROSK_CACHE", str(tmp_path / "cache"))
+    use(fake, source="tarball", path=str(archive))
+    fake.edit("config/rosk.yaml", lambda text: text.partition("firmware:")[0])
+    fake.write("lists/x86/firmware.list", "")
+    return fake
+
+
+def files(project: FakeProject) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (project.root / "dist/kernel").iterdir()}
+
+
+def images(built: Built) -> dict[str, str]:
+    return Docker().image_ids(list(built.images))
+
+
+def test_nothing_changed(project: FakeProject, solves: list[str]) -> None:
+    first = project.build()
+    log = (project.root / "dist/build.log").read_bytes()
+    before = files(project)
+    assert solves
+    solves.clear()
+    second = project.build()
+    assert solves == []
+    assert (second.result.ran, second.manifest, second.notices) == (frozenset(), first.manifest, first.notices)
+    assert files(project) == before
+    assert (project.root / "dist/build.log").read_bytes() == log
+
+
+def test_a_time_alone_is_no_change(project: FakeProject, solves: list[str]) -> None:
+    project.build()
+    solves.clear()
+    for path in (*(project.root / "config").rglob("*.*"), *(project.root / "lists/x86").iterdir()):
+        path.touch()
+    project.build()
+    assert solves == []
+
+
+def _tamper(project: FakeProject, _: Built) -> None:
+    package = next((project.root / "dist/kernel").glob("linux-*-x86.tar.gz"))
+    data = bytearray(package.read_bytes())
+    data[len(data) // 2] ^= 1
+    package.write_bytes(data)
+
+
+def _lose_an_image(_: FakeProject, built: Built) -> None:
+    subprocess.run(["docker", "rmi", built.images[0]], check=True, capture_output=True)
+
+
+def _another_image(_: FakeProject, built: Built) -> None:
+    subprocess.run(["docker", "tag", built.images[0], built.images[2]], check=True)
+
+
+CHANGES: dict[str, Callable[[FakeProject, Built], None]] = {
+    "a file of the release is damaged": _tamper,
+    "a file of the release is gone": lambda project, _: (project.root / "dist/kernel/modules-main.list").unlink(),
+    "a file more": lambda project, _: project.write("dist/kernel/more", ""),
+    "the manifest": lambda project, _: project.edit("dist/manifest.json", lambda text: text + " "),
+    "the list of images": lambda project, _: project.write("dist/images", ""),
+    "the record": lambda project, _: project.write("dist/build.json", "{}"),
+    "an image is gone": _lose_an_image,
+    "an image is another": _another_image,
+}
+
+
+def test_what_is_not_as_it_was_left_is_made_again(project: FakeProject, solves: list[str]) -> None:
+    built = project.build()
+    before, there = files(project), images(built)
+    for change, make in CHANGES.items():
+        make(project, built)
+        solves.clear()
+        again = project.build()
+        assert solves, change
+        assert (files(project), images(again)) == (before, there), change
+        assert again.manifest == built.manifest, change
+
+
+def test_every_input_counts(project: FakeProject, solves: list[str]) -> None:
+    project.build()
+    for name, change in {
+        "lists/x86/modules.list": lambda text: text + "# a comment\n",
+        "config/x86/kernel-config": lambda text: text + "# a comment\n",
+        "config/rosk.yaml": lambda text: text + "cache:\n  compiler:\n    size: 5G\n",
+    }.items():
+        project.edit(name, change)
+        solves.clear()
+        project.build()
+        assert solves, name
+    solves.clear()
+    project.build()
+    assert solves == []
