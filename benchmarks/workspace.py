@@ -12,13 +12,13 @@ from uuid import uuid4
 from benchmarks.commands import run
 from benchmarks.kit import KITS, Kit
 from builder import graph
-from builder.build import unpack
 from builder.context import dockerfiles, write_context
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.project import load_project
 from builder.run import prepare
+from builder.solver import unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 _CODE = ("builder", "dockerfiles")

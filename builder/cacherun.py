@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from builder import graph, release
-from builder.build import Builder
 from builder.buildlog import BuildLog
 from builder.caches import Pruned, Row, run_prune, show
 from builder.cachespec import Caches, told
@@ -25,6 +24,7 @@ from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.release import human_size
 from builder.run import check_host, prepare
+from builder.solver import Builder
 from builder.view import make_view
 
 _AGES = ((86400, "day"), (3600, "hour"), (60, "minute"))

@@ -21,7 +21,7 @@ from builder.process import run
 from builder.project import Project
 
 if TYPE_CHECKING:
-    from builder.build import Builder
+    from builder.solver import Builder
 
 _IMPORT = "rosk-import"
 _NO_OUTPUT = ["type=cacheonly"]

@@ -1,15 +1,15 @@
 """Whether the release in `dist` is what a build would give again; then there is nothing to solve.
 
-A build leaves `dist/build.json`: a checksum over all that the release follows from (its key), and what the build
-noticed. The release is current while the key is the same, every file of it still has the content that the manifest
-names, and the engine has the images. Nothing is believed for its time: inputs and outputs are compared by content.
+A build leaves in `dist/build.json` a checksum over all that the release follows from (its key), and what it noticed.
+The release is current while the key is the same, every file of it still has the content that the manifest names, and
+the engine has the images. Nothing is believed for its time: inputs and outputs are compared by content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,11 +82,6 @@ def _digest_of(folder: Path, pattern: str) -> bytes:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             found.update(f"{path.relative_to(folder)}\0{path.stat().st_mode & 0o100:o} {content}\n".encode())
     return found.digest()
-
-
-def build_record(key: str | None, notices: Iterable[Notice]) -> dict[str, Any]:
-    """The content of `dist/build.json`."""
-    return {"key": key, "notices": [asdict(notice) for notice in notices]}
 
 
 def find_current(project: Project, engine: Docker, key: str) -> Current | None:

@@ -1,6 +1,6 @@
 """The generated parts of the documentation: `python -m builder.docs` writes them again.
 
-They stand in README.md between `<!-- NAME -->` and `<!-- /NAME -->`.
+In README.md they stand between `<!-- NAME -->` and `<!-- /NAME -->`; `docs/commands.md` is the help of every command.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from pathlib import Path
 from builder.errors import EXIT_CODES
 from builder.schema import settings_table
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+COMMANDS = ROOT / "docs/commands.md"
 
 
 def exit_code_table() -> str:
@@ -33,5 +35,23 @@ def updated(text: str) -> str:
     return text
 
 
-if __name__ == "__main__":
+def command_pages() -> str:
+    """The help of every command as Markdown."""
+    from typer import Context  # noqa: PLC0415 - only the documentation needs the whole command line
+    from typer.cli import get_docs_for_click  # noqa: PLC0415
+    from typer.main import get_command  # noqa: PLC0415
+
+    from builder.cli import app  # noqa: PLC0415
+
+    command = get_command(app)
+    return get_docs_for_click(obj=command, ctx=Context(command, info_name="rosk"), name="rosk").strip() + "\n"
+
+
+def main() -> None:
     README.write_text(updated(README.read_text()))
+    COMMANDS.parent.mkdir(exist_ok=True)
+    COMMANDS.write_text(command_pages())
+
+
+if __name__ == "__main__":
+    main()

@@ -97,6 +97,18 @@ class ReproError(RoskError):
     exit_code = 9
 
 
+class VerifyError(RoskError):
+    """A release does not pass `rosk verify`."""
+
+    exit_code = 10
+
+
+class BootError(RoskError):
+    """A kernel did not boot, or failed a check when it ran."""
+
+    exit_code = 11
+
+
 class InterruptedBuild(RoskError):
     """The user stopped the build (Ctrl-C, SIGTERM or SIGHUP)."""
 
@@ -105,7 +117,7 @@ class InterruptedBuild(RoskError):
 
 EXIT_CODES: dict[int, str] = {
     0: "all that was asked for was done",
-    1: "an error in rosk itself; please report it",
+    1: "an error in rosk itself; please report it (of `rosk diff --exit-code`: they differ)",
     2: "wrong use of the command line",
     **{cls.exit_code: (cls.__doc__ or "").strip() for cls in RoskError.__subclasses__()},
 }

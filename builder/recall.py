@@ -1,7 +1,7 @@
 """What a source and a toolchain were found to be, remembered, so that a build need not ask the engine first.
 
 A memory is a guess: the build itself tells what its source and toolchain were, and the guess is checked against that
-(`builder.build`). A wrong one costs a second solve, never a wrong release.
+(`builder.solver`). A wrong one costs a second solve, never a wrong release.
 """
 
 from __future__ import annotations

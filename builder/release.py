@@ -22,10 +22,15 @@ from builder.files import file_errors
 from builder.graph import Resolved
 from builder.project import Project
 
-MANIFEST, BUILD = "manifest.json", "build.json"
-NAMES = (MANIFEST, "SHA256SUMS", "images", BUILD)
-"""The files of `dist` beside `kernel/` that belong to a release; the last says how it was built, and when that is what
-another build would do (`builder.current`)."""
+MANIFEST, BUILD, VERIFY, REPORT = "manifest.json", "build.json", "verify.json", "report.html"
+NAMES = (MANIFEST, "SHA256SUMS", "images", BUILD, VERIFY, REPORT)
+"""The files of `dist` beside `kernel/` that belong to a release. BUILD says how it was built (`builder.current`),
+VERIFY what its checks saw (`builder.verify`), and REPORT shows it all (`builder.report`)."""
+BOOT = "boot.json"
+"""What `rosk boot` found."""
+REJECTED = "rejected"
+"""The folder of `dist` with the last release that did not pass its checks."""
+_OF_ONE_RELEASE = (BOOT,)
 MANIFEST_SCHEMA = 1
 """The form of the manifest (`config/manifest.schema.json`)."""
 _STAGING = ".rosk-"
@@ -103,7 +108,7 @@ def file_names(project: Project, release: str) -> tuple[str, ...]:
     return (*project.packages(release).values(), "config", "modules-main.list", "modules-extra.list")
 
 
-def commit(
+def describe_release(
     project: Project,
     resolved: Resolved,
     folder: Path,
@@ -111,17 +116,15 @@ def commit(
     sums: Mapping[str, Sum],
     images: Mapping[str, str],
     command: Sequence[str],
-    record: Mapping[str, Any],
     firmware: str | None = None,
 ) -> dict[str, Any]:
-    """Make what a complete build exported into `folder` the release of the project.
+    """Write manifest, checksums and list of images for what a complete build exported into `folder`.
 
     Args:
         folder: The staging folder, with `kernel/` in it.
         sums: The packages, as the build summed them up.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
-        record: The content of `build.json`.
         firmware: The revision of the firmware that ships.
 
     Returns:
@@ -129,10 +132,8 @@ def commit(
 
     Raises:
         BuildError: The export is not complete.
-        OSError: It could not be written; the release before is as it was.
     """
-    release = project.release(resolved.kernel_version)
-    kernel, dist = folder / "kernel", project.dist
+    release, kernel = project.release(resolved.kernel_version), folder / "kernel"
     missing = [name for name in file_names(project, release) if not (kernel / name).is_file()]
     if missing:
         raise BuildError(f"the build exported no {missing[0]}", hint="this is an error in rosk; please report it")
@@ -141,21 +142,43 @@ def commit(
     manifest = {**_manifest(project, resolved, command), "outputs": outputs, "images": dict(images)}
     manifest["firmware"] = {"revision": firmware}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    (folder / BUILD).write_text(json.dumps(record, indent=1) + "\n")
     summed = {**outputs, MANIFEST: describe(folder / MANIFEST)}
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
     (folder / "SHA256SUMS").write_text(lines)
     (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
-    for name in NAMES:
+    return manifest
+
+
+def commit(dist: Path, folder: Path) -> None:
+    """Make what is complete in a staging folder the release in `dist`.
+
+    Raises:
+        OSError: It could not be written; the release before is as it was.
+    """
+    for name in (*NAMES, *_OF_ONE_RELEASE):
         if (dist / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(dist / name))
     with _locked(dist), _uninterrupted():
         with suppress(FileNotFoundError):
             (dist / "kernel").rename(folder / "previous")
-        kernel.rename(dist / "kernel")
+        (folder / "kernel").rename(dist / "kernel")
+        for name in _OF_ONE_RELEASE:
+            (dist / name).unlink(missing_ok=True)
         for name in NAMES:
             (folder / name).replace(dist / name)
-    return manifest
+    shutil.rmtree(dist / REJECTED, ignore_errors=True)
+
+
+def reject(dist: Path, folder: Path) -> Path:
+    """Put a staged release that is not to be used where it can be looked at, and return that folder."""
+    target = dist / REJECTED
+    with _locked(dist):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        for name in ("kernel", *NAMES):
+            with suppress(FileNotFoundError):
+                (folder / name).rename(target / name)
+    return target
 
 
 @dataclass(frozen=True, kw_only=True)

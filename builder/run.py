@@ -22,7 +22,7 @@ from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.publish import Push, push_images
-from builder.release import file_names, human_size, shown_path
+from builder.release import REPORT, VERIFY, file_names, human_size, shown_path
 from builder.view import make_view
 
 SHOWN_NOTICES = 40
@@ -161,7 +161,11 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
     for name in file_names(project, release):
         path = project.dist / "kernel" / name
         console.print(f"  {human_size(path.stat().st_size):>8}  {escape(shown_path(path))}", soft_wrap=True)
-    console.print(f"            {escape(shown_path(project.dist / 'build.log'))}", soft_wrap=True)
+    for name in ("build.log", REPORT):
+        console.print(f"            {escape(shown_path(project.dist / name))}", soft_wrap=True)
+    checks = json.loads((project.dist / VERIFY).read_text())["checks"]
+    passed = sum(check["status"] == "ok" for check in checks)
+    console.print(f"{passed} checks passed; `rosk verify` does all, `rosk boot` boots it")
 
 
 def _print_images(console: Console, built: Built, pushed: list[Push]) -> None:

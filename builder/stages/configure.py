@@ -197,7 +197,24 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     (args.out / "kernel.release").write_text(f"{release}\n")
     (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
     write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
-    write_json(args.out / "report.json", {"form": form, "changed": changed, "warnings": warnings})
+    asked = {f"CONFIG_{ask.name}": _place(ask) for ask in asks.values() if ask.name not in _OWN}
+    given = {"by": "make alldefconfig", "values": defaults(make, obj)}
+    report = {"form": form, "changed": changed, "asked": asked, "defaults": given, "warnings": warnings}
+    write_json(args.out / "report.json", report)
+
+
+def _place(ask: Option) -> dict[str, Any]:
+    return {"value": ask.value, "where": ask.where, "line": ask.line}
+
+
+def defaults(make: Make, obj: Path) -> dict[str, str]:
+    """What Kconfig's own defaults are for this architecture and compiler; what is off is left out.
+
+    The last step: `obj/.config` is another one afterwards.
+    """
+    (obj / ".config").write_text("")
+    make("olddefconfig")
+    return {f"CONFIG_{name}": value for name, value in read_values(obj / ".config").items() if value != "n"}
 
 
 def _explain(kconfig: Kconfig, values: Mapping[str, str], ask: Option) -> str:

@@ -42,7 +42,7 @@ def read_elf(path: Path, *names: str) -> Elf:
     fd = os.open(path, os.O_RDONLY)
     try:
         return _read(fd, names)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         raise StageError(f"{path} is a damaged ELF file", hint="build it again") from None
     except ValueError:
         raise StageError(f"{path} is not an ELF file") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,25 @@ _NEVER = (
 )
 # Objects that kbuild links into every module of some architectures (arm64 4.15-5.1, powerpc).
 _LINKED_IN = ("kernel/ftrace-mod.o", "lib/crtsavres.o")
+# Flags that kbuild gives because the kernel's compiler knew them, and what an older one is given instead.
+_NEWER_FLAGS = {
+    "-fmin-function-alignment": "-falign-functions",  # gcc 14
+    "-ftrivial-auto-var-init": "",  # gcc 12
+    "-fzero-call-used-regs": "",  # gcc 11
+}
+_NEWER_FLAG = re.compile(rf"^([\w-]+\s*\+?=\s*)({'|'.join(_NEWER_FLAGS)})(=\S+)$", re.MULTILINE)
+# What C code asks of the config about the compiler; the conditions are those of init/Kconfig and arch/Kconfig.
+_OLDER_COMPILER = """
+/* The compiler of a module may be older than the kernel's, of which the above is true. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 14
+#undef CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT
+#undef CONFIG_CC_HAS_SANE_FUNCTION_ALIGNMENT
+#endif
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 11
+#undef CONFIG_CC_HAS_ASM_GOTO_OUTPUT
+#undef CONFIG_CC_HAS_ASM_GOTO_TIED_OUTPUT
+#endif
+"""
 
 
 def source_files(tree: Path, srcarch: str) -> Iterator[Path]:
@@ -118,6 +138,26 @@ def settle_links(out: Path, tree: Path) -> None:
                 shutil.copytree(goal, link)
 
 
+def allow_older_compilers(out: Path) -> None:
+    """Let modules be built by a compiler that is older than the kernel's, as consoles have it.
+
+    What the kernel's compiler knows is found out when the kernel is configured, and holds for modules too: an older
+    one stops at flags that it does not know. They are made ones that kbuild tries first (cc-option, see
+    Documentation/kbuild/makefiles.rst). For the kernel's own compiler nothing changes, and none of this changes what
+    a module and the kernel have in common.
+    """
+    makefile, autoconf = out / "Makefile", out / "include/generated/autoconf.h"
+    makefile.write_text(_NEWER_FLAG.sub(_tried_first, makefile.read_text()))
+    if autoconf.is_file():
+        autoconf.write_text(autoconf.read_text() + _OLDER_COMPILER)
+
+
+def _tried_first(line: re.Match[str]) -> str:
+    head, flag, value = line.groups()
+    instead = _NEWER_FLAGS[flag] and f",{_NEWER_FLAGS[flag]}{value}"
+    return f"{head}$(call cc-option,{flag}{value}{instead})"
+
+
 def make_headers(tree: Path, obj: Path, srcarch: str, release: str, out: Path) -> None:
     """Fill `out` with the headers tree.
 
@@ -133,6 +173,7 @@ def make_headers(tree: Path, obj: Path, srcarch: str, release: str, out: Path) -
     for path in object_files(obj, srcarch):
         copy_file(obj, path, out)
     settle_links(out, tree)
+    allow_older_compilers(out)
 
 
 def main() -> None:

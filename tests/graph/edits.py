@@ -341,19 +341,31 @@ def kill(release: str, *, names: tuple[str, ...] = (), once: str = "make", after
     return killed
 
 
-def killed_build(project: FakeProject, *, names: tuple[str, ...] = (), once: str = "make", after: float = 0) -> bool:
-    """Build, and kill the compile as `kill` does; whether the build failed of that (it may have been quicker)."""
+def killed_build(
+    project: FakeProject,
+    *,
+    names: tuple[str, ...] = (),
+    once: str = "make",
+    after: float = 0,
+    scope: str = "",
+    release: str | None = None,
+) -> bool:
+    """Build, and kill the compile as `kill` does; whether the build failed of that (it may have been quicker).
+
+    Args:
+        release: The kernel release; that of the project's source tree when None.
+    """
     failed = threading.Event()
 
     def build() -> None:
         try:
-            project.build()
+            project.build(scope)
         except RoskError:
             failed.set()
 
     thread = threading.Thread(target=build)
     thread.start()
-    release = kernel_release(project)
+    release = release or kernel_release(project)
     while thread.is_alive() and not kill(release, names=names, once=once, after=after):
         time.sleep(0.01)
     thread.join()

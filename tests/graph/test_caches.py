@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from builder import caches, graph
-from builder.build import Builder, shown_result
+from builder.build import shown_result
 from builder.buildlog import BuildLog
 from builder.cachespec import NONE, Caches, folder_tags, is_race, make_caches, told
 from builder.cachetransfer import export_cache, import_cache, project_caches
@@ -30,6 +30,7 @@ from builder.engine.docker import Docker
 from builder.engine.events import BuildResult
 from builder.errors import EngineError, InputError
 from builder.project import load_project
+from builder.solver import Builder
 from builder.view import QuietView
 from tests.graph.conftest import FakeProject
 

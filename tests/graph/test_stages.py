@@ -117,4 +117,4 @@ def edit_program(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         with (folder / name).open("a") as file:
             file.write("# one more comment\n")
 
-    monkeypatch.setattr("builder.build.write_context", edited)
+    monkeypatch.setattr("builder.solver.write_context", edited)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from builder import release
+from builder.graph import Resolved
+from builder.project import Project
 
 SETTINGS = """\
 org: acme
@@ -36,3 +42,22 @@ def write_project(root: Path, **changed: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return root
+
+
+def commit_release(
+    project: Project,
+    resolved: Resolved,
+    folder: Path,
+    *,
+    sums: Mapping[str, release.Sum] | None = None,
+    images: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("rosk", "build"),
+) -> dict[str, Any]:
+    """Make a staged `kernel/` the release of a project, as a build does, without looking at what it is."""
+    manifest = release.describe_release(
+        project, resolved, folder, sums=sums or {}, images=images or {}, command=command
+    )
+    for name in (release.BUILD, release.VERIFY, release.REPORT):
+        (folder / name).write_text("{}")
+    release.commit(project.dist, folder)
+    return manifest

@@ -15,7 +15,7 @@ from builder.errors import BuildError, InputError
 from builder.graph import Resolved
 from builder.project import Project, load_project
 from builder.release import Sum
-from tests.unit.projects import write_project
+from tests.unit.projects import commit_release, write_project
 
 RESOLVED = Resolved(kernel_version="6.12.64", epoch=1, packages={"gcc": "14"}, base="b", base_digest="sha256:1")
 V = "6.12.64-acme"
@@ -33,15 +33,7 @@ def export(project: Project, folder: Path, text: str) -> None:
 
 
 def commit(project: Project, folder: Path) -> None:
-    release.commit(
-        project,
-        RESOLVED,
-        folder,
-        sums={},
-        images={f"acme/os-kernel:{V}": "sha256:2"},
-        command=("rosk", "build"),
-        record={},
-    )
+    commit_release(project, RESOLVED, folder, images={f"acme/os-kernel:{V}": "sha256:2"})
 
 
 def build(project: Project, text: str) -> None:
@@ -67,9 +59,7 @@ def test_a_package_that_is_there_need_not_be_exported_again(project: Project) ->
         (folder / "kernel" / name).unlink()
         assert release.keep(project.dist, folder, kept)
         (project.dist / "kernel" / name).unlink()  # another build is at it
-        manifest = release.commit(
-            project, RESOLVED, folder, sums={"source": kept}, images={}, command=("rosk",), record={}
-        )
+        manifest = commit_release(project, RESOLVED, folder, sums={"source": kept})
     assert (project.dist / "kernel" / name).read_text() == "one"
     assert manifest["outputs"][f"kernel/{name}"] == {"size": 3, "sha256": kept.sha256}
 

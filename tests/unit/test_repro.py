@@ -27,7 +27,7 @@ from builder.project import Project, load_project
 from builder.repro import Proof, ReproOptions
 from builder.settings import Cache
 from builder.view import QuietView
-from tests.unit.projects import write_project
+from tests.unit.projects import commit_release, write_project
 
 V = "6.12.64-acme"
 HEAD = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M).findall
@@ -93,7 +93,7 @@ def write_release(project: Project, contents: dict[str, str], resolved: Resolved
         (folder / "build.log").rename(project.dist / "build.log")
         images = {project.image(name, V): f"sha256:{name}{contents.get(name, '')}" for name in graph.IMAGES}
         command = ("rosk", "build", "--arch", "x86", "--kernel", "6.12.64")
-        return release.commit(project, resolved, folder, sums={}, images=images, command=command, record={})
+        return commit_release(project, resolved, folder, images=images, command=command)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_equal_builds(project: Project, second: Callable[..., None]) -> None:
     proof = prove(project, engine)
     assert proof.reproducible and not proof.inputs and not proof.differences
     assert {each.name for each in proof.compared} >= {"kernel/config", f"acme/os-kernel:{V}"}
-    names = {"kernel", "images", "manifest.json", "SHA256SUMS", "build.json", "build.log"}
+    names = {"kernel", *release.NAMES, "build.log"}
     assert {path.name for path in project.dist.iterdir()} == names
     assert list(engine.images) == [f"acme/{name}:{V}" for name in graph.IMAGES]
     assert len(engine.dropped) == 1

@@ -47,7 +47,7 @@ def result(work: Path) -> list[str]:
 
 def test_a_minimal_config_is_completed(tmp_path: Path) -> None:
     report = configure(tmp_path)
-    assert report == {"form": "minimal", "changed": {}, "warnings": []}
+    assert (report["form"], report["changed"], report["warnings"]) == ("minimal", {}, [])
     lines = result(tmp_path)
     assert "CONFIG_EXT4_FS=m" in lines
     assert "CONFIG_JBD2=m" in lines  # selected
@@ -56,6 +56,17 @@ def test_a_minimal_config_is_completed(tmp_path: Path) -> None:
     assert "# CONFIG_LOCALVERSION_AUTO is not set" in lines
     assert (tmp_path / "out/kernel.release").read_text() == "6.12.99-rosk\n"
     assert int((tmp_path / "out/objects").read_text()) > 20
+
+
+def test_the_report_tells_what_was_asked_for_and_what_the_defaults_are(tmp_path: Path) -> None:
+    report = configure(tmp_path)
+    line = faketree.CONFIG.splitlines().index("CONFIG_EXT4_FS=m") + 1
+    assert report["asked"]["CONFIG_EXT4_FS"] == {"value": "m", "where": "config/kernel-config", "line": line}
+    assert "CONFIG_JBD2" not in report["asked"]
+    values = report["defaults"]["values"]
+    assert values["CONFIG_PRINTK"] == "y"
+    assert not {"CONFIG_EXT4_FS", "CONFIG_JBD2"} & values.keys()
+    assert "CONFIG_EXT4_FS=m" in result(tmp_path)  # and the config that is handed on is not the defaults'
 
 
 def test_modules_are_mapped_to_their_options_built_or_not(tmp_path: Path) -> None:

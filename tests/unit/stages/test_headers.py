@@ -145,3 +145,34 @@ def test_an_object_tree_of_another_release_is_refused(tree: Path, obj: Path) -> 
     put(obj / "include/config/kernel.release", "6.1.0\n")
     with pytest.raises(StageError, match=r"is of 6\.1\.0, not of 6\.12\.99-rosk"):
         make(tree, obj)
+
+
+def test_flags_that_an_older_compiler_lacks_are_tried_first(tmp_path: Path) -> None:
+    kept = (
+        "ifdef CONFIG_X\nKBUILD_CFLAGS += -fno-common\n# -ftrivial-auto-var-init=zero\nX := -fzero-call-used-regs2=1\n"
+    )
+    put(
+        tmp_path / "Makefile",
+        f"{kept}KBUILD_CFLAGS += -fmin-function-alignment=$(CONFIG_FUNCTION_ALIGNMENT)\n"
+        "KBUILD_CFLAGS\t+= -ftrivial-auto-var-init=zero\n",
+    )
+    headers.allow_older_compilers(tmp_path)
+    assert (tmp_path / "Makefile").read_text() == (
+        f"{kept}KBUILD_CFLAGS += $(call cc-option,-fmin-function-alignment=$(CONFIG_FUNCTION_ALIGNMENT),"
+        "-falign-functions=$(CONFIG_FUNCTION_ALIGNMENT))\n"
+        "KBUILD_CFLAGS\t+= $(call cc-option,-ftrivial-auto-var-init=zero)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("major", "known"), [(10, ["A"]), (12, ["A", "GOTO_OUTPUT"]), (14, ["A", "GOTO_OUTPUT", "MIN"])]
+)
+def test_what_the_config_says_of_the_compiler_is_asked_anew(tmp_path: Path, major: int, known: list[str]) -> None:
+    names = {"A": "A", "GOTO_OUTPUT": "CC_HAS_ASM_GOTO_OUTPUT", "MIN": "CC_HAS_SANE_FUNCTION_ALIGNMENT"}
+    put(tmp_path / "Makefile", "")
+    autoconf = tmp_path / "include/generated/autoconf.h"
+    put(autoconf, "".join(f"#define CONFIG_{name} 1\n" for name in names.values()))
+    headers.allow_older_compilers(tmp_path)
+    argv: list[str | Path] = ["gcc", "-E", "-dM", "-U__GNUC__", f"-D__GNUC__={major}", "-x", "c", autoconf]
+    macros = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert [short for short, name in names.items() if f"#define CONFIG_{name} 1\n" in macros] == known

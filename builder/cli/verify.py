@@ -1,0 +1,48 @@
+"""`rosk verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.cli.app import app
+from builder.cli.options import JsonOption, ProjectOption
+
+
+@app.command()
+def verify(
+    dist: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
+    ] = None,
+    project: ProjectOption = Path(),
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Do this check only; may be given several times."),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Do only what takes seconds, with no engine: what every build does.")
+    ] = False,
+    allow_unchecked: Annotated[
+        bool,
+        typer.Option("--allow-unchecked", help="Pass also when a check could not be done, for want of a program."),
+    ] = False,
+    list_checks: Annotated[
+        bool, typer.Option("--list", help="Name the checks, and what it means when one fails.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a release, whoever made it, by nothing but its bytes.
+
+    Exits with 10 when a check fails. A check that needs a program which is not installed is `unchecked`: that fails
+    too, unless it is allowed. One that does not apply is `skipped`, which does not.
+    """
+    from builder.verify.run import VerifyOptions, print_checks, run_verify  # noqa: PLC0415
+
+    if list_checks:
+        print_checks()
+        return
+    options = VerifyOptions(only=tuple(only or ()), fast=fast, allow_unchecked=allow_unchecked, as_json=as_json)
+    run_verify(dist or project / "dist", options)

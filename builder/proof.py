@@ -1,0 +1,52 @@
+"""What a release has to pass before it takes the place of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from builder.errors import VerifyError
+from builder.release import BUILD, REPORT, VERIFY, reject, shown_path
+from builder.report.kept import write_kept
+from builder.report.run import report_text
+from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine
+
+FAST = VerifyOptions(fast=True)
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write `build.json` of the staged release in a folder.
+
+    Args:
+        record: `key` (see `builder.current`), and what `builder.report.record.build_facts` gave.
+    """
+    write_kept(folder, BUILD, record)
+
+
+def check_release(folder: Path, dist: Path) -> None:
+    """Run the fast checks over the staged release in a folder, and write what they saw and the report beside it.
+
+    Args:
+        dist: Where it would go; when it does not pass it goes to `rejected` there.
+
+    Raises:
+        VerifyError: A check failed.
+    """
+    found = examine(folder, cheap=True)
+    write_kept(folder, VERIFY, as_json(found, FAST))
+    (folder / REPORT).write_text(report_text(folder), encoding="utf-8")
+    if found.failed:
+        raise _rejected(found, reject(dist, folder))
+
+
+def _rejected(found: Report, folder: Path) -> VerifyError:
+    lines: list[str] = []
+    for result in found.failed:
+        lines += [f"{result.check.name}: {result.finding.saw}", *(f"  {line}" for line in result.finding.details)]
+        lines.append(f"  it means: {result.check.meaning}")
+    return VerifyError(
+        f"what was built does not pass {len(found.failed)} of {len(found.results)} checks",
+        details=lines[: 2 * SHOWN_DETAILS],
+        hint=f"the release before is as it was; what was built is in {shown_path(folder)} (rosk verify {folder})",
+    )

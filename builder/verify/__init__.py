@@ -1,0 +1,1 @@
+"""`rosk verify`: looks at a release's bytes, check by check, and believes nothing else."""

@@ -1,0 +1,63 @@
+"""Symbolic links among the members of an archive, followed by their names alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import PurePosixPath
+from tarfile import TarInfo
+
+from builder.verify.subject import plain
+
+MAX_LINKS = 40
+"""Links followed for one path: Linux gives up after as many (path_resolution(7))."""
+
+
+def links_of(members: Iterable[TarInfo]) -> dict[str, str]:
+    """The symbolic links: plain name → target as it stands in the archive."""
+    return {plain(member.name): member.linkname for member in members if member.issym()}
+
+
+def follow(path: str, links: Mapping[str, str]) -> str | None:
+    """The path that a path of an archive leads to, from the archive's root; None: out of it, or round in circles."""
+    done: list[str] = []
+    todo = path.split("/")[::-1]
+    used = 0
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            if not done:
+                return None
+            done.pop()
+        elif part not in ("", "."):
+            done.append(part)
+            target = links.get("/".join(done))
+            if target is not None:
+                used += 1
+                if target.startswith("/") or used > MAX_LINKS:
+                    return None
+                done.pop()
+                todo += target.split("/")[::-1]
+    return "/".join(done)
+
+
+def problem(link: str, links: Mapping[str, str], names: Collection[str]) -> str:
+    """What is wrong with a link, or an empty string.
+
+    Args:
+        link: Its plain name, one of `links`.
+        names: All that ships, as plain names.
+    """
+    target = links[link]
+    if target.startswith("/"):
+        return f"{link} is an absolute link, to {target}"
+    end = follow(link, links)
+    if end is None:
+        return f"{link} leads out of the package, or nowhere: to {target}"
+    if end and end not in names:
+        return f"{link} links to {target}, which does not ship"
+    return ""
+
+
+def through(name: str, links: Collection[str]) -> str:
+    """The link that a member's name goes through, or an empty string."""
+    return next((str(parent) for parent in PurePosixPath(plain(name)).parents if str(parent) in links), "")

@@ -1,0 +1,158 @@
+"""A release under examination: its packages, read and unpacked once for all checks, with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from tarfile import TarInfo
+
+from builder.releasefolder import ReleaseFolder
+from builder.stages.common import StageError
+from builder.stages.elf import Elf, read_elf
+from builder.stages.modules import ModuleSet, scan
+from builder.verify.banner import Banner, read_banner
+from builder.verify.model import Unreadable, shown
+from builder.verify.unpack import Contents, read_package
+
+__all__ = ["Subject", "Unreadable", "plain"]
+
+MODULE_KINDS = ("kernel", "extras")
+"""The packages that hold modules."""
+
+
+class Subject:
+    """A release and what was found in it.
+
+    Args:
+        release: The folder.
+        work: An empty folder to unpack into; the caller removes it.
+    """
+
+    def __init__(self, release: ReleaseFolder, work: Path) -> None:
+        self.release = release
+        self.work = work
+        self._contents: dict[tuple[str, bool], Contents] = {}
+        self._sums: dict[Path, str] = {}
+
+    def contents(self, kind: str) -> Contents:
+        """What a package (see `KINDS`) holds, as far as it can be read, unpacked but for the source.
+
+        Raises:
+            Unreadable: There is no such package.
+            MissingProgram: The program that reads its compression is not installed.
+        """
+        return self._read(kind, unpack=kind != "source")
+
+    def members(self, kind: str) -> list[TarInfo]:
+        """The members of a package as they stand in the archive, duplicates and all.
+
+        Raises:
+            Unreadable: There is no such package, or it cannot be read to its end.
+            MissingProgram: See `contents`.
+        """
+        return list(self._whole(kind, unpack=kind != "source").members)
+
+    def tree(self, kind: str) -> Path:
+        """A package unpacked, without what would leave the folder.
+
+        Raises:
+            Unreadable: There is no such package, or it cannot be read to its end.
+            MissingProgram: See `contents`.
+        """
+        self._whole(kind, unpack=True)
+        return self.work / kind
+
+    def modules_folder(self, kind: str) -> Path:
+        """`lib/modules/V` of the kernel or the extras package, unpacked; need not exist."""
+        return self.tree(kind) / "lib/modules" / self.release.v
+
+    @cached_property
+    def modules(self) -> Mapping[str, ModuleSet]:
+        """The modules of the kernel and the extras package, by the package's kind; none where there is no package.
+
+        Raises:
+            Unreadable: A package cannot be read, or a module.
+        """
+        return {kind: self._scan(kind) for kind in MODULE_KINDS}
+
+    @cached_property
+    def module_files(self) -> Mapping[str, Elf | str]:
+        """Each file of both packages that is named like a module, as it says of itself, or what is wrong with it.
+
+        The keys are the package's kind and the plain name (`extras: lib/modules/V/kernel/drivers/net/dummy.ko`).
+        An ELF file without a section `.modinfo` is one of the wrong.
+
+        Raises:
+            Unreadable: A package cannot be read.
+        """
+        kinds = [kind for kind in MODULE_KINDS if kind in self.release.packages]
+        names = [(kind, plain(member.name)) for kind in kinds for member in self.members(kind)]
+        return {f"{kind}: {name}": _module(self.tree(kind) / name) for kind, name in names if name.endswith(".ko")}
+
+    @cached_property
+    def banner(self) -> Banner | str:
+        """What the kernel image says of itself, or why it says nothing.
+
+        Raises:
+            Unreadable: There is no boot/vmlinuz-V, or the kernel package cannot be read.
+        """
+        image = self.tree("kernel") / f"boot/vmlinuz-{self.release.v}"
+        if not image.is_file():
+            raise Unreadable(f"there is no boot/{image.name}")
+        try:
+            return read_banner(image.read_bytes())
+        except ValueError as error:
+            return str(error)
+
+    def sha256(self, path: Path) -> str:
+        """The checksum of a file of the release (hex), summed up once.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        if path not in self._sums:
+            with path.open("rb") as file:
+                self._sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._sums[path]
+
+    def _scan(self, kind: str) -> ModuleSet:
+        absent = kind not in self.release.packages
+        try:
+            return scan(self.work / "none" if absent else self.modules_folder(kind))
+        except (StageError, OSError, ValueError) as error:
+            raise Unreadable(f"the modules of the {kind} package cannot be read: {error}") from error
+
+    def _whole(self, kind: str, *, unpack: bool) -> Contents:
+        contents = self._read(kind, unpack=unpack)
+        if contents.damage:
+            raise Unreadable(f"the {kind} package cannot be read: {shown(contents.damage)}")
+        return contents
+
+    def _read(self, kind: str, *, unpack: bool) -> Contents:
+        if (kind, unpack) not in self._contents:
+            package = self.release.packages.get(kind)
+            if package is None:
+                raise Unreadable(f"there is no {kind} package")
+            target = self.work / kind if unpack else None
+            if target is not None:
+                target.mkdir(exist_ok=True)
+            self._contents[kind, unpack] = read_package(package, target)
+        return self._contents[kind, unpack]
+
+
+def _module(path: Path) -> Elf | str:
+    """A module with its `.modinfo`, or what is wrong with it."""
+    try:
+        elf = read_elf(path, ".modinfo")
+    except StageError as error:
+        return error.what.replace(str(path), "it")
+    except (OSError, ValueError, OverflowError) as error:
+        return f"it cannot be read: {error}"
+    return elf if ".modinfo" in elf.sections else "it is not a kernel module: it has no .modinfo section"
+
+
+def plain(name: str) -> str:
+    """A member's name without its `./`: the root is an empty string."""
+    return "" if name in (".", "./") else str(PurePosixPath(name.removeprefix("./")))

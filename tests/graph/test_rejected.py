@@ -1,0 +1,47 @@
+"""A release that does not pass its checks takes nobody's place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import release
+from builder.errors import VerifyError
+from tests.doctor import package, repack
+from tests.graph.conftest import FakeProject
+
+pytestmark = pytest.mark.engine
+
+
+def test_a_release_that_does_not_pass(fake: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module is lost between the graph and the release: the checks see that, whatever it is that loses it."""
+    fake.build()
+    before = {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()}
+    fake.edit("lists/x86/modules.list", lambda text: text + "kernel/drivers/net/dummy.ko\n")
+    fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))
+    described = release.describe_release
+
+    def losing(project: Any, resolved: Any, folder: Path, **options: Any) -> dict[str, Any]:
+        repack(package(folder, "kernel"), lambda archive: archive.remove("drivers/net/dummy.ko"))
+        return described(project, resolved, folder, **{**options, "sums": {}})
+
+    monkeypatch.setattr(release, "describe_release", losing)
+    with pytest.raises(VerifyError) as caught:
+        fake.build()
+    assert any("dummy.ko" in line for line in caught.value.details)
+    assert {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()} == before
+    rejected = fake.root / "dist" / release.REJECTED
+    checks = json.loads((rejected / release.VERIFY).read_text())["checks"]
+    assert {check["name"] for check in checks if check["status"] == "failed"} >= {"module-lists"}
+    assert (rejected / release.REPORT).stat().st_size > 0
+
+    monkeypatch.undo()
+    fake.build()
+    assert not rejected.exists()
+    assert {check["status"] for check in json.loads((fake.root / "dist/verify.json").read_text())["checks"]} <= {
+        "ok",
+        "skipped",
+    }

@@ -1,0 +1,110 @@
+"""A real kernel, edited and built again and again: what comes out is what a build from nothing gives, bit for bit.
+
+The kernel is as small as one with modules gets. It is compiled from nothing twice, and once more with another
+toolchain; all else builds on what is there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from builder.engine.base import BaseImage
+from tests.graph.conftest import FakeProject
+from tests.graph.edits import Edit, both, content, killed_build, option, outcome, setting
+from tests.graph.test_never_stale import Proof, is_kept
+
+pytestmark = [pytest.mark.engine, pytest.mark.heavy]
+
+SETTINGS = """\
+org: edit{token}
+kernel:
+  source: debian
+  version: "6.12"
+toolchain:
+  suite: trixie
+lists:
+  unlisted: extra
+"""
+CONFIG = (Path(__file__).parent / "tiny.config").read_text()
+MAIN_LIST = "kernel/drivers/net/dummy.ko\nkernel/drivers/net/veth.ko\n"
+DUMMY = """\
+--- a/drivers/net/dummy.c
++++ b/drivers/net/dummy.c
+@@ -44,1 +44,1 @@
+-#define DRV_NAME\t"dummy"
++#define DRV_NAME\t"dummy-of-the-test"
+"""
+UNAME = """\
+--- a/include/linux/uts.h
++++ b/include/linux/uts.h
+@@ -9,1 +9,1 @@
+-#define UTS_SYSNAME "Linux"
++#define UTS_SYSNAME "Linuxoid"
+"""
+
+
+def patched(**patches: str) -> Edit:
+    """Have these patches and no others."""
+
+    def apply(project: FakeProject) -> None:
+        folder = project.root / "patches/x86"
+        for path in folder.glob("*.patch"):
+            path.unlink()
+        for name, text in patches.items():
+            project.write(f"patches/x86/{name}.patch", text)
+
+    return Edit(f"patches {', '.join(patches) or 'removed'}", apply)
+
+
+def as_it_was(project: FakeProject) -> None:
+    project.write("config/x86/kernel-config", CONFIG)
+    project.write("lists/x86/modules.list", MAIN_LIST)
+    project.write("lists/x86/modules-extra.list", "")
+    patched().apply(project)
+
+
+@pytest.fixture
+def project(base: BaseImage, tmp_path: Path) -> FakeProject:
+    found = FakeProject(tmp_path / "project", base)
+    found.write("config/rosk.yaml", SETTINGS.format(token=secrets.token_hex(4)))
+    as_it_was(found)
+    return found
+
+
+def test_edits(project: FakeProject, tmp_path: Path) -> None:
+    proof, scope = Proof(project, tmp_path / "copies"), secrets.token_hex(6)
+    first = project.build(scope)
+    release = first.manifest["release"]
+    assert first.compiled["objects"] > 200
+    known = outcome(project, first), project.root / "dist"
+    proof.known[content(project)] = known
+
+    # One line of a module and one of a header of built-in code, an option on, one off, and one from m to y.
+    edits = (patched(dummy=DUMMY, uname=UNAME), option("MINIX_FS", "m"), option("SQUASHFS", "n"), option("VETH", "y"))
+    built = proof.build(*edits, scope=scope)
+    assert is_kept(built)
+    assert built.compiled["objects"] < first.compiled["objects"] / 2
+
+    # A change to every object, killed in the middle.
+    proof.apply(both(patched(uname=UNAME), option("PRINTK_TIME", "y"), option("CC_OPTIMIZE_FOR_SIZE", "n")))
+    assert killed_build(project, once="cc1", after=10, scope=scope, release=release)
+    proof.said.append("build, killed")
+
+    # And back.
+    built = proof.build(Edit("all as it was", as_it_was), scope=scope)
+    assert is_kept(built)
+
+    # Another kernel release, with an object tree of its own, and back.
+    proof.apply(setting("org: edit", "suffix: other\norg: edit"))
+    assert project.build(scope).manifest["release"].endswith("-other")
+    proof.build(setting("suffix: other\norg: edit", "org: edit"), scope=scope)
+
+    # Another toolchain, which compiles to the same: nothing of the object tree is used, and the bits are equal.
+    proof.apply(setting("  suite: trixie\n", "  suite: trixie\n  packages: [gawk]\n"))
+    proof.known[content(project)] = known
+    built = proof.build(scope=scope)
+    assert not is_kept(built)
+    assert built.compiled["objects"] == first.compiled["objects"]

@@ -1,0 +1,151 @@
+"""Packages are read with suspicion: nothing is written outside, and what is wrong is told."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.verify import unpack
+from builder.verify.unpack import read_package
+from tests.doctor import Archive, write
+
+
+def packed(tmp_path: Path, archive: Archive) -> Path:
+    path = tmp_path / "linux.tar.gz"
+    write(path, archive)
+    return path
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Every file and link below a folder, with its content or its target."""
+    return {
+        str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink() else path.read_text()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_files_folders_and_links(tmp_path: Path) -> None:
+    archive = Archive()
+    archive.add("./bin/run", b"#!/bin/sh\n", mode=0o755)
+    archive.add("./etc/secret", b"text", mode=0)
+    archive.link("./etc/run", "../bin/run")
+    archive.link("./etc/again", "etc/secret", hard=True)
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert [member.name for member in contents.members] == archive.names()
+    assert (contents.damage, contents.garbage) == ("", "")
+    assert files(tmp_path / "out") == {
+        "bin/run": "#!/bin/sh\n",
+        "etc/secret": "text",
+        "etc/run": "-> ../bin/run",
+        "etc/again": "text",
+    }
+    assert (tmp_path / "out/bin/run").stat().st_mode & 0o111
+    assert not (tmp_path / "out/etc/secret").stat().st_mode & 0o111
+
+
+def test_nothing_is_written_outside(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("as it was")
+    archive = Archive()
+    archive.add(f"{tmp_path}/absolute", b"x")
+    archive.add("../victim", b"x")
+    archive.add("./a/../../victim", b"x")
+    archive.link("./out", "..")
+    archive.add("./out/victim", b"x")
+    archive.link("./file", "../victim")
+    archive.add("./file", b"inside")
+    archive.link("./hard", "../victim", hard=True)
+    archive.add("./null").info.type = tarfile.CHRTYPE
+    archive.add("./pipe").info.type = tarfile.FIFOTYPE
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert len(contents.members) == len(archive.entries)
+    assert (tmp_path / "victim").read_text() == "as it was"
+    assert not (tmp_path / "absolute").exists()
+    found = files(tmp_path / "out")
+    assert found["file"] == "inside"
+    assert not found.keys() & {"hard", "null", "pipe", "out"}
+
+
+def test_members_of_one_name(tmp_path: Path) -> None:
+    """The last one wins, as with tar; a folder stays one."""
+    archive = Archive()
+    archive.add("./a", b"one")
+    archive.add("./a", b"two")
+    archive.add("./b/c", b"in a folder")
+    archive.add("./b", b"no folder")
+    archive.add("./a/d", b"in a file")
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert not contents.damage
+    assert len(contents.members) == len(archive.entries)
+    assert files(tmp_path / "out") == {"a": "two", "b/c": "in a folder"}
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    archive = Archive()
+    archive.add("./" + "long" * 100, b"x")
+    archive.add("./after", b"x")
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert not contents.damage
+    assert files(tmp_path / "out") == {"after": "x"}
+
+
+def tar_of(tmp_path: Path, count: int = 3) -> bytes:
+    archive = Archive()
+    for number in range(count):
+        archive.add(f"./file{number}", b"content" * 100)
+    return gzip.decompress(packed(tmp_path, archive).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "members"),
+    [
+        (lambda data: data[: 512 * 4 + 100], "empty header|truncated header|unexpected end", 2),
+        (lambda data: data[: 512 * 6], "empty header", 2),
+        (lambda data: data.replace(b"./file1", b"./file7"), "bad checksum", 1),
+        (lambda _: b"no tar at all" * 100, "bad checksum|invalid header", 0),
+        (lambda _: b"", "empty", 0),
+    ],
+    ids=["cut in a file", "without an end", "another name", "no tar", "nothing"],
+)
+def test_a_damaged_tar(tmp_path: Path, change: Callable[[bytes], bytes], said: str, members: int) -> None:
+    path = tmp_path / "linux.tar.gz"
+    path.write_bytes(gzip.compress(change(tar_of(tmp_path))))
+    contents = read_package(path, tmp_path / "out")
+    assert re.search(said, contents.damage), contents.damage
+    assert len(contents.members) == members
+
+
+def test_a_second_archive_behind_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "linux.tar.gz"
+    data = tar_of(tmp_path)
+    path.write_bytes(gzip.compress(data + data))
+    contents = read_package(path)
+    assert "follows the end" in contents.garbage
+    assert len(contents.members) == 3
+
+
+def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "LIMIT", 1000)
+    path = tmp_path / "linux.tar.gz"
+    path.write_bytes(gzip.compress(tar_of(tmp_path)))
+    contents = read_package(path, tmp_path / "out")
+    assert "unpacks to more than" in contents.damage
+    assert set(files(tmp_path / "out")) == {"file0"}
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive()
+    archive.add("./file", b"x")
+    path = packed(tmp_path, archive)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        read_package(path, tmp_path / "out")
