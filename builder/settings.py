@@ -31,6 +31,7 @@ from builder import cachespec
 from builder.errors import InputError
 from builder.inputs.document import Document, Place, read_document
 from builder.inputs.kernelorg import AUTOSIGNER, MIRRORS, VERSION
+from builder.stages.lists import problem
 
 
 class _Problem(ValueError):
@@ -140,6 +141,12 @@ def _without_password(address: object) -> object:
     return address
 
 
+def _module_glob(glob: str) -> str:
+    if wrong := problem(glob):
+        raise _Problem(*wrong)
+    return glob
+
+
 def _joined(fingerprint: str) -> str:
     return "".join(fingerprint.split()).upper()
 
@@ -230,6 +237,17 @@ class Config(_Section):
     strict: StrictBool = Field(default=False, description="An option of a full config that was dropped is an error too")
 
 
+class ListRule(_Section):
+    """Where `rosk lists fix` writes modules that no list names."""
+
+    glob: Annotated[str, AfterValidator(_module_glob)] = Field(
+        description="The modules, in the form of a line of the lists: `kernel/drivers/net/**`"
+    )
+    to: Literal["core", "extra", "error"] = Field(
+        description="`core`: modules.list, `extra`: modules-extra.list, `error`: neither, you decide"
+    )
+
+
 class Lists(_Section):
     """What happens to modules that the lists say nothing of."""
 
@@ -240,6 +258,12 @@ class Lists(_Section):
     softdeps: Literal["report", "pull"] = Field(
         default="report",
         description="A soft dependency left in extras: `report` it, or `pull` it into the kernel package",
+    )
+    rules: tuple[ListRule, ...] = Field(
+        default=(),
+        description="Where `rosk lists fix` writes a module that no list names: each `glob` and `to` (`core`, `extra` "
+        "or `error`); the first that matches decides. When none does: `core` for what a machine may need to boot, else "
+        "`extra`",
     )
 
 
@@ -435,12 +459,16 @@ def _did_you_mean(place: Place) -> str:
     return f"the keys here are {', '.join(siblings)}"
 
 
+_ENTRIES: dict[str, type[BaseModel]] = {"registries": Registry, "rules": ListRule}
+"""What the entries of a list are, where they have keys of their own."""
+
+
 def _keys(section: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every key that a settings file can have, as the keys that lead to it."""
     for attribute, field in section.model_fields.items():
         name = field.alias or attribute
         yield (*prefix, name)
-        inner = Registry if name == "registries" else field.annotation
+        inner = _ENTRIES.get(name, field.annotation)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys(inner, (*prefix, name))
 

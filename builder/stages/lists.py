@@ -62,8 +62,36 @@ class Entry:
         return [path for path in paths if matches(path)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is wrong with one line of a list.
+
+    Attributes:
+        entry: The line.
+        kind: `malformed` (no path below the kind's root), `duplicate` (an earlier line has it) or `in-both`.
+        what, hint: One line each: what is wrong, and what to do.
+    """
+
+    entry: Entry
+    kind: str
+    what: str
+    hint: str
+
+
 def parse_list(data: bytes | str, where: str, kind: Kind = MODULES) -> list[Entry]:
-    """Read a list.
+    """Read a list that has to be right; see `read_list` for the arguments.
+
+    Raises:
+        StageError: A line is not a path below the kind's root, or is there twice. The first such line is `where` and
+            `line`; the others are in the details.
+    """
+    entries, problems = read_list(data, where, kind)
+    _raise(problems)
+    return entries
+
+
+def read_list(data: bytes | str, where: str, kind: Kind = MODULES) -> tuple[list[Entry], list[Problem]]:
+    """Read a list: its lines that are right, and what is wrong with the others, in the order of the file.
 
     Args:
         data: The file's content.
@@ -71,8 +99,7 @@ def parse_list(data: bytes | str, where: str, kind: Kind = MODULES) -> list[Entr
         kind: Whether it lists modules or firmware.
 
     Raises:
-        StageError: A line is not a path below the kind's root, or is there twice. The first such line is `where` and
-            `line`; the others are in the details.
+        StageError: It is not a text.
     """
     try:
         text = data if isinstance(data, str) else data.decode()
@@ -81,20 +108,20 @@ def parse_list(data: bytes | str, where: str, kind: Kind = MODULES) -> list[Entr
     if "\0" in text:
         raise StageError("this list is not a text file", hint=f"write one path a line, as {kind.example}", where=where)
     entries: dict[str, Entry] = {}
-    errors = []
+    problems = []
     for number, row in enumerate(text.lstrip("\ufeff").splitlines(), 1):
         path = COMMENT.sub("", row).strip()
         if not path:
             continue
         entry = Entry(path=path, where=where, line=number)
-        if problem := _problem(path, kind):
-            errors.append(_error(entry, *problem))
+        if wrong := problem(path, kind):
+            problems.append(Problem(entry=entry, kind="malformed", what=wrong[0], hint=wrong[1]))
         elif first := entries.get(path):
-            errors.append(_error(entry, f"{path} is listed twice, first in line {first.line}", "remove one of the two"))
+            what = f"{path} is listed twice, first in line {first.line}"
+            problems.append(Problem(entry=entry, kind="duplicate", what=what, hint="remove one of the two"))
         else:
             entries[path] = entry
-    _raise(errors)
-    return list(entries.values())
+    return list(entries.values()), problems
 
 
 def check_disjoint(main: Sequence[Entry], extra: Sequence[Entry]) -> None:
@@ -103,14 +130,22 @@ def check_disjoint(main: Sequence[Entry], extra: Sequence[Entry]) -> None:
     Raises:
         StageError: Placed at the line of the second list.
     """
+    _raise(in_both(main, extra))
+
+
+def in_both(main: Sequence[Entry], extra: Sequence[Entry]) -> list[Problem]:
+    """The lines of the second list that the first one has too."""
     places = {entry.path: entry.place for entry in main}
-    _raise(
-        [
-            _error(entry, f"{entry.path} is in both lists, also at {places[entry.path]}", "keep it in one of the two")
-            for entry in extra
-            if entry.path in places
-        ]
-    )
+    return [
+        Problem(
+            entry=entry,
+            kind="in-both",
+            what=f"{entry.path} is in both lists, also at {places[entry.path]}",
+            hint="keep it in one of the two",
+        )
+        for entry in extra
+        if entry.path in places
+    ]
 
 
 def pattern(glob: str) -> re.Pattern[str]:
@@ -136,8 +171,8 @@ def pattern(glob: str) -> re.Pattern[str]:
     return re.compile("".join(out))
 
 
-def _problem(path: str, kind: Kind) -> tuple[str, str] | None:
-    """What is wrong with a line and what to do, or None."""
+def problem(path: str, kind: Kind = MODULES) -> tuple[str, str] | None:
+    """What is wrong with a path or pattern and what to do, or None."""
     example = f"write it as under {kind.root}, for example {kind.example}"
     if path.startswith("/"):
         return f"{path} is an absolute path", example
@@ -165,13 +200,14 @@ def _name_problem(path: str, kind: Kind) -> tuple[str, str] | None:
     return f"{path} is not a module's path", hint
 
 
-def _error(entry: Entry, what: str, hint: str) -> StageError:
-    return StageError(what, hint=hint, where=entry.where, line=entry.line)
-
-
-def _raise(errors: Sequence[StageError]) -> None:
-    """Raise the first error, if there is one, with the others as its details."""
-    if not errors:
-        return
-    errors[0].details = [f"line {error.line}: {error.what}" for error in errors[1:]]
-    raise errors[0]
+def _raise(problems: Sequence[Problem]) -> None:
+    """Raise the first problem, if there is one, with the others as its details."""
+    if problems:
+        first, *others = problems
+        raise StageError(
+            first.what,
+            hint=first.hint,
+            where=first.entry.where,
+            line=first.entry.line,
+            details=[f"line {other.entry.line}: {other.what}" for other in others],
+        )

@@ -1,8 +1,9 @@
 """Splits the built modules in those of the kernel package and those of the extras package.
 
 The kernel package is decided first and wins: what modules.list names, with all that it depends on, and whatever lies
-outside kernel/. Then the extras: what modules-extra.list names, with its dependencies. The indexes (modules.dep and
-the others) are made by depmod after the split, from the modules that are in the kernel package.
+outside kernel/. Then the extras: what modules-extra.list names, with its dependencies. A line that is a path wins over
+a pattern of the other list. The indexes (modules.dep and the others) are made by depmod after the split, from the
+modules that are in the kernel package.
 """
 
 from __future__ import annotations
@@ -62,6 +63,39 @@ class Split:
     warnings: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Where the lists put each built module, by path under lib/modules/<release>.
+
+    Attributes:
+        named_main, named_extra: What the lines of each list name.
+        main, extra: What goes in the kernel and the extras package: that, with all that it depends on.
+        rest: What is in neither: no list names it, and nothing listed depends on it.
+    """
+
+    named_main: set[str]
+    named_extra: set[str]
+    main: set[str]
+    extra: set[str]
+    rest: set[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """A line of a list that names nothing that was built.
+
+    Attributes:
+        kind: `no-match` (a pattern), `moved`, `built-in`, `off` (its option is) or `unknown`.
+        what: One line: that, and why.
+        moved_to: With `moved`, the path at which the module was built.
+    """
+
+    entry: Entry
+    kind: str
+    what: str
+    moved_to: str | None = None
+
+
 def read_lists(folder: Path) -> Lists:
     """Read modules.list and modules-extra.list of a folder; see `builder.stages.lists` for what is refused."""
     main = parse_list((folder / "modules.list").read_bytes(), MAIN_LIST)
@@ -82,22 +116,32 @@ def decide(built: ModuleSet, lists: Lists, *, unlisted: str = "error", softdeps:
     Raises:
         StageError: There are such unlisted modules and `unlisted` is `error`; the details are the lines to add.
     """
-    outside = {path for path in built.modules if not path.startswith("kernel/")}
-    named_main, named_extra = _select_all(lists.main, built), _select_all(lists.extra, built)
-    main = built.closure(named_main | outside)
+    placed = place(built, lists, softdeps=softdeps)
+    if placed.rest and unlisted == "error":
+        raise _unlisted(placed.rest, built, lists)
+    return Split(
+        main=placed.main,
+        extra=placed.extra | placed.rest,
+        listed=(placed.named_main & placed.main) | (placed.named_extra & placed.extra),
+        warnings=[*_softdep_warnings(built, placed.main, lists), *_outside_warnings(outside_kernel(built), lists)],
+    )
+
+
+def place(built: ModuleSet, lists: Lists, *, softdeps: str = "report") -> Placed:
+    """Where the lists put each built module; see `decide` for the arguments."""
+    named_main, named_extra = _named(built, lists)
+    main = built.closure(named_main | outside_kernel(built))
     if softdeps == "pull":
         while missing := list(missing_softdeps(built, main)):
             main |= built.closure(path for _, _, providers in missing for path in providers)
     extra = built.closure(named_extra) - main
     rest = set(built.modules) - main - extra
-    if rest and unlisted == "error":
-        raise _unlisted(rest, built, lists)
-    return Split(
-        main=main,
-        extra=extra | rest,
-        listed=(named_main & main) | (named_extra & extra),
-        warnings=[*_softdep_warnings(built, main, lists), *_outside_warnings(outside, lists)],
-    )
+    return Placed(named_main=named_main, named_extra=named_extra, main=main, extra=extra, rest=rest)
+
+
+def outside_kernel(built: ModuleSet) -> set[str]:
+    """The modules that lie outside kernel/ (`extra/`, `updates/`), which stay in the kernel package."""
+    return {path for path in built.modules if not path.startswith("kernel/")}
 
 
 def missing_softdeps(built: ModuleSet, main: set[str]) -> Iterator[tuple[str, str, list[str]]]:
@@ -115,34 +159,37 @@ def missing_softdeps(built: ModuleSet, main: set[str]) -> Iterator[tuple[str, st
 
 def not_built(built: ModuleSet, lists: Lists, known: Known) -> list[dict[str, Any]]:
     """A warning for each line of a list that names nothing that was built, with the reason where it is known."""
+    return [
+        warning("module-not-built", found.what, where=found.entry.where, line=found.entry.line)
+        for found in absent(built, lists, known)
+    ]
+
+
+def absent(built: ModuleSet, lists: Lists, known: Known) -> Iterator[Absent]:
+    """The lines of the lists that name nothing that was built, and why, as far as that is known."""
     moved = {normal(path): path for path in known.options}
-    warnings = []
     for entry in (*lists.main, *lists.extra):
         if entry.is_pattern:
-            if _select(entry, built):
-                continue
-            what = f"{entry.path} matches no built module"
-        elif entry.path in built.modules:
-            continue
-        else:
-            what = f"{entry.path} was not built: {_reason(entry.path, built, known, moved)}"
-        warnings.append(warning("module-not-built", what, where=entry.where, line=entry.line))
-    return warnings
+            if not _select(entry, built):
+                yield Absent(entry=entry, kind="no-match", what=f"{entry.path} matches no built module")
+        elif entry.path not in built.modules:
+            kind, reason, to = _reason(entry.path, built, known, moved)
+            yield Absent(entry=entry, kind=kind, what=f"{entry.path} was not built: {reason}", moved_to=to)
 
 
-def _reason(path: str, built: ModuleSet, known: Known, moved: Mapping[str, str]) -> str:
-    """Why there is no module at `path`."""
+def _reason(path: str, built: ModuleSet, known: Known, moved: Mapping[str, str]) -> tuple[str, str, str | None]:
+    """Why there is no module at `path`: see `Absent`."""
     name = normal(path)
     option = known.options.get(path)
     if same := built.names.get(name):
-        return f"moved to {same[0]}"
+        return "moved", f"moved to {same[0]}", same[0]
     if name in built.builtin:
         where = "" if built.builtin[name] == path else f" as {built.builtin[name]}"
-        return f"built in{where}" + (f" ({option}=y)" if option else "")
+        return "built-in", f"built in{where}" + (f" ({option}=y)" if option else ""), None
     if option is None and name in moved:
         option = known.options[moved[name]]
-        return f"moved to {moved[name]}, and {_state(option, known)}"
-    return _state(option, known) if option else "unknown in this kernel"
+        return "off", f"moved to {moved[name]}, and {_state(option, known)}", None
+    return ("off", _state(option, known), None) if option else ("unknown", "unknown in this kernel", None)
 
 
 def _state(option: str, known: Known) -> str:
@@ -157,8 +204,16 @@ def _select(entry: Entry, built: ModuleSet) -> list[str]:
     return [entry.path] if entry.path in built.modules else []
 
 
-def _select_all(entries: Sequence[Entry], built: ModuleSet) -> set[str]:
-    return {path for entry in entries for path in _select(entry, built)}
+def _named(built: ModuleSet, lists: Lists) -> tuple[set[str], set[str]]:
+    """What the lines of the two lists name; what one names by its path, a pattern of the other does not."""
+    paths, patterns = (
+        [
+            {path for entry in entries if entry.is_pattern is kind for path in _select(entry, built)}
+            for entries in (lists.main, lists.extra)
+        ]
+        for kind in (False, True)
+    )
+    return paths[0] | (patterns[0] - paths[1]), paths[1] | (patterns[1] - paths[0])
 
 
 def _unlisted(rest: Iterable[str], built: ModuleSet, lists: Lists) -> StageError:
@@ -195,8 +250,8 @@ def _outside_warnings(outside: set[str], lists: Lists) -> Iterator[dict[str, Any
             yield warning("module-outside-kernel", what, where=entry.where, line=entry.line)
 
 
-def describe(built: ModuleSet, split: Split) -> dict[str, dict[str, Any]]:
-    """What modules.json says of each module."""
+def describe(built: ModuleSet, split: Split, options: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What modules.json says of each module; `options` has the config option that builds each, where that is known."""
     return {
         path: {
             "package": "main" if path in split.main else "extra",
@@ -206,6 +261,7 @@ def describe(built: ModuleSet, split: Split) -> dict[str, dict[str, Any]]:
             "firmware": list(module.firmware),
             "license": module.license,
             "listed": path in split.listed,
+            "option": options.get(path),
         }
         for path, module in built.modules.items()
     }
@@ -275,7 +331,7 @@ def main() -> None:
     (out / "lists").mkdir(exist_ok=True)
     (out / "lists/modules-main.list").write_text("".join(f"{path}\n" for path in sorted(split.main)))
     (out / "lists/modules-extra.list").write_text("".join(f"{path}\n" for path in sorted(split.extra)))
-    write_json(out / "modules.json", describe(built, split))
+    write_json(out / "modules.json", describe(built, split, known.options))
     write_json(out / "report.json", {"warnings": warnings})
 
 

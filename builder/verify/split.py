@@ -58,6 +58,19 @@ def _files(subject: Subject, kind: str) -> set[str]:
     return {plain(member.name) for member in subject.members(kind) if not member.isdir()}
 
 
+@check("modules-built", meaning="a driver that was built is in no package, or one is there that this build never made")
+def modules_built(subject: Subject) -> Finding:
+    """Both packages together hold what modules.order, which names what is below kernel/, says was built."""
+    order = subject.modules_folder("kernel") / "modules.order"
+    if not order.is_file():
+        return skipped("there is no modules.order")
+    built = {line.strip() for line in order.read_text(errors="replace").splitlines() if line.strip()}
+    shipped = {module for kind in MODULE_KINDS for module, _ in _modules(subject, kind)}
+    wrong = [f"{module} was built and is in no package" for module in sorted(built - shipped)]
+    wrong += [f"{name} was not built" for name in sorted(shipped - built) if name.startswith("kernel/")]
+    return verdict(f"{count(len(built), 'module')} built", wrong)
+
+
 @check("checksums", meaning="a file is not the one that was released, or not summed up: SHA256SUMS cannot vouch for it")
 def checksums(subject: Subject) -> Finding:
     """SHA256SUMS has every file of the release, and the files are what it says."""

@@ -120,3 +120,13 @@ def use(fake: FakeProject, **kernel: str) -> None:
     """Replace the kernel's section of the settings."""
     section = "".join(f"  {key}: {value}\n" for key, value in kernel.items())
     fake.edit("config/rosk.yaml", lambda text: text.replace("  source: tree\n  path: linux\n", section))
+
+
+@pytest.fixture(scope="session")
+def good(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `dist` of a release of the fake tree, for tests that look at it; not to be changed."""
+    from tests.graph.edits import new_project  # noqa: PLC0415 - it needs this module
+
+    project = new_project(base, tmp_path_factory.mktemp("good"))
+    project.build()
+    return project.root / "dist"

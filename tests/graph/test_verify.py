@@ -15,25 +15,15 @@ from typing import Any
 
 import pytest
 
-from builder.engine.base import BaseImage
 from builder.verify import archives, split, versions
 from builder.verify.model import CHECKS, Status
 from builder.verify.run import examine
 from tests.conftest import run_rosk
 from tests.doctor import Archive, copy_release, edit, edit_manifest, failures, package, repack, resum, version
-from tests.graph.edits import new_project
 
 pytestmark = pytest.mark.engine
 
 Doctor = Callable[[Path], object]
-
-
-@pytest.fixture(scope="module")
-def good(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder `dist` of a release; not to be changed."""
-    project = new_project(base, tmp_path_factory.mktemp("verify"))
-    project.build()
-    return project.root / "dist"
 
 
 def changed(kind: str, change: Callable[[Archive], object]) -> Doctor:
@@ -175,6 +165,10 @@ def compressed(archive: Archive) -> None:
     archive.rename("/dummy.ko", lambda name: f"{name}.gz")
 
 
+def one_more_built(data: bytes) -> bytes:
+    return data + b"kernel/drivers/net/lost.ko\n"
+
+
 def without_first_line(text: str) -> str:
     return text.partition("\n")[2]
 
@@ -241,6 +235,7 @@ CASES: list[tuple[str, str, Doctor]] = [
     ("module-lists", "a line more", lambda dist: edit(dist, "kernel/modules-extra.list", lambda text: text + "x.ko\n")),
     ("module-lists", "not sorted", lambda dist: edit(dist, "kernel/modules-main.list", backwards)),
     ("split", "firmware in both", changed("extras", lambda archive: archive.add("./lib/firmware/fakenic/nic-1.bin"))),
+    ("modules-built", "one more was", changed("kernel", lambda a: a.edit("/modules.order", one_more_built))),
     ("checksums", "another sum", sums(lambda text: text.replace(text[:8], "01234567"))),
     ("checksums", "a line less", sums(without_first_line)),
     ("checksums", "a file elsewhere", sums(lambda text: text + f"{'0' * 64}  ../config\n")),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from builder.stages.common import StageError
-from builder.stages.lists import FIRMWARE, Entry, check_disjoint, parse_list, pattern
+from builder.stages.lists import FIRMWARE, Entry, check_disjoint, in_both, parse_list, pattern, problem, read_list
 
 
 def refused(text: str | bytes, **kind: object) -> StageError:
@@ -105,3 +105,17 @@ def test_a_line_selects_what_it_names() -> None:
     paths = ["kernel/a.ko", "kernel/b.ko", "kernel/c/a.ko"]
     assert Entry(path="kernel/*", where="l", line=1).select(paths) == ["kernel/a.ko", "kernel/b.ko"]
     assert Entry(path="kernel/b.ko", where="l", line=1).select(paths) == ["kernel/b.ko"]
+
+
+def test_the_lines_that_are_right_are_read_beside_those_that_are_not() -> None:
+    entries, problems = read_list("/a.ko\nkernel/b.ko\nkernel/b.ko\nkernel/c.ko\n", "l")
+    assert [(entry.path, entry.line) for entry in entries] == [("kernel/b.ko", 2), ("kernel/c.ko", 4)]
+    assert [(found.kind, found.entry.place) for found in problems] == [("malformed", "l:1"), ("duplicate", "l:3")]
+    (both,) = in_both(entries, parse_list("kernel/c.ko\n", "m"))
+    assert (both.kind, both.entry.place, both.what) == ("in-both", "m:1", "kernel/c.ko is in both lists, also at l:4")
+
+
+def test_a_path_or_pattern_by_itself() -> None:
+    assert problem("kernel/net/**") is None and problem("kernel/net/a.ko") is None
+    assert "not a module's path" in (problem("kernel/net") or ("",))[0]
+    assert problem("nic/firmware.bin", FIRMWARE) is None

@@ -11,7 +11,19 @@ import pytest
 from builder.stages.common import StageError
 from builder.stages.lists import parse_list
 from builder.stages.modules import ModuleSet, pre_softdeps, scan
-from builder.stages.split import EXTRA_LIST, MAIN_LIST, Known, Lists, decide, describe, index, not_built, parse_config
+from builder.stages.split import (
+    EXTRA_LIST,
+    MAIN_LIST,
+    Known,
+    Lists,
+    absent,
+    decide,
+    describe,
+    index,
+    not_built,
+    parse_config,
+    place,
+)
 from tests.unit.stages.elfs import write_module
 from tests.unit.stages.faketree import MODULES, RELEASE, run_stage
 
@@ -67,6 +79,37 @@ def test_dependencies_of_the_extras_come_along_too(root: Path) -> None:
     assert split.main == {"kernel/lib/xor.ko"}
     assert "kernel/lib/base.ko" in split.extra
     assert "kernel/lib/base.ko" not in split.listed
+
+
+@pytest.mark.parametrize(
+    ("main", "extra", "in_main"),
+    [
+        ("kernel/lib/*\n", "kernel/lib/xor.ko\n", {"kernel/lib/base.ko"}),  # a path wins over a pattern
+        ("kernel/lib/xor.ko\n", "kernel/lib/*\n", {"kernel/lib/xor.ko"}),
+        ("kernel/lib/*\n", "kernel/**\n", {"kernel/lib/base.ko", "kernel/lib/xor.ko"}),  # of patterns, the kernel's
+        # … unless it is needed there.
+        (
+            "kernel/lib/**\n",
+            "kernel/lib/base.ko\n",
+            {"kernel/lib/raid6/raid6_pq.ko", "kernel/lib/xor.ko", "kernel/lib/base.ko"},
+        ),
+    ],
+)
+def test_a_path_wins_over_a_pattern_of_the_other_list(root: Path, main: str, extra: str, in_main: set[str]) -> None:
+    split = decide(scan(root), lists(main, extra), unlisted="extra")
+    assert split.main == in_main
+    assert (split.main & split.extra, split.main | split.extra) == (set(), set(scan(root).modules))
+
+
+def test_where_the_lists_put_modules_is_told_also_when_they_miss_some(root: Path) -> None:
+    placed = place(scan(root), lists("kernel/lib/xor.ko\n", "kernel/drivers/**\n"))
+    assert (placed.main, placed.named_extra) == ({"kernel/lib/xor.ko"}, {"kernel/drivers/net/nic.ko"})
+    assert placed.extra == {"kernel/drivers/net/nic.ko", "kernel/lib/base.ko"}
+    assert placed.rest == {
+        "kernel/crypto/hash_generic.ko",
+        "kernel/fs/btrfs/btrfs.ko",
+        "kernel/lib/raid6/raid6_pq.ko",
+    }
 
 
 def test_modules_that_no_list_names_stop_the_build_each_with_its_line(root: Path) -> None:
@@ -167,10 +210,23 @@ def test_why_a_listed_module_was_not_built(root: Path) -> None:
     )
 
 
+def test_a_line_that_names_nothing_has_a_kind_and_a_moved_one_the_new_path(root: Path) -> None:
+    known = Known(options={"kernel/fs/fat/fat.ko": "CONFIG_FAT_FS"}, config={})
+    main = "kernel/old/nic.ko\nkernel/fs/ext4/ext4.ko\nkernel/fs/fat/fat.ko\nkernel/nowhere.ko\nkernel/empty/*\n"
+    found = [(line.kind, line.moved_to, line.entry.line) for line in absent(scan(root), lists(main), known)]
+    assert found == [
+        ("moved", "kernel/drivers/net/nic.ko", 1),
+        ("built-in", None, 2),
+        ("off", None, 3),
+        ("unknown", None, 4),
+        ("no-match", None, 5),
+    ]
+
+
 def test_modules_json_says_where_each_module_is_and_what_it_wants(root: Path) -> None:
     built = scan(root)
     split = decide(built, lists("kernel/fs/**\n", "kernel/drivers/**\nkernel/crypto/**\n"))
-    told = describe(built, split)
+    told = describe(built, split, {"kernel/drivers/net/nic.ko": "CONFIG_NIC"})
     assert told["kernel/drivers/net/nic.ko"] == {
         "package": "extra",
         "size": (root / "kernel/drivers/net/nic.ko").stat().st_size,
@@ -179,7 +235,9 @@ def test_modules_json_says_where_each_module_is_and_what_it_wants(root: Path) ->
         "firmware": ["nic/a.fw", "nic/b.fw"],
         "license": "GPL",
         "listed": True,
+        "option": "CONFIG_NIC",
     }
+    assert told["kernel/fs/btrfs/btrfs.ko"]["option"] is None
     assert told["kernel/fs/btrfs/btrfs.ko"]["softdeps"] == ["crypto-hash64", "sha256"]
     assert (told["kernel/lib/base.ko"]["package"], told["kernel/lib/base.ko"]["listed"]) == ("main", False)
 

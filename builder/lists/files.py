@@ -1,0 +1,99 @@
+"""The list files of a project: found, read with all their mistakes, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from builder.arch import find_arch, host_arch
+from builder.errors import InputError
+from builder.files import file_errors
+from builder.inputs.check import as_input_error
+from builder.lists.model import Finding, Texts, read_texts
+from builder.stages.split import EXTRA_LIST, MAIN_LIST
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The list files of a project: name in the build context to file, and the folder that messages start from."""
+
+    root: Path
+    inputs: Mapping[str, Path]
+
+    def name(self, where: str | None) -> str | None:
+        """What a list is called in messages."""
+        return None if where is None else str(self.inputs[where].relative_to(self.root))
+
+    def rename(self, text: str) -> str:
+        """A text with the project's names for the lists."""
+        for name, path in self.inputs.items():
+            text = text.replace(name, str(path.relative_to(self.root)))
+        return text
+
+    def rename_finding(self, finding: Finding) -> Finding:
+        """A finding in which the lists have their names of the project."""
+        where, what, hint = self.name(finding.where), self.rename(finding.what), self.rename(finding.hint)
+        return replace(finding, where=where, what=what, hint=hint)
+
+    def read(self) -> Texts:
+        """The two lists.
+
+        Raises:
+            InputError: One is no text, or cannot be read.
+        """
+        main, extra = (_text(self.inputs[name]) for name in (MAIN_LIST, EXTRA_LIST))
+        with as_input_error(self.inputs, self.root):
+            return read_texts(main, extra)
+
+    def write(self, before: Texts, after: Texts) -> None:
+        """Write the lists that changed: each whole or not at all, and none before all are on the disk.
+
+        Raises:
+            InputError, NoSpaceError: They cannot be written.
+        """
+        new = {path: after.of(name) for name, path in self.inputs.items() if after.of(name) != before.of(name)}
+        ready: dict[Path, Path] = {}
+        folder = self.root / "lists"
+        with file_errors(folder, name="lists", full="make room there", refused="see that it can be written"):
+            try:
+                for listed, text in new.items():
+                    path = listed.resolve()  # a link stays one
+                    temporary = path.with_name(f".{path.name}.new")
+                    ready[temporary] = path
+                    temporary.write_bytes(text.encode())
+                    temporary.chmod(path.stat().st_mode & 0o777)
+                for temporary, path in ready.items():
+                    temporary.replace(path)
+            finally:
+                for temporary in ready:
+                    temporary.unlink(missing_ok=True)
+
+
+def find_files(root: Path, arch: str | None = None) -> Files:
+    """The two lists of a project.
+
+    Args:
+        root: The project's folder.
+        arch: A package architecture; this machine's when None.
+
+    Raises:
+        InputError: There is no such architecture, or no such file.
+    """
+    root = root.resolve()
+    target = find_arch(arch) if arch else host_arch()
+    inputs = {name: root / "lists" / target.name / Path(name).name for name in (MAIN_LIST, EXTRA_LIST)}
+    for path in inputs.values():
+        if not path.is_file():
+            raise InputError("there is no such file", where=path, hint=f"a project for {target.name} needs it")
+    return Files(root=root, inputs=inputs)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        hint = "write one path a line, as kernel/fs/overlayfs/overlay.ko"
+        raise InputError("this list is not a text file", where=path, hint=hint) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error

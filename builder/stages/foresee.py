@@ -1,0 +1,114 @@
+"""Foresee which modules a configured tree makes, before anything of it is compiled.
+
+Output: a JSON file with `built` (the paths of the modules, as under lib/modules/<release>) and `needs` (path of each
+→ paths of those that it may depend on). What a module really depends on only its object file tells; `needs` has more,
+and lacks a few: what Kconfig says so that a link works. A module can use the symbols of another one only where its
+option, or a further option of it that is set, selects the other's option or depends on it (kconfig-language.rst,
+"select" and "depends on"), or where those who select it see to that.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from builder.stages.common import stage_main, write_json
+from builder.stages.configure import read_values
+from builder.stages.kbuild import Kbuild
+from builder.stages.kconfig import Kconfig
+from builder.stages.kexpr import LEVEL, evaluate, tokens
+
+_MOD = ".mod.o"
+"""Each module has an object of this name: scripts/Makefile.modfinal."""
+
+
+def built_modules(kbuild: Kbuild, values: Mapping[str, str]) -> set[str]:
+    """The modules that a config makes."""
+    return {f"kernel/{name.removesuffix(_MOD)}.ko" for name in kbuild.object_names(values) if name.endswith(_MOD)}
+
+
+def option_needs(kconfig: Kconfig, values: Mapping[str, str]) -> dict[str, set[str]]:
+    """Option that is set → options that it selects or depends on, and its further options.
+
+    A further option is a bool that depends on it (EXT4_FS_SECURITY of EXT4_FS). A bool that depends on no module and
+    selects none leads nowhere, and only makes the graph larger.
+    """
+    needs: dict[str, set[str]] = defaultdict(set)
+    for target, selects in kconfig.selects.items():
+        for select in selects:
+            if _is_set(select.by, values) and evaluate(select.condition, values):
+                needs[select.by].add(target)
+    for name, entries in kconfig.options.items():
+        if _is_set(name, values):
+            words = {word for entry in entries for condition in entry.conditions for word in tokens(condition.text)}
+            modules = {word for word in words if values.get(word) == "m"} - {name}
+            bools = {word for word in words if values.get(word) == "y" and kconfig.type_of(word) == "bool"} - {name}
+            needs[name] |= modules | bools
+            if kconfig.type_of(name) == "bool":
+                for module in modules:
+                    needs[module].add(name)
+    return needs
+
+
+def siblings(kconfig: Kconfig, values: Mapping[str, str], needs: Mapping[str, set[str]], option: str) -> set[str]:
+    """What an option without a prompt may need that only those who select it say: they, and what they select beside it.
+
+    ASYNC_PQ needs ASYNC_XOR, and only MD_RAID456, which selects both, says so.
+    """
+    if kconfig.has_prompt(option):
+        return set()
+    by = {select.by for select in kconfig.selects.get(option, ()) if _is_set(select.by, values)}
+    return by.union(*(needs.get(each, set()) for each in by))
+
+
+def module_needs(
+    built: set[str], options: Mapping[str, Sequence[str]], needs: Mapping[str, set[str]], beside: Mapping[str, set[str]]
+) -> dict[str, list[str]]:
+    """Path of each built module → paths of the built modules that it may depend on.
+
+    Args:
+        options: Path of each module that the tree knows → the options that build it.
+        needs: See `option_needs`.
+        beside: Option → its `siblings`.
+    """
+    modules: dict[str, set[str]] = defaultdict(set)
+    for path in built:
+        for option in options.get(path, ()):
+            modules[option].add(path)
+    found: dict[str, list[str]] = {}
+    for path in built:
+        own = set(options.get(path, ()))
+        seen, todo = set(own), sorted(own)
+        while todo:
+            new = needs.get(todo.pop(), set()) - seen
+            seen |= new
+            todo += new
+        seen = seen.union(*(beside.get(option, set()) for option in own))
+        found[path] = sorted({other for option in seen for other in modules.get(option, ())} - {path})
+    return found
+
+
+def _is_set(option: str, values: Mapping[str, str]) -> bool:
+    return LEVEL.get(values.get(option, "n"), 0) > 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="foresee", description=__doc__)
+    parser.add_argument("--tree", type=Path, required=True)
+    parser.add_argument("--configured", type=Path, required=True, help="what the configure stage wrote")
+    parser.add_argument("--srcarch", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    values = read_values(args.configured / "config")
+    kbuild, kconfig = Kbuild(args.tree, args.srcarch), Kconfig(args.tree, args.srcarch)
+    built, options = built_modules(kbuild, values), kbuild.module_options(values)
+    needs = option_needs(kconfig, values)
+    beside = {option: siblings(kconfig, values, needs, option) for path in built for option in options.get(path, ())}
+    found = module_needs(built, options, needs, beside)
+    write_json(args.out, {"built": sorted(built), "needs": found})
+
+
+if __name__ == "__main__":
+    stage_main(main)
