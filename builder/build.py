@@ -99,6 +99,7 @@ def _current(builder: Builder, context: graph.Context, command: tuple[str, ...])
     resolved = recall(project, context, builder.base)
     if resolved is None or builder.fresh or builder.caches.targets:
         return None
+    builder.limit_patches(context, resolved)
     key = builder.key(context, resolved, command)
     current = find_current(project, builder.engine, key) if key else None
     if current is None:

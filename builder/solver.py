@@ -24,6 +24,7 @@ from builder.failure import explain
 from builder.files import locked
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
+from builder.patches.limits import limit_context
 from builder.project import Project
 from builder.recall import recall, remember
 from builder.release import Sum
@@ -153,6 +154,10 @@ class Builder:
         """What the release follows from, see `builder.current.release_key`."""
         return release_key(self.project, context, resolved, self.base, command=command, code=self.code)
 
+    def limit_patches(self, context: graph.Context, resolved: graph.Resolved) -> list[str]:
+        """Have in the context the patches that are meant for this kernel version; the names of those left out."""
+        return limit_context(self.project.inputs, self.project.root, context.folder, resolved.kernel_version)
+
     def release(self, context: graph.Context) -> Solved:
         """Solve the whole graph, under the names that its source and toolchain give it.
 
@@ -174,6 +179,8 @@ class Builder:
             resolved, known = None, found
 
     def _release(self, context: graph.Context, resolved: graph.Resolved) -> Solved:
+        for name in self.limit_patches(context, resolved):
+            self.view.note(f"{self.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
         tar = self.folder / "release.tar"
         images = self.folder / "images.new" if self.engine.remote else None
         plan = graph.build_plan(

@@ -1,6 +1,19 @@
 """The command line. It reads options and calls; what happens is elsewhere. A module here for each group of commands."""
 
-from builder.cli import build, cache, diff, headers, lists, proof, report, verify
+from builder.cli import build, cache, diff, headers, lists, patches, project, proof, report, verify, versions
 from builder.cli.app import app
 
-__all__ = ["app", "build", "cache", "diff", "headers", "lists", "proof", "report", "verify"]
+__all__ = [
+    "app",
+    "build",
+    "cache",
+    "diff",
+    "headers",
+    "lists",
+    "patches",
+    "project",
+    "proof",
+    "report",
+    "verify",
+    "versions",
+]

@@ -11,6 +11,7 @@ from builder.stages.common import StageError
 from builder.stages.dotconfig import check_config
 from builder.stages.lists import FIRMWARE, check_disjoint, parse_list
 from builder.stages.patchfile import check_patch
+from builder.stages.patchlimits import read_limits
 
 MODULE_LISTS = ("lists/modules.list", "lists/modules-extra.list")
 
@@ -31,7 +32,9 @@ def check_inputs(inputs: Mapping[str, Path], root: Path) -> None:
             if folder == "config":
                 check_config(_read(path), name)
             elif folder == "patches":
-                check_patch(_read(path), name)
+                content = _read(path)
+                check_patch(content, name)
+                read_limits(content, name)
             elif name.startswith("lists/firmware"):
                 parse_list(_read(path), name, FIRMWARE)
         main, extra = (parse_list(_read(inputs[name]), name) for name in MODULE_LISTS)
