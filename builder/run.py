@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,9 +16,8 @@ from builder.cachetransfer import project_caches
 from builder.engine.base import BaseImage, resolve_base
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
-from builder.errors import EngineError, InputError
+from builder.errors import InputError
 from builder.graph import STAGES, shown_stage
-from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.publish import Push, push_images
 from builder.release import REPORT, VERIFY, file_names, human_size, shown_path
@@ -90,7 +88,7 @@ def run_build(project: Project, options: BuildOptions) -> Built:
         pushed = push_images(engine, built.images, project.registries, say=view.note)
     if summary:
         _print_images(console, built, pushed)
-        _print_caches(console, engine)
+        console.print("\n`rosk cache` shows what is kept for the next build")
     if options.as_json:
         print(json.dumps(_as_json(project, built, pushed), indent=1))
     return built
@@ -143,16 +141,6 @@ def prepare(
     ensure_engine(allow_install=allow_install, say=note)
     engine = Docker(builder)
     return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
-
-
-def _print_caches(console: Console, engine: Docker) -> None:
-    """What is kept so that the next build is quick; a release is complete whether or not that can be told."""
-    with suppress(EngineError):
-        console.print(f"\nThe engine's build caches hold {engine.cache_size()} (`docker buildx du` lists them)")
-    downloads = default_cache() / "sha256"
-    size = sum(path.stat().st_size for path in downloads.rglob("*") if path.is_file()) if downloads.is_dir() else 0
-    if size:
-        console.print(f"Downloads hold {human_size(size)} in {escape(str(downloads))}")
 
 
 def _print_files(console: Console, project: Project, built: Built) -> None:

@@ -79,15 +79,6 @@ class BuildCache:
             done = run(self._argv("du", "--verbose"), env=client_environment(), error=EngineError)
         return parse_records(done.stdout, now=datetime.now().timestamp())
 
-    def size(self) -> str:
-        """What all records hold together, as buildx writes it (`4.633GB`).
-
-        Raises:
-            EngineError: buildx cannot tell.
-        """
-        shown = run(self._argv("du"), env=client_environment(), error=EngineError).stdout
-        return next((line.split()[-1] for line in shown.splitlines() if line.startswith("Total:")), "0B")
-
     def prune(self, ids: Sequence[str]) -> list[Record]:
         """Remove records; what is in use, or has children that are not named here, stays.
 

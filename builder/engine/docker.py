@@ -116,14 +116,6 @@ class Docker:
         assert isinstance(printed, dict)
         return printed
 
-    def cache_size(self) -> str:
-        """What the engine's build caches hold, layers of stages and cache mounts, as buildx writes it (`4.633GB`).
-
-        Raises:
-            EngineError: buildx cannot tell.
-        """
-        return self.build_cache.size()
-
     def image_id(self, reference: str) -> str | None:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""
         with _as_engine_error(f"docker image inspect {reference}"):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builder.engine import apt
 from builder.engine.probe import BUILDX_NEEDED, ENGINE_NEEDED, EngineState, System, check, probe, version
@@ -57,7 +58,7 @@ class InstallPlan:
         return [
             *([suite] if self.beside else []),
             *(
-                [f"turn on the containerd image store in {DAEMON_JSON} if that file does not exist"]
+                [f"write {DAEMON_JSON} if there is none: containerd's image store, half of the disk for caches"]
                 if self.packages
                 else []
             ),
@@ -136,7 +137,7 @@ def install(plan: InstallPlan, *, allow_install: bool, say: Say) -> None:
             complaints = apt.update()
         if not DAEMON_JSON.exists():
             DAEMON_JSON.parent.mkdir(parents=True, exist_ok=True)
-            DAEMON_JSON.write_text(json.dumps({"features": {"containerd-snapshotter": True}}) + "\n")
+            DAEMON_JSON.write_text(json.dumps(daemon_settings(shutil.disk_usage("/var").free)) + "\n")
         apt.install(plan.packages, complaints=complaints)
     logged = DAEMON_LOG.stat().st_size if DAEMON_LOG.exists() else 0
     engine = _await_engine(systemd=plan.systemd) if _start(systemd=plan.systemd) else None
@@ -147,6 +148,20 @@ def install(plan: InstallPlan, *, allow_install: bool, say: Say) -> None:
             details=_last_words(systemd=plan.systemd, logged=logged),
         )
     say(f"Docker Engine {engine} answers")
+
+
+def daemon_settings(free: int) -> dict[str, Any]:
+    """Settings for an engine that builds kernels.
+
+    Left alone, it clears cache mounts that were not used for two days, with them object trees and compiler caches, and
+    keeps a tenth of the disk of everything else; a few kernels are more than that.
+
+    Args:
+        free: Bytes that are free where it keeps its data.
+    """
+    kept = f"{max(10, free // 2 // 10**9)}GB"
+    policy = [{"keepStorage": kept, "all": True}]
+    return {"features": {"containerd-snapshotter": True}, "builder": {"gc": {"enabled": True, "policy": policy}}}
 
 
 def announce(why: str, lines: Sequence[str], *, by_hand: str, allow_install: bool, say: Say) -> None:

@@ -1,4 +1,4 @@
-"""The package installed with pip works outside its checkout: Dockerfiles and the default project travel in the wheel."""
+"""The package installed with pip works outside its checkout: Dockerfiles and default project travel in the wheel."""
 
 from __future__ import annotations
 

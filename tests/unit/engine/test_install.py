@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from builder.engine.install import InstallPlan, install, plan_install
+from builder.engine.install import InstallPlan, daemon_settings, install, plan_install
 from builder.engine.probe import EngineState
 from builder.errors import EngineError
 from tests.unit.engine.states import BARE, BOOKWORM, READY
@@ -31,11 +34,21 @@ def test_bare_debian_12() -> None:
         beside="bookworm",
         systemd=False,
     )
-    assert [line.split()[0] for line in plan.lines] == ["add", "turn", "install", "start"]
+    assert [line.split()[0] for line in plan.lines] == ["add", "write", "install", "start"]
     assert "trixie" in plan.lines[0]
     assert "/etc/docker/daemon.json" in plan.lines[1]
     assert plan.by_hand.startswith("apt-get install -y --no-install-recommends docker.io/trixie ")
     assert plan.by_hand.endswith(" && dockerd")
+
+
+@pytest.mark.host_programs
+def test_the_engine_takes_its_settings(tmp_path: Path) -> None:
+    settings = daemon_settings(100 * 10**9)
+    assert settings["builder"]["gc"]["policy"] == [{"keepStorage": "50GB", "all": True}]
+    (tmp_path / "daemon.json").write_text(json.dumps(settings))
+    argv: list[str | Path] = ["dockerd", "--validate", "--config-file", tmp_path / "daemon.json"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_bare_debian_13_with_systemd() -> None:
