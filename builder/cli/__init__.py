@@ -1,10 +1,11 @@
 """The command line. It reads options and calls; what happens is elsewhere. A module here for each group of commands."""
 
-from builder.cli import build, cache, diff, headers, lists, patches, project, proof, report, verify, versions
+from builder.cli import boot, build, cache, diff, headers, lists, patches, project, proof, report, verify, versions
 from builder.cli.app import app
 
 __all__ = [
     "app",
+    "boot",
     "build",
     "cache",
     "diff",

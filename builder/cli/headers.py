@@ -42,6 +42,9 @@ def headers_test(
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="FOLDER", help="Keep the modules and make's logs in this folder.")
     ] = None,
+    boot: Annotated[
+        bool, typer.Option("--boot", help="Load what was built into the release's kernel, as `rosk boot` runs it.")
+    ] = False,
     no_install: NoInstallOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,6 +52,11 @@ def headers_test(
     from builder.headerstest.run import HeadersOptions, run_headers_test  # noqa: PLC0415
 
     options = HeadersOptions(
-        consoles=tuple(suite or ()), module=module, keep=keep, allow_install=not no_install, as_json=as_json
+        consoles=tuple(suite or ()),
+        module=module,
+        keep=keep,
+        boot=boot,
+        allow_install=not no_install,
+        as_json=as_json,
     )
     run_headers_test(dist or project / "dist", options)

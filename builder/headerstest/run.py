@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,15 +15,13 @@ from rich.console import Console as Screen
 from rich.markup import escape
 
 from builder.arch import host_arch
+from builder.boot.run import load_external
 from builder.engine.base import AUTO
 from builder.errors import BuildError, EngineError, InputError
 from builder.headerstest.build import PROBE, Tried, try_console, write_context
 from builder.headerstest.consoles import Console, find_consoles
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.run import prepare
-
-Load = Callable[[ReleaseFolder, Sequence[Path]], None]
-"""Boots a release and loads modules into it, one after another; raises when one is refused."""
 
 _LOG_LINES = 20
 
@@ -35,7 +34,7 @@ class HeadersOptions:
         consoles: Names of consoles (Debian suites, `musl`); `consoles.DEFAULT` when empty.
         module: The folder of the module to build; rosk's own small one when None.
         keep: A folder that receives what was built, a folder for each console; None: it is not kept.
-        load: Boots the release with the modules that were built; None: they are not loaded.
+        boot: Load what was built into the release's kernel.
         allow_install: What is missing on this machine may be installed and started.
         as_json: Print the result as one JSON object, and nothing else on standard output.
     """
@@ -43,7 +42,7 @@ class HeadersOptions:
     consoles: tuple[str, ...] = ()
     module: Path | None = None
     keep: Path | None = None
-    load: Load | None = None
+    boot: bool = False
     allow_install: bool = True
     as_json: bool = False
 
@@ -77,12 +76,13 @@ def run_headers_test(dist: Path, options: HeadersOptions) -> HeadersTest:
     """
     screen = Screen(highlight=False, emoji=False, soft_wrap=True)
     told = Screen(highlight=False, emoji=False, soft_wrap=True, stderr=True)
+    note = partial(told.print, markup=False)
     release = find_release(dist)
     check_arch(release)
     consoles = find_consoles(options.consoles)
     check_keep(options.keep)
     with TemporaryDirectory(prefix="rosk-") as folder:
-        found = test(release, consoles, options, Path(folder), note=lambda line: told.print(line, markup=False))
+        found = test(release, consoles, options, Path(folder), note=note)
         if options.as_json:
             print(json.dumps(as_json(found), indent=1))
         else:
@@ -92,8 +92,9 @@ def run_headers_test(dist: Path, options: HeadersOptions) -> HeadersTest:
             shutil.copytree(Path(folder, "consoles"), options.keep, dirs_exist_ok=True)
         if not found.ok:
             raise error_of(found)
-        if options.load:
-            options.load(release, [path for tried in found.tried for path in tried.modules])
+        if options.boot:
+            built = [path for tried in found.tried for path in tried.modules]
+            load_external(release, built, allow_install=options.allow_install, note=note)
     return found
 
 
