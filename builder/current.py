@@ -1,8 +1,9 @@
 """Whether the release in `dist` is what a build would give again; then there is nothing to solve.
 
 A build leaves in `dist/build.json` a checksum over all that the release follows from (its key), and what it noticed.
-The release is current while the key is the same, every file of it still has the content that the manifest names, and
-the engine has the images. Nothing is believed for its time: inputs and outputs are compared by content.
+The release is current while the key is the same, every file of it still has the content that the manifest names, what
+lies beside it is about that manifest, and the engine has the images. Nothing is believed for its time: inputs and
+outputs are compared by content.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from builder.context import dockerfiles
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.project import Project
-from builder.release import BUILD, MANIFEST, describe
+from builder.release import BUILD, MANIFEST, REPORT, VERIFY, describe, describe_inputs
 from builder.reports import Notice
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -37,7 +38,7 @@ class Current:
 def own_code() -> str:
     """A checksum over rosk itself, Dockerfiles and image scripts included: to be taken before a build reads them."""
     found = hashlib.sha256()
-    for folder, pattern in ((_PACKAGE, "*.py"), (dockerfiles(), "*")):
+    for folder, pattern in ((_PACKAGE, "*.py"), (_PACKAGE / "report/web", "*"), (dockerfiles(), "*")):
         found.update(_digest_of(folder, pattern))
     return found.hexdigest()
 
@@ -70,7 +71,10 @@ def release_key(
     }
     # Archives lie in folders that are named for their content.
     archives = [folder.name for folder in (context.source, context.firmware) if folder is not None]
-    seen = [targets, archives, asdict(resolved), base.id, project.settings.model_dump(mode="json"), list(command), code]
+    # What the manifest says beside that, also of inputs that nothing is built from: a patch for other kernel versions.
+    said = [str(project.source), project.source.sha256, describe_inputs(project, context.folder)]
+    settings = project.settings.model_dump(mode="json")
+    seen = [targets, archives, asdict(resolved), base.id, settings, said, list(command), code]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode() + _digest_of(context.folder, "*")).hexdigest()
 
 
@@ -91,9 +95,14 @@ def find_current(project: Project, engine: Docker, key: str) -> Current | None:
         manifest = json.loads((project.dist / MANIFEST).read_text())
         if record["key"] != key or not _is_whole(project.dist, manifest):
             return None
+        # A build that is killed while it takes its place can leave the files of two releases.
+        about = describe(project.dist / MANIFEST)["sha256"]
+        verified = json.loads((project.dist / VERIFY).read_text())
+        if (record["manifest"], verified["manifest"]) != (about, about) or not (project.dist / REPORT).is_file():
+            return None
         notices = tuple(Notice(**notice) for notice in record["notices"])
         images = dict(manifest["images"])
-    except (OSError, ValueError, TypeError, KeyError):  # none, half of one, or one of another rosk
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none, half of one, or one of another rosk
         return None
     if not images or engine.image_ids(list(images)) != images:
         return None

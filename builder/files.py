@@ -1,15 +1,18 @@
-"""What every writer of files needs: locks between processes, and the system's errors said in rosk's terms."""
+"""What every writer of files needs: locks, no interruption, unpacking, and the system's errors in rosk's terms."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import logging
+import signal
+import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.errors import InputError, NoSpaceError
+from builder.errors import STOP_SIGNALS, InputError, NoSpaceError
 
 log = logging.getLogger(__name__)
 
@@ -51,3 +54,37 @@ def file_errors(folder: Path, *, name: str, full: str, refused: str) -> Iterator
             raise NoSpaceError(f"no space left for the {name}", where=folder, hint=full) from error
         what = f"cannot use the {name}: {error.strerror or error}: {error.filename or folder}"
         raise InputError(what, where=folder, hint=refused) from error
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let what stops a build wait until the block has ended.
+
+    Blocking the signals would not do: another thread (that of a terminal's display) would get them, and Python calls
+    the handler in this one all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no handler is called here
+        yield
+        return
+    came: list[int] = []
+    before = {stop: signal.signal(stop, lambda number, _: came.append(number)) for stop in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
+    for number in came[:1]:
+        signal.raise_signal(number)
+
+
+def unpack_tar(tar: Path, folder: Path) -> None:
+    """Unpack an archive that the engine wrote of what a stage made.
+
+    For archives of anybody else there is `builder.verify.unpack`: Python's filters (PEP 706) are not in every Python
+    3.11, Debian 12's for one.
+    """
+    with tarfile.open(tar) as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:
+            archive.extractall(folder)

@@ -15,7 +15,7 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +25,8 @@ from builder.errors import InputError
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MOST_LINKS, _MOST_INDEXES = 40, 4
+LIMIT = 32 << 30
+"""Bytes of an archive, or of a layer, that no image of a release has."""
 _JSON_LIMIT = 8 << 20
 _PIECE = 1 << 20
 # The last: JSON of another form than it should be, or nested without end.
@@ -112,7 +114,7 @@ class _Archive:
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self.tar = tar
-        self.members = {member.name.removeprefix("./"): member for member in tar if member.isreg()}
+        self.members = {member.name.removeprefix("./"): member for member in _bounded(tar) if member.isreg()}
 
     def image(self, take: Mapping[str, Path]) -> Image:
         digests, config, layers = self._oci() if "index.json" in self.members else self._docker()
@@ -171,6 +173,16 @@ class _Archive:
         return json.load(self._open(name))
 
 
+def _bounded(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive; those that are sparse may pretend to any size."""
+    size = 0
+    for member in tar:
+        size += member.size
+        if size > LIMIT:
+            raise ValueError(f"it unpacks to more than {LIMIT >> 30} GiB")
+        yield member
+
+
 def _blob(digest: str) -> str:
     """The file of a blob in an OCI image layout; only SHA-256 is read."""
     if not re.fullmatch("sha256:[0-9a-f]{64}", digest):
@@ -191,7 +203,7 @@ class _Tree:
         gone: set[str] = set()
         emptied: set[str] = set()
         with _plain(blob) as content, tarfile.open(fileobj=content, mode="r:") as layer:
-            for member in layer:
+            for member in _bounded(layer):
                 path = _absolute(member.name)
                 folder, name = posixpath.split(path)
                 if name == _OPAQUE:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from builder.errors import VerifyError
+from builder.errors import InputError, VerifyError
 from builder.release import BUILD, REPORT, VERIFY, reject, shown_path
 from builder.report.kept import write_kept
 from builder.report.run import report_text
@@ -35,9 +36,16 @@ def check_release(folder: Path, dist: Path) -> None:
     """
     found = examine(folder, cheap=True)
     write_kept(folder, VERIFY, as_json(found, FAST))
+    if not found.failed:
+        _write_report(folder)
+        return
+    with suppress(InputError):  # what is wrong with it can be what the report is made of
+        _write_report(folder)
+    raise _rejected(found, reject(dist, folder))
+
+
+def _write_report(folder: Path) -> None:
     (folder / REPORT).write_text(report_text(folder), encoding="utf-8")
-    if found.failed:
-        raise _rejected(found, reject(dist, folder))
 
 
 def _rejected(found: Report, folder: Path) -> VerifyError:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from builder import __version__
-from builder.errors import STOP_SIGNALS, BuildError
-from builder.files import file_errors
+from builder.errors import BuildError, InterruptedBuild
+from builder.files import file_errors, uninterrupted
 from builder.graph import Resolved
 from builder.project import Project
 
@@ -31,6 +30,8 @@ BOOT = "boot.json"
 REJECTED = "rejected"
 """The folder of `dist` with the last release that did not pass its checks."""
 _OF_ONE_RELEASE = (BOOT,)
+CONTEXT = "context"
+"""The folder of a staging folder that is the build context."""
 MANIFEST_SCHEMA = 1
 """The form of the manifest (`config/manifest.schema.json`)."""
 _STAGING = ".rosk-"
@@ -64,16 +65,6 @@ def _locked(dist: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let what stops a build wait until the block has ended."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _remove(folder: Path, dist: Path) -> None:
@@ -139,7 +130,8 @@ def describe_release(
         raise BuildError(f"the build exported no {missing[0]}", hint="this is an error in rosk; please report it")
     known = {wanted.name: {"size": wanted.size, "sha256": wanted.sha256} for wanted in sums.values()}
     outputs = {f"kernel/{path.name}": known.get(path.name) or describe(path) for path in sorted(kernel.iterdir())}
-    manifest = {**_manifest(project, resolved, command), "outputs": outputs, "images": dict(images)}
+    inputs = describe_inputs(project, folder / CONTEXT)
+    manifest = {**_manifest(project, resolved, command, inputs), "outputs": outputs, "images": dict(images)}
     manifest["firmware"] = {"revision": firmware}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     summed = {**outputs, MANIFEST: describe(folder / MANIFEST)}
@@ -153,19 +145,26 @@ def commit(dist: Path, folder: Path) -> None:
     """Make what is complete in a staging folder the release in `dist`.
 
     Raises:
-        OSError: It could not be written; the release before is as it was.
+        OSError: It could not be written. The release before is as it was, unless its `kernel` was replaced already:
+            then the manifest is not that of the files, and the next build makes it all again.
+        InterruptedBuild: The user stopped it, before or after: `hint` says which release is there.
     """
     for name in (*NAMES, *_OF_ONE_RELEASE):
         if (dist / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(dist / name))
-    with _locked(dist), _uninterrupted():
-        with suppress(FileNotFoundError):
-            (dist / "kernel").rename(folder / "previous")
-        (folder / "kernel").rename(dist / "kernel")
-        for name in _OF_ONE_RELEASE:
-            (dist / name).unlink(missing_ok=True)
-        for name in NAMES:
-            (folder / name).replace(dist / name)
+    try:
+        with _locked(dist), uninterrupted():
+            with suppress(FileNotFoundError):
+                (dist / "kernel").rename(folder / "previous")
+            (folder / "kernel").rename(dist / "kernel")
+            for name in _OF_ONE_RELEASE:
+                (dist / name).unlink(missing_ok=True)
+            for name in NAMES:
+                (folder / name).replace(dist / name)
+    except InterruptedBuild as error:
+        if not (folder / NAMES[-1]).exists():
+            error.hint = "the new release is in its place, and whole"
+        raise
     shutil.rmtree(dist / REJECTED, ignore_errors=True)
 
 
@@ -236,7 +235,20 @@ def describe(path: Path) -> dict[str, Any]:
     return {"size": path.stat().st_size, "sha256": digest}
 
 
-def _manifest(project: Project, resolved: Resolved, command: Sequence[str]) -> dict[str, Any]:
+def describe_inputs(project: Project, context: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of each input of a build, by its name in the build context.
+
+    What was built is what the context has: the project's own file may have been edited since. Of what the context lacks
+    (a patch that is not meant for this kernel version) nothing was built.
+    """
+    return {
+        name: describe(copy if (copy := context / name).is_file() else path) for name, path in project.inputs.items()
+    }
+
+
+def _manifest(
+    project: Project, resolved: Resolved, command: Sequence[str], inputs: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     return {
         "schema": MANIFEST_SCHEMA,
         "rosk": __version__,
@@ -252,7 +264,7 @@ def _manifest(project: Project, resolved: Resolved, command: Sequence[str]) -> d
             "sha256": project.source.sha256,
         },
         "toolchain": {"base": resolved.base, "base_digest": resolved.base_digest, "packages": dict(resolved.packages)},
-        "inputs": {name: describe(path) for name, path in project.inputs.items()},
+        "inputs": dict(inputs),
         "settings": project.settings.model_dump(mode="json"),
     }
 

@@ -87,7 +87,7 @@ def find_release(root: Path) -> ReleaseFolder:
 
 def _images(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(path.read_text().split())
+        return tuple(_text(path).split())
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError) as error:
@@ -96,7 +96,7 @@ def _images(path: Path) -> tuple[str, ...]:
 
 def _manifest(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
@@ -104,3 +104,10 @@ def _manifest(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError("it is no manifest: not a JSON object", where=path, hint="build the release again")
     return found
+
+
+def _text(path: Path) -> str:
+    """A file's text; a pipe of that name, which nobody may ever write to, is none."""
+    if path.is_fifo():
+        raise OSError("is a pipe")
+    return path.read_text()

@@ -25,7 +25,7 @@ from builder.build import build
 from builder.differ import Differ, Difference, diff_lines, differ, short, unequal
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
-from builder.errors import EngineError, InputError, InterruptedBuild, ReproError, RoskError
+from builder.errors import EngineError, InputError, InterruptedBuild, ReproError, RoskError, VerifyError
 from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.process import run
@@ -198,6 +198,8 @@ def _build_again(
         with suppress(OSError):
             shutil.copyfile(project.dist / "build.log", report)
         error.hint = error.hint.replace("dist/build.log", f"dist/{REPORT}")
+        if isinstance(error, VerifyError):  # what it names is gone with the rest of the second build
+            error.hint = f"this is of the second build: its log is in dist/{REPORT}; `rosk verify` looks at the first"
         raise
 
 

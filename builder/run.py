@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -152,8 +153,10 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
     for name in ("build.log", REPORT):
         console.print(f"            {escape(shown_path(project.dist / name))}", soft_wrap=True)
     checks = json.loads((project.dist / VERIFY).read_text())["checks"]
-    passed = sum(check["status"] == "ok" for check in checks)
-    console.print(f"{passed} checks passed; `rosk verify` does all, `rosk boot` boots it")
+    counted = Counter(check["status"] for check in checks)
+    # Of a release that was there already `rosk verify` may have found more since.
+    failed = f", [bold red]{counted['failed']} failed[/]" if counted["failed"] else ""
+    console.print(f"{counted['ok']} checks passed{failed}; `rosk verify` does all, `rosk boot` boots it")
 
 
 def _print_images(console: Console, built: Built, pushed: list[Push]) -> None:

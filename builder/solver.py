@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import BuildError, InputError
 from builder.failure import explain
-from builder.files import locked
+from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.patches.limits import limit_context
@@ -70,12 +69,11 @@ class Builder:
         try:
             return self._solve(plan, epoch)
         except SolveError as error:
-            if not is_race(error.what):
-                raise
             self.log.line(f"solved once more: {error.what}")
-        return self._solve(plan, epoch)
+        return self._solve(plan, epoch, again=True)
 
-    def _solve(self, plan: Mapping[str, Any], epoch: int) -> tuple[BuildState, dict[str, Any]]:
+    def _solve(self, plan: Mapping[str, Any], epoch: int, *, again: bool = False) -> tuple[BuildState, dict[str, Any]]:
+        """One solve; SolveError when it failed in a way that is gone when it is done `again`."""
         state = BuildState()
 
         def follow(line: str) -> None:
@@ -90,7 +88,7 @@ class Builder:
             return state, metadata
         except SolveError as error:
             self._tell(state.finish())
-            if is_race(error.what):
+            if not again and (is_race(error.what) or _is_late(error.what)):
                 raise
             self._append_compile_log(state)
             raise explain(self.project, state, error) from error
@@ -106,7 +104,7 @@ class Builder:
         Args:
             ccache: The compiler cache's configuration.
         """
-        folder = self.folder / "context"
+        folder = self.folder / release.CONTEXT
         write_context(self.project, folder)
         source, epoch = source_folder(self.project, self.view.note)
         firmware, revision = firmware_folder(self.project)
@@ -229,7 +227,7 @@ class Builder:
         if state.compile_log is None:
             return
         dockerfile = dockerfiles() / "kernel.Dockerfile"
-        context = graph.Context(folder=self.folder / "context", dockerfile=dockerfile, base=self._base_layout())
+        context = graph.Context(folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=self._base_layout())
         log, tar = state.compile_log, self.folder / "compile-log.tar"
         plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=log, output=tar)
         try:
@@ -255,10 +253,17 @@ class Solved:
     images: Mapping[str, str]
 
 
+def _is_late(what: str) -> bool:
+    """Whether BuildKit took too long for what it does beside a solve, on a busy machine (moby/buildkit#3966).
+
+    It gives the record of a build 20 seconds, for example, and fails a build that has succeeded when they are over.
+    """
+    return what.removeprefix("failed to solve: ").startswith("DeadlineExceeded: ")
+
+
 def unpack(tar: Path, folder: Path) -> None:
     """Unpack what a solve exported, and remove the archive."""
-    with tarfile.open(tar) as archive:
-        archive.extractall(folder, filter="data")
+    unpack_tar(tar, folder)
     tar.unlink()
 
 

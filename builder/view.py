@@ -282,7 +282,9 @@ class LiveView(StageView):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
-        self.console.print(self._table(list(self.board.rows.values()), self.console.width, ended=True))
+        rows = list(self.board.rows.values())
+        if any(row.state is not StageState.WAITING for row in rows):  # else nothing was solved
+            self.console.print(self._table(rows, self.console.width, ended=True))
 
     def show(self, event: Event) -> None:
         """Bring the rows up to date; they are drawn by the display's own thread."""

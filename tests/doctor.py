@@ -159,7 +159,7 @@ def retree(package: Path, change: Callable[[Path], object]) -> None:
     with tempfile.TemporaryDirectory() as temp:
         root = Path(temp)
         with tarfile.open(package) as tar:
-            tar.extractall(root, filter="tar")
+            tar.extractall(root)
         change(root)
         archive = Archive()
         with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from builder.context import dockerfiles
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildState, LogLine
-from builder.files import locked
+from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
 
 GUEST_PACKAGES = ("busybox-static", "iproute2", "iptables", "kmod", "nftables")
@@ -73,8 +72,7 @@ def make_image(engine: Docker, board: Board, base: BaseImage, folder: Path) -> t
             if not is_race(error.what):
                 raise
             _solve(engine, plan)
-    with tarfile.open(tar) as archive:
-        archive.extractall(guest, filter="data")
+    unpack_tar(tar, guest)
     return tag, guest
 
 

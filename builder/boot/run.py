@@ -110,7 +110,7 @@ def run_boot(dist: Path, options: BootOptions) -> None:
     found = boot(find_release(dist), options, note=lambda line: told.print(line, markup=False))
     if found is None:
         return
-    keep_result(dist, BOOT, as_json(found))
+    keep_result(found.release, BOOT, as_json(found))
     if options.as_json:
         print(json.dumps(as_json(found), indent=1))
     else:

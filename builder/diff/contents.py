@@ -17,8 +17,10 @@ from builder.diff.moduledigest import examine
 from builder.diff.symvers import Symbol, parse_symvers
 from builder.differ import opened, pieces
 from builder.errors import InputError
+from builder.release import human_size
 from builder.stages.common import StageError
 from builder.stages.dotconfig import parse_config
+from builder.verify.unpack import LIMIT
 
 READ = ("kernel", "extras", "headers")
 """The packages that are looked into; of the source package only the size counts."""
@@ -29,6 +31,7 @@ _CONFIG = re.compile(r"boot/config(?:-[^/]+)?")
 _FIRMWARE = re.compile(r"lib/firmware/(?P<path>.+)")
 _REVISION = ".git-commit"
 _OF_HEADERS = frozenset({".config", "Module.symvers"})
+_LARGEST = 1 << 30
 _UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
 T = TypeVar("T")
@@ -180,7 +183,7 @@ def _read_modules(kind: str, tar: tarfile.TarFile) -> Package:
         name = member.name.removeprefix("./")
         content = tar.extractfile(member) if member.isreg() else None
         if content is not None and (match := _MODULE.fullmatch(name)):
-            examined = examine(content.read(), match["v"])
+            examined = examine(_whole(member, content), match["v"])
             package.v = package.v or match["v"]
             package.vermagic = package.vermagic or examined.vermagic
             package.modules[match["path"]] = Shipped(package=kind, size=member.size, digest=examined.digest)
@@ -193,7 +196,7 @@ def _read_modules(kind: str, tar: tarfile.TarFile) -> Package:
             package.v = package.v or match["v"]
             package.image = _shipped(kind, member, content)
         elif content is not None and _CONFIG.fullmatch(name):
-            package.config = content.read()
+            package.config = _whole(member, content)
     return package
 
 
@@ -206,18 +209,29 @@ def _read_headers(tar: tarfile.TarFile) -> Package:
         if content is not None:
             found.add(name)
             if name == ".config":
-                package.config = content.read()
+                package.config = _whole(member, content)
             else:
-                package.symbols = parse_symvers(content.read().decode(errors="replace"))
+                package.symbols = parse_symvers(_whole(member, content).decode(errors="replace"))
         if found == _OF_HEADERS:
             break
     return package
 
 
 def _members(tar: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
+    size = 0
     for member in tar:
+        size += member.size  # of a sparse one, what it pretends to have
+        if size > LIMIT:
+            raise ValueError(f"it unpacks to more than {human_size(LIMIT)}, which no release does")
         yield member
         tar.members = []  # type: ignore[attr-defined]  # it keeps all that it has seen
+
+
+def _whole(member: tarfile.TarInfo, content: IO[bytes]) -> bytes:
+    """The content of a file that is no larger than such files are."""
+    if member.size > _LARGEST:
+        raise ValueError(f"{member.name[:100]} is larger than {human_size(_LARGEST)}")
+    return content.read()
 
 
 def _shipped(kind: str, member: tarfile.TarInfo, content: IO[bytes] | None) -> Shipped:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from python_on_whales.exceptions import DockerException
 
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
 from builder.errors import EngineError
+from builder.files import unpack_tar
 
 _STOP_SECONDS = 15.0
 _TELL_SECONDS = 2.0
@@ -184,8 +184,7 @@ class Docker:
                 tar, layout = Path(temporary, "image.tar"), Path(temporary, "layout")
                 with _as_engine_error(f"docker save {reference}"):
                     self._client.image.save(reference, output=tar)
-                with tarfile.open(tar) as archive:
-                    archive.extractall(layout, filter="data")
+                unpack_tar(tar, layout)
                 with suppress(FileExistsError, OSError):  # another build was quicker
                     layout.rename(folder)
         try:

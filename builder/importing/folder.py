@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import STOP_SIGNALS, InputError
-from builder.files import file_errors
+from builder.errors import InputError
+from builder.files import file_errors, uninterrupted
 
 _STAGING = ".rosk-new-"
 _IGNORED = "/dist/"
@@ -88,7 +86,7 @@ def _place(target: Path, files: Mapping[str, File], check: Callable[[Path], None
         for name, file in files.items():
             _write(whole, name, file)
         check(whole)
-        with _uninterrupted():
+        with uninterrupted():
             if new:
                 whole.rename(target)
             else:
@@ -145,13 +143,3 @@ def _exchange(whole: Path, target: Path, tops: list[str], before: Path) -> None:
             if os.path.lexists(before / top):
                 (before / top).rename(target / top)
         raise
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let what stops a program wait until the block has ended."""
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)

@@ -108,5 +108,8 @@ def write_atomically(file: Path, data: bytes) -> None:
     """Write a small file so that a reader sees all of it or none."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f"{file.name}.{os.getpid()}.new")
-    new.write_bytes(data)
-    new.replace(file)
+    try:
+        new.write_bytes(data)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

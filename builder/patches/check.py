@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from builder import graph
@@ -17,6 +18,7 @@ from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildState, Event, StageDone, StageStopped
 from builder.errors import InputError
 from builder.failure import explain
+from builder.files import file_errors
 from builder.inputs.folders import source_folder
 from builder.patches.series import PatchFile
 from builder.project import Project
@@ -88,13 +90,35 @@ def check_tree(patches: Sequence[PatchFile], tree: Path) -> Checked:
         raise InputError(f"its Makefile cannot be read: {error.strerror}", where=tree, hint=hint) from error
     except StageError as error:
         raise InputError(error.what, where=tree, hint=error.hint) from error
+    errors = file_errors(
+        Path(gettempdir()),
+        name="files of the check",
+        full="make room there, or set TMPDIR to a folder with more",
+        refused="see that --tree can be read, and that TMPDIR is a folder that can be written",
+    )
+    with errors:
+        report, refreshed = _try(patches, tree, version)
+    return _checked(report, refreshed)
+
+
+def _try(patches: Sequence[PatchFile], tree: Path, version: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What `check_patches` finds.
+
+    Raises:
+        InputError: There is no GNU patch, or a name in a patch that no file can have.
+        OSError: A file cannot be read or written.
+    """
     try:
-        report, refreshed = check_patches(tree, version, [patch.path for patch in patches])
+        return check_patches(tree, version, [patch.path for patch in patches])
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename} is not installed", hint="install Debian's package patch, or check without --tree"
         ) from error
-    return _checked(report, refreshed)
+    except (OSError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise
+        hint = "see the names after --- and +++ in the patches"
+        raise InputError("a patch names a file whose path is too long for a file", hint=hint) from error
 
 
 def check_source(project: Project, engine: Docker, base: BaseImage, view: View) -> Checked:

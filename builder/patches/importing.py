@@ -52,7 +52,9 @@ def from_mailbox(path: Path) -> tuple[list[New], list[str]]:
         with path.open("rb") as opened:
             data = opened.read(LARGEST + 1)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(
+            f"cannot be read: {error.strerror}", where=path, hint="give a mailbox, or a file of `git format-patch`"
+        ) from error
     patches, passed = read_mailbox(data, str(path))
     return [New(subject=patch.subject, content=patch.content, source=str(path)) for patch in patches], passed
 
@@ -135,7 +137,8 @@ def _check(new: New, patches: Sequence[PatchFile]) -> None:
         parse_patch(new.content, new.source)
         read_limits(new.content, new.source)
     except StageError as error:
-        raise InputError(f"{error.what} ({new.subject})", where=new.source, hint=error.hint) from error
+        subject = f" ({new.subject})" if new.subject else ""
+        raise InputError(f"{error.what}{subject}", where=new.source, hint=error.hint) from error
     if other := same_diff(new.content, patches):
         raise InputError(
             f"{new.subject!r} is there already as {other.name}", where=new.source, hint="import only what is new"

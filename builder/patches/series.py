@@ -85,11 +85,18 @@ def read_series(folder: Path) -> list[PatchFile]:
 
 
 def read_patch(path: Path) -> PatchFile:
-    """One patch file."""
+    """One patch file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    hint = "it has to be a file that you can read: mend it, or remove it"
     try:
+        if path.is_fifo():  # reading would wait for a writer
+            raise InputError("cannot be read: it is a pipe", where=path, hint=hint)
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(f"cannot be read: {error.strerror}", where=path, hint=hint) from error
     limits, wrong = Limits(), None
     try:
         parse_patch(content, path.name)

@@ -9,30 +9,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from builder.errors import RoskError
+from builder.errors import InputError, NoSpaceError
 from builder.release import BUILD, MANIFEST, describe
+from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.run import write_report
 
 
-def keep_result(root: Path, name: str, result: Mapping[str, Any]) -> None:
+def keep_result(release: ReleaseFolder, name: str, result: Mapping[str, Any]) -> None:
     """Keep what a proof found beside the release that it is about, and show it in the report.
 
     Only a release that rosk built keeps it, and one that cannot be written does not: the proof itself is not less.
+    Neither does one that has taken the other's place meanwhile.
 
     Args:
-        root: The folder of the release.
+        release: What the proof has looked at.
         name: `verify.json` or `boot.json`.
     """
-    if not (root / BUILD).is_file():
-        return
-    with suppress(OSError, RoskError):
-        write_kept(root, name, result)
-        write_report(root)
+    root = release.root
+    with suppress(OSError, InputError, NoSpaceError):
+        if (root / BUILD).is_file() and find_release(root).manifest == release.manifest:
+            write_kept(root, name, result)
+            write_report(root)
 
 
 def write_kept(folder: Path, name: str, value: Mapping[str, Any]) -> None:
     """Write a JSON file as a whole; it names the manifest of the release that it is about."""
     temporary = folder / f".{name}.{os.getpid()}"
     belongs = {"manifest": describe(folder / MANIFEST)["sha256"]}
-    temporary.write_text(json.dumps({**belongs, **value}, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / name)
+    try:
+        temporary.write_text(json.dumps({**belongs, **value}, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(folder / name)
+    finally:
+        temporary.unlink(missing_ok=True)

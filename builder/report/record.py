@@ -105,6 +105,21 @@ class BuildFacts(_Part):
     config: ConfigFacts = ConfigFacts()
 
 
+class ManifestFacts(_Part):
+    """What the report takes of `manifest.json` (see `builder.manifestschema`); every part may be absent."""
+
+    source_date_epoch: int | None = None
+    rosk: str | None = None
+    source: dict[str, Any] | None = None
+    toolchain: dict[str, Any] | None = None
+    reproduce: list[str] | None = None
+    inputs: dict[str, dict[str, Any]] | None = None
+    outputs: dict[str, dict[str, Any]] | None = None
+    images: dict[str, str] | None = None
+    settings: dict[str, Any] | None = None
+    firmware: dict[str, Any] | None = None
+
+
 class Verified(_Part):
     """One check of `rosk verify`; see `builder.verify.model`."""
 
@@ -169,15 +184,40 @@ def read_facts(path: Path, form: type[F]) -> F | None:
     """
     hint = f"remove it, or make it again (rosk {path.stem})"
     try:
+        if path.is_fifo():  # reading would wait for a writer
+            raise InputError("it cannot be read: it is a pipe", where=path, hint=hint)
         return form.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{place}: {first['msg']}" if place else first["msg"], where=path, hint=hint) from error
+        raise _invalid(error, path, hint) from error
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror or error}", where=path, hint=hint) from error
+
+
+def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
+    """See that a manifest, whoever wrote it, can be shown.
+
+    Args:
+        path: Where it was read, for messages.
+
+    Raises:
+        InputError: It is not of the form that rosk writes.
+    """
+    hint = "build the release again, or remove it"
+    try:
+        ManifestFacts.model_validate(manifest)
+        json.dumps(manifest, allow_nan=False)
+    except ValidationError as error:
+        raise _invalid(error, path, hint) from error
+    except ValueError as error:  # Python reads NaN and Infinity, which are no JSON
+        raise InputError(f"it is no manifest: {error}", where=path, hint=hint) from error
+
+
+def _invalid(error: ValidationError, path: Path, hint: str) -> InputError:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return InputError(f"{place}: {first['msg']}" if place else first["msg"], where=path, hint=hint)
 
 
 def build_facts(

@@ -10,7 +10,7 @@ from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.contents import read_contents
 from builder.report.data import Known, report_model
 from builder.report.page import page
-from builder.report.record import BOOT, BUILD, VERIFY, BootFacts, BuildFacts, VerifyFacts, read_facts
+from builder.report.record import BOOT, BUILD, VERIFY, BootFacts, BuildFacts, VerifyFacts, check_manifest, read_facts
 from builder.stages.common import StageError
 from builder.stages.dotconfig import parse_config
 
@@ -48,6 +48,7 @@ def read_release(release: ReleaseFolder) -> Known:
         InputError: A file of the release is not what it has to be.
     """
     root, manifest = release.root, release.root / "manifest.json"
+    check_manifest(release.manifest, manifest)
     build = read_facts(root / BUILD, BuildFacts)
     return Known(
         release=release,

@@ -134,6 +134,9 @@ def _archive(subject: Subject, image: Image, path: str, copy: Path, package: str
             yield f"{path} is not the {package} package"
             return
         top = f"usr/src/linux-headers-{subject.release.v}" if path == "/kernel-dev.tar" else ""
+        if damage := subject.contents(package).damage:
+            yield f"{path} cannot be compared: the {package} package cannot be read: {damage}"
+            return
         try:
             yield from _unlike(path, index(copy), index(original), top)
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:

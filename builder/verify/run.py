@@ -147,11 +147,15 @@ def _run(check: Check, subject: Subject) -> Finding:
         raise
     except RoskError as error:
         return verdict("the check came to no end", [str(error), *error.details])
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+    except OSError as error:
+        if error.errno in FULL:
             raise
-        # Whatever is wrong with a release nobody knows: an error of a check is no reason to look at nothing else.
-        return verdict("the check itself failed; please report it", [f"{type(error).__name__}: {error}"])
+        said = error.strerror or str(error)
+        return verdict("the check came to no end", [f"{said}: {error.filename}" if error.filename else said])
+    except Exception as error:
+        # An error of rosk, not of the release: a build goes on, and `rosk verify` does not pass.
+        wrong = shown(f"{type(error).__name__}: {error}")
+        return Finding(status=Status.UNCHECKED, saw="the check itself failed; please report it", details=(wrong,))
 
 
 @contextmanager
@@ -198,7 +202,7 @@ def run_verify(root: Path, options: VerifyOptions) -> Report:
     """
     report = examine(root, cheap=options.fast, only=options.only)
     if not options.only:
-        keep_result(root, VERIFY, as_json(report, options))
+        keep_result(report.release, VERIFY, as_json(report, options))
     if options.as_json:
         print(json.dumps(as_json(report, options), indent=1))
     else:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import errno
 import lzma
 import os
+import posixpath
 import tarfile
 import zlib
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from builder.release import human_size
 from builder.stages.compressor import format_of
 from builder.verify.streams import Stream
 
 LIMIT = 32 << 30
 """Bytes of all files together that no release has."""
+_RATIO, _SMALL = 64, 1 << 30
+"""So many times its size no package unpacks to, unless that is little: modules are packed to a third or a sixth."""
 _PIECE = 1 << 16
+_PATH_MAX = 4096  # limits.h of Linux
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of this machine's disk, which are no fault of the package."""
 _DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
@@ -64,7 +70,7 @@ def read_package(package: Path, target: Path | None = None) -> Contents:
     members: list[tarfile.TarInfo] = []
     stream = Stream(package, format_of(package.name))
     try:
-        garbage = _read(stream, target, members)
+        garbage = _read(stream, target, members, limit=min(LIMIT, max(_SMALL, _RATIO * package.stat().st_size)))
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
@@ -74,17 +80,20 @@ def read_package(package: Path, target: Path | None = None) -> Contents:
     return Contents(members=tuple(members), garbage=garbage)
 
 
-def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo]) -> str:
+def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *, limit: int) -> str:
     """Put the members in a list, and their files in a folder; says what follows the archive."""
     size = 0
-    with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", bufsize=_PIECE, tarinfo=_Member) as tar:
+    with (
+        tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", bufsize=_PIECE, tarinfo=_Member) as tar,
+        nullcontext() if target is None else closing(_Tree(target)) as tree,
+    ):
         for member in tar:
             members.append(member)
             size += member.size
-            if size > LIMIT:
-                raise ValueError(f"it unpacks to more than {LIMIT >> 30} GiB")
-            if target is not None:
-                _unpack(tar, member, target)
+            if size > limit:
+                raise ValueError(f"it unpacks to more than {human_size(limit)}, which no release does")
+            if tree is not None:
+                tree.unpack(tar, member)
         rest: Any = tar.fileobj
         follows = ""
         while piece := rest.read(_PIECE):
@@ -93,47 +102,96 @@ def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo]) -
     return stream.garbage or follows
 
 
-def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    """Unpack what is harmless and leave out the rest: what is wrong with it is for a check to say.
+class _Tree:
+    """The folder that receives a package: no member is written through a link, and no link leads out of it.
 
-    Owners and times do not matter here. Two members of one name, where one is a folder, are such a wrong thing.
+    `tarfile.data_filter` would not do: it believes `os.path.realpath`, which follows no link behind PATH_MAX bytes of
+    path, where the kernel does (CVE-2025-4517), and Debian 12's Python has none.
     """
-    try:
-        safe = tarfile.data_filter(member, str(target))
-        path = target / safe.name
-        if safe.isdir():
-            path.mkdir(parents=True, exist_ok=True)
-        elif safe.isreg():
-            _write(tar, member, path, executable=bool(safe.mode & 0o100))
-        elif safe.issym():
-            _free(path)
-            path.symlink_to(safe.linkname)
-        elif safe.islnk():
-            _free(path)
-            path.hardlink_to(target / safe.linkname)
-    except tarfile.FilterError:
-        return
-    except OSError as error:
-        if error.errno in FULL:
-            raise
+
+    def __init__(self, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        self.target = target
+        self._folders = {target}
+
+    def unpack(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        """Unpack what is harmless and leave out the rest: what is wrong with it is for a check to say.
+
+        Owners and times do not matter here. Two members of one name, where one is a folder, are such a wrong thing.
+        """
+        name, link = posixpath.normpath(member.name), member.linkname
+        if not _stays_inside(name):
+            return
+        path = self.target / name
+        try:
+            self._way(path)
+            if member.isdir():
+                self._folder(path)
+            elif member.isreg():
+                _write(tar, member, path)
+            elif member.issym() and _stays_inside(posixpath.join(posixpath.dirname(name), link)):
+                path.unlink(missing_ok=True)
+                path.symlink_to(link)
+            elif member.islnk() and _stays_inside(link):
+                source = self.target / posixpath.normpath(link)
+                self._way(source)
+                path.unlink(missing_ok=True)
+                os.link(source, path, follow_symlinks=False)
+        except ValueError:  # a name with NUL in it
+            return
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+
+    def close(self) -> None:
+        """Take away the links that lead out of the folder, now that all is there that they may go through."""
+        for folder, folders, names in os.walk(self.target):
+            for link in (Path(folder, name) for name in (*folders, *names)):
+                if link.is_symlink() and not self._inside(link):
+                    link.unlink()
+
+    def _inside(self, link: Path) -> bool:
+        """Whether a link leads to something in the folder, or to nothing."""
+        try:
+            return Path(os.path.realpath(link, strict=True)).is_relative_to(self.target.resolve())
+        except FileNotFoundError:
+            return True
+        except (OSError, RecursionError):
+            return False
+
+    def _way(self, path: Path) -> None:
+        """Make the folders on the way to a path."""
+        if path.parent not in self._folders:
+            for folder in reversed(path.parents):
+                if folder not in self.target.parents:
+                    self._folder(folder)
+
+    def _folder(self, path: Path) -> None:
+        """Make a folder, or take it as it is.
+
+        Raises:
+            NotADirectoryError: A link is there.
+            OSError: Something else is there, or none can be made.
+        """
+        if path not in self._folders:
+            if path.is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+            path.mkdir(exist_ok=True)
+            self._folders.add(path)
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path, *, executable: bool) -> None:
+def _stays_inside(name: str) -> bool:
+    """Whether a name can be one of a file in the folder, links aside."""
+    parts = posixpath.normpath(name).split("/")
+    return len(name) <= _PATH_MAX and parts[0] not in ("", "..")
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     content = tar.extractfile(member)
     assert content is not None
-    try:
-        file = path.open("xb")
-    except OSError:
-        _free(path)
-        file = path.open("xb")
-    with file:
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
         while piece := content.read(_PIECE):
             file.write(piece)
-        if executable:
+        if member.mode & 0o100:
             os.fchmod(file.fileno(), 0o755)
-
-
-def _free(path: Path) -> None:
-    """Make room for a file: the folders on its way, and nothing of its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)

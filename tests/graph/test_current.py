@@ -91,6 +91,8 @@ CHANGES: dict[str, Callable[[FakeProject, Built], None]] = {
     "the manifest": lambda project, _: project.edit("dist/manifest.json", lambda text: text + " "),
     "the list of images": lambda project, _: project.write("dist/images", ""),
     "the record": lambda project, _: project.write("dist/build.json", "{}"),
+    "what the checks saw": lambda project, _: (project.root / "dist/verify.json").unlink(),
+    "the report": lambda project, _: (project.root / "dist/report.html").unlink(),
     "an image is gone": _lose_an_image,
     "an image is another": _another_image,
 }

@@ -5,13 +5,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from builder import release
-from builder.errors import BuildError, InputError
+from builder.errors import BuildError, InputError, InterruptedBuild
 from builder.graph import Resolved
 from builder.project import Project, load_project
 from builder.release import Sum
@@ -111,7 +116,7 @@ def test_a_failed_build_leaves_nothing_behind(project: Project) -> None:
     assert not list(project.dist.iterdir())
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(2 + len(release.NAMES)))
 def test_an_error_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Whichever of the swap's renames fails, dist/kernel is one release, whole."""
     build(project, "one")
@@ -134,6 +139,40 @@ def test_an_error_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPat
     kernel = {path.read_text() for path in (project.dist / "kernel").iterdir()}
     assert kernel == {"one"} if number < 2 else {"two"}
     assert not list(project.dist.glob(".*"))
+
+
+def test_ctrl_c_while_a_release_takes_its_place(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits until the release is whole, also where another thread (a terminal's display) gets the signal."""
+    build(project, "one")
+    replace = Path.replace
+
+    def pressed(path: Path, target: Path) -> Path:
+        if path.name == release.MANIFEST:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+        return replace(path, target)
+
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise InterruptedBuild("stopped", hint="the release before is as it was")
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        monkeypatch.setattr(Path, "replace", pressed)
+        with pytest.raises(InterruptedBuild) as caught:
+            build(project, "two")
+        assert "new release" in caught.value.hint
+        assert signal.getsignal(signal.SIGINT) is stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
+        other.join()
+    outputs = json.loads((project.dist / release.MANIFEST).read_text())["outputs"]
+    assert outputs["kernel/config"] == release.describe(project.dist / "kernel/config")
+    assert (project.dist / "kernel/config").read_text() == "two"
 
 
 def test_a_dist_that_cannot_be_written(project: Project) -> None:

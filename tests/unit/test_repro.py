@@ -20,7 +20,7 @@ from builder.context import dockerfiles
 from builder.differ import Difference
 from builder.engine.base import BaseImage
 from builder.engine.events import BuildResult
-from builder.errors import BuildError, EngineError, InputError, InterruptedBuild, ReproError, RoskError
+from builder.errors import BuildError, EngineError, InputError, InterruptedBuild, ReproError, RoskError, VerifyError
 from builder.graph import Context, Resolved
 from builder.inputs.fetch import default_cache
 from builder.project import Project, load_project
@@ -307,6 +307,10 @@ def test_a_folder_that_is_in_use_is_not_written_to(tmp_path: Path) -> None:
     ("error", "left"),
     [
         (BuildError("no", hint="the whole log is in dist/build.log"), {repro.REPORT: "the second log\n"}),
+        (
+            VerifyError("no", hint="what was built is in dist/.rosk-x/second/rejected"),
+            {repro.REPORT: "the second log\n"},
+        ),
         (InterruptedBuild("stopped"), {}),
     ],
 )
@@ -317,7 +321,7 @@ def test_a_second_build_that_fails_leaves_its_log_only(
     before, engine = listed(project.dist), Engine()
     with pytest.raises(type(error)) as caught:
         prove(project, engine)
-    assert "dist/build.log" not in caught.value.hint
+    assert "dist/build.log" not in caught.value.hint and ".rosk-" not in caught.value.hint
     assert listed(project.dist) == before | set(left)
     assert all((project.dist / name).read_text() == text for name, text in left.items())
     assert engine.dropped and not engine.tags("repro-")

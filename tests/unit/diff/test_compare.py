@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -375,3 +377,19 @@ def test_a_config_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a line of a kernel config") as caught:
         differences(str(tmp_path / "old"), str(new), note=pytest.fail)
     assert caught.value.where == f"the config of {new}"
+
+
+def test_a_sparse_module_that_pretends_to_a_size(tmp_path: Path) -> None:
+    """GNU tar's sparse format 1.0: what the header claims would be read into memory."""
+    for name in ("old", "new"):
+        release().write(tmp_path / name)
+    package = tmp_path / "new/kernel" / f"linux-{V}-x86.tar.gz"
+    with tarfile.open(package, "w:gz") as tar:
+        for claimed in (2 << 30, 1 << 60):
+            info = tarfile.TarInfo(f"./lib/modules/{V}/kernel/a.ko")
+            info.size = 512
+            parts = {"major": "1", "minor": "0", "name": info.name, "realsize": str(claimed)}
+            info.pax_headers = {f"GNU.sparse.{key}": value for key, value in parts.items()}
+            tar.addfile(info, io.BytesIO(b"1\n0\n1\n".ljust(512, b"\0")))
+    with pytest.raises(InputError, match="larger than"):
+        differences(str(tmp_path / "old"), str(tmp_path / "new"), note=pytest.fail)

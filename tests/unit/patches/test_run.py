@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,17 @@ def test_what_counts_as_bad() -> None:
     states = ["applies", "left-out", "fuzz", "upstream", "duplicate", "order", "fails", "malformed"]
     patches = tuple({"name": state, "state": state, "hunks": []} for state in states)
     assert [patch["name"] for patch in Checked(version="6", patches=patches, refreshed={}).bad] == states[2:]
+
+
+def test_a_name_that_no_file_can_have(root: Path) -> None:
+    name = "d/" * 3000 + "x"
+    put(root, "0001-long.patch", f"--- a/{name}\n+++ b/{name}\n@@ -0,0 +1,1 @@\n+x\n")
+    code, _, said = rosk(root, "patches", "check")
+    assert (code, "path is too long" in said) == (3, True)
+
+
+def test_a_temporary_folder_that_cannot_be_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "0001-change.patch", patch_of(root))
+    monkeypatch.setattr(tempfile, "tempdir", str(root / "config/rosk.yaml"))
+    code, _, said = rosk(root, "patches", "check")
+    assert (code, "cannot use the files of the check" in said) == (3, True)

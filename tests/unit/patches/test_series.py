@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from builder.errors import InputError
 from builder.patches.series import about, read_series, same_diff
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
@@ -83,3 +85,13 @@ def test_the_same_diff_with_other_words_and_lines(tmp_path: Path) -> None:
     assert same_diff(b"words\n" + DIFF.encode().replace(b"-1 +1", b"-9 +9"), patches) == patches[0]
     assert same_diff(DIFF.encode().replace(b"+b", b"+c"), patches) is None
     assert same_diff(DIFF.encode().replace(b"/x", b"/y"), patches) is None
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_cannot_be_read(tmp_path: Path, kind: str) -> None:
+    """Nothing is waited for, and the next step is said."""
+    path = tmp_path / "0001-a.patch"
+    {"pipe": os.mkfifo, "folder": os.mkdir, "link": lambda path: path.symlink_to(path.name)}[kind](path)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        read_series(tmp_path)
+    assert caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,27 @@ class TestRelease:
             model(root)
         assert caught.value.where == root / name
         assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"outputs": 7}',
+        '{"inputs": {"a": 1}}',
+        '{"reproduce": {"a": 1}}',
+        '{"settings": {"a": NaN}}',
+        '{"images": [1]}',
+    ],
+)
+def test_a_manifest_of_another_form(root: Path, manifest: str) -> None:
+    (root / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError) as caught:
+        model(root)
+    assert caught.value.where == root / "manifest.json"
+    assert caught.value.hint
+
+
+def test_a_pipe_is_not_waited_for(root: Path) -> None:
+    os.mkfifo(root / "verify.json")
+    with pytest.raises(InputError, match="it is a pipe"):
+        model(root)

@@ -68,6 +68,23 @@ def test_what_is_taken(tmp_path: Path) -> None:
     assert image.files["/etc/c"] == image.files["/etc/a"] == file(b"three")
 
 
+def test_a_sparse_file_that_pretends_to_a_size(tmp_path: Path) -> None:
+    """GNU tar's sparse format 1.0: what the header claims would be read as zeros, for days."""
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = 512
+        info.pax_headers = {
+            f"GNU.sparse.{key}": value
+            for key, value in {"major": "1", "minor": "0", "name": "file", "realsize": str(1 << 50)}.items()
+        }
+        tar.addfile(info, io.BytesIO(b"1\n0\n1\n".ljust(512, b"\0")))
+    archive = tmp_path / "image.tar"
+    oci(archive, [plain.getvalue()], CONFIG)
+    with pytest.raises(InputError, match="unpacks to more than"):
+        read_image(archive)
+
+
 def test_links_are_followed_inside_the_image(tmp_path: Path) -> None:
     archive = tmp_path / "image.tar"
     files = {"usr": None, "usr/bin": None, "usr/bin/tool": b"t", "bin": "usr/bin", "sbin": "/bin", "up": "../../../bin"}

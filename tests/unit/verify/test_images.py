@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_packages_that_the_image_has_compressed_otherwise(release: Subject, tmp_
     packages = dict(release.release.packages)
     original = packages["extras"].read_bytes()
     packages["extras"] = tmp_path / f"extra-linux-{V}-x86.tar.xz"
-    packages["extras"].write_bytes(original)
+    packages["extras"].write_bytes(lzma.compress(gzip.decompress(original)))
     release.release = replace(release.release, packages=packages)
     assert found(release, "extras", tmp_path, extras_tar_gz=gzip.compress(gzip.decompress(original), 1)) == []
     (line,) = found(release, "extras", tmp_path, extras_tar_gz=gzip.compress(layer({"./x": b""})))
@@ -139,3 +140,13 @@ def test_an_archive_that_cannot_be_read(release: Subject, tmp_path: Path) -> Non
     archive.write_bytes(b"")
     (line,) = check_image(release, TAG["kernel"], archive, exact=True)
     assert "no image can be read of it" in line
+
+
+def test_a_damaged_package_is_not_compared(release: Subject, tmp_path: Path) -> None:
+    """Its headers may claim to hold more than anything could read."""
+    packages = dict(release.release.packages)
+    packages["extras"] = tmp_path / f"extra-linux-{V}-x86.tar.xz"
+    packages["extras"].write_bytes(lzma.compress(b"no tar at all" * 100))
+    release.release = replace(release.release, packages=packages)
+    (line,) = found(release, "extras", tmp_path, extras_tar_gz=gzip.compress(layer({"./x": b""})))
+    assert line.startswith("/extras.tar.gz cannot be compared: the extras package cannot be read: ")

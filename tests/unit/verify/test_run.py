@@ -55,9 +55,9 @@ def one(root: Path, found: Finding | BaseException) -> Finding:
         (Unreadable("the headers package cannot be read"), Status.SKIPPED, "the headers package cannot be read"),
         (MissingProgram("zstd"), Status.UNCHECKED, "zstd is not installed"),
         (RoskError("tar failed", where="x"), Status.FAILED, "x: tar failed"),
-        (StageError("no ELF file"), Status.FAILED, "StageError: no ELF file"),
-        (KeyError("v"), Status.FAILED, "KeyError: 'v'"),
-        (RecursionError("deep"), Status.FAILED, "RecursionError: deep"),
+        (StageError("no ELF file"), Status.UNCHECKED, "StageError: no ELF file"),
+        (KeyError("v"), Status.UNCHECKED, "KeyError: 'v'"),
+        (RecursionError("deep"), Status.UNCHECKED, "RecursionError: deep"),
         (PermissionError(errno.EACCES, "Permission denied"), Status.FAILED, "Permission denied"),
     ],
 )
@@ -226,3 +226,10 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(CHECKS)
     assert {line.split()[1] for line in lines} == {"fast", "slow"}
+
+
+@pytest.mark.usefixtures("checks")
+def test_a_file_that_cannot_be_read_is_no_error_of_the_check(root: Path) -> None:
+    finding = one(root, PermissionError(errno.EACCES, "Permission denied", "dist/SHA256SUMS"))
+    assert (finding.status, finding.details) == (Status.FAILED, ("Permission denied: dist/SHA256SUMS",))
+    assert "report" not in finding.saw

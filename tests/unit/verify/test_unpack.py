@@ -12,7 +12,7 @@ import pytest
 
 from builder.verify import unpack
 from builder.verify.unpack import read_package
-from tests.doctor import Archive, write
+from tests.doctor import Archive, Entry, write
 
 
 def packed(tmp_path: Path, archive: Archive) -> Path:
@@ -69,6 +69,77 @@ def test_nothing_is_written_outside(tmp_path: Path) -> None:
     found = files(tmp_path / "out")
     assert found["file"] == "inside"
     assert not found.keys() & {"hard", "null", "pipe", "out"}
+
+
+def long_way(archive: Archive) -> str:
+    """Folders and links with which a short path means one longer than PATH_MAX; returns the short one."""
+    way, real = "", ""
+    for name in "abcdefghijklmnop":
+        archive.link(f"{real}{name}", "d" * 247)
+        real = f"{real}{'d' * 247}/"
+        way = f"{way}{name}/"
+    archive.add(f"{real}file")
+    archive.link(way + "l" * 254, "../" * 16)
+    return way + "l" * 254
+
+
+def test_a_way_out_that_realpath_does_not_see(tmp_path: Path) -> None:
+    """CVE-2025-4517: behind PATH_MAX bytes `os.path.realpath` takes links for names, and the kernel does not."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/file").write_text("as it was")
+    archive = Archive()
+    archive.link("./escape", f"{long_way(archive)}/../victim")
+    archive.link("./hard", "escape/file", hard=True)
+    archive.add("./hard", b"by a hard link")
+    archive.entries.append(Entry(tarfile.TarInfo("escape/new"), b"by a link"))
+    archive.add("./after", b"x")
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert not contents.damage
+    assert {path.name: path.read_text() for path in (tmp_path / "victim").iterdir()} == {"file": "as it was"}
+    assert not (tmp_path / "out/escape").exists()
+    assert (tmp_path / "out/after").read_text() == "x"
+
+
+def test_a_way_out_that_opens_later(tmp_path: Path) -> None:
+    """A link that stays inside until a name on its way becomes a link too; what reads it must not get out."""
+    (tmp_path / "victim").write_text("of this machine")
+    archive = Archive()
+    archive.link("./escape", "folder/later/../victim")
+    archive.link("./folder/later", "..")
+    read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert files(tmp_path / "out") == {"folder/later": "-> .."}
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """Also where it leads to a folder of the package: who unpacks otherwise may see other files."""
+    archive = Archive()
+    archive.add("./real/file", b"as it was")
+    archive.link("./link", "real")
+    archive.entries.append(Entry(tarfile.TarInfo("./link/file"), b"another"))
+    read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert files(tmp_path / "out") == {"real/file": "as it was", "link": "-> real"}
+
+
+def test_links_without_end(tmp_path: Path) -> None:
+    archive = Archive()
+    for number in range(2000):
+        archive.link(f"./link{number}", f"link{number + 1}")
+    archive.link("./loop", "loop")
+    archive.add("./after", b"x")
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert not contents.damage
+    assert files(tmp_path / "out")["after"] == "x"
+
+
+def test_a_sparse_file_that_pretends_to_a_size(tmp_path: Path) -> None:
+    """GNU tar's sparse format 1.0: what the header claims would be written as zeros."""
+    archive = Archive()
+    entry = archive.add("./file", b"1\n0\n1\n".ljust(512, b"\0") + b"x")
+    claimed = {"major": "1", "minor": "0", "name": "./file", "realsize": str(20 << 30)}
+    entry.info.pax_headers = {f"GNU.sparse.{key}": value for key, value in claimed.items()}
+    contents = read_package(packed(tmp_path, archive), tmp_path / "out")
+    assert "unpacks to more than" in contents.damage
+    assert files(tmp_path / "out") == {}
 
 
 def test_members_of_one_name(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""What is done again when a solve fails, and what is not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from builder.buildlog import BuildLog
+from builder.engine.base import BaseImage
+from builder.engine.docker import SolveError
+from builder.errors import EngineError
+from builder.project import load_project
+from builder.solver import Builder
+from builder.view import QuietView
+from tests.unit.projects import write_project
+
+LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
+
+
+class Engine:
+    """Stands in for the engine: fails as it is told, one solve after the other."""
+
+    def __init__(self, *fails: str) -> None:
+        self.left = list(fails)
+        self.solves = 0
+
+    def bake(self, _plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+        self.solves += 1
+        if self.left:
+            raise SolveError(self.left.pop(0))
+        return {"resolve": {"epoch": epoch}}
+
+
+def solve(root: Path, engine: Engine) -> dict[str, Any]:
+    project = load_project(write_project(root / "project"), arch="x86")
+    project.dist.mkdir()
+    with BuildLog(root / "writing.log", root / "build.log") as log:
+        builder = Builder(
+            project=project,
+            engine=engine,  # type: ignore[arg-type]
+            base=BaseImage(ref="b", id="sha256:1", origin="local"),
+            view=QuietView(Console(file=io.StringIO())),
+            log=log,
+            folder=root,
+        )
+        return builder.solve({"target": {"resolve": {}}}, epoch=7)[1]
+
+
+@pytest.mark.parametrize(
+    "what", ["failed to solve: not found", LATE, LATE.replace("context", "recordBuildHistory: context")]
+)
+def test_what_is_gone_when_it_is_done_again(tmp_path: Path, what: str) -> None:
+    engine = Engine(what)
+    assert solve(tmp_path, engine) == {"resolve": {"epoch": 7}}
+    assert engine.solves == 2
+    assert f"solved once more: {what}" in (tmp_path / "build.log").read_text()
+
+
+@pytest.mark.parametrize(("fails", "solves"), [([LATE, LATE], 2), (["failed to solve: denied", LATE], 1)])
+def test_what_is_not(tmp_path: Path, fails: list[str], solves: int) -> None:
+    """It is an error with a next step, also where it had been tried again."""
+    engine = Engine(*fails)
+    with pytest.raises(EngineError, match=fails[0][-9:]) as caught:
+        solve(tmp_path, engine)
+    assert engine.solves == solves
+    assert caught.value.hint
