@@ -137,7 +137,14 @@ def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -
     for notice in notices:
         builder.log.line(f"warning: {notice}")
     manifest = release.describe_release(
-        project, solved.resolved, folder, sums=sums, images=solved.images, command=command, firmware=firmware
+        project,
+        solved.resolved,
+        folder,
+        sums=sums,
+        images=solved.images,
+        command=command,
+        archives=context.archives(project),
+        firmware=firmware,
     )
     record = build_facts(project, folder / "reports", states=builder.states, notices=lasting, compiled=compiled)
     write_record(folder, {"key": builder.key(context, solved.resolved, command), **record})

@@ -122,6 +122,15 @@ class Context:
     base: str | None = None
     ccache: Path | None = None
 
+    def archives(self, project: Project) -> dict[str, str]:
+        """The SHA-256 of the archives among them: each is alone in a folder of that name (`builder.inputs.store`)."""
+        found = {}
+        if self.source is not None and project.source.kind == "archive":
+            found["source"] = self.source.name
+        if self.firmware is not None and project.settings.firmware.source == "tarball":
+            found["firmware"] = self.firmware.name
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:

@@ -39,7 +39,7 @@ class Source(_Part):
     origin: str = Field(alias="from", description="Where it was taken from, for people")
     kernel_version: str = Field(description="What its Makefile calls it (`6.12.64`)")
     package_version: str | None = Field(description="The version of Debian's package, where it is from one")
-    sha256: Sha256 | None = Field(description="The checksum that was asked for, where one was")
+    sha256: Sha256 | None = Field(description="The checksum of its archive, where it is one")
 
 
 class Toolchain(_Part):
@@ -54,6 +54,7 @@ class Firmware(_Part):
     """The firmware that ships."""
 
     revision: str | None = Field(description="The linux-firmware revision or tag, as in lib/firmware/.git-commit")
+    sha256: Sha256 | None = Field(description="The checksum of its archive, where it is one")
 
 
 class Manifest(_Part):

@@ -107,6 +107,7 @@ def describe_release(
     sums: Mapping[str, Sum],
     images: Mapping[str, str],
     command: Sequence[str],
+    archives: Mapping[str, str] | None = None,
     firmware: str | None = None,
 ) -> dict[str, Any]:
     """Write manifest, checksums and list of images for what a complete build exported into `folder`.
@@ -116,6 +117,7 @@ def describe_release(
         sums: The packages, as the build summed them up.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
+        archives: The SHA-256 of the archives that `source` and `firmware` were, where they were that.
         firmware: The revision of the firmware that ships.
 
     Returns:
@@ -132,7 +134,9 @@ def describe_release(
     outputs = {f"kernel/{path.name}": known.get(path.name) or describe(path) for path in sorted(kernel.iterdir())}
     inputs = describe_inputs(project, folder / CONTEXT)
     manifest = {**_manifest(project, resolved, command, inputs), "outputs": outputs, "images": dict(images)}
-    manifest["firmware"] = {"revision": firmware}
+    sums_of = archives or {}
+    manifest["source"]["sha256"] = sums_of.get("source")
+    manifest["firmware"] = {"revision": firmware, "sha256": sums_of.get("firmware")}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     summed = {**outputs, MANIFEST: describe(folder / MANIFEST)}
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
@@ -261,7 +265,6 @@ def _manifest(
             "from": str(project.source),
             "kernel_version": resolved.kernel_version,
             "package_version": resolved.source_package,
-            "sha256": project.source.sha256,
         },
         "toolchain": {"base": resolved.base, "base_digest": resolved.base_digest, "packages": dict(resolved.packages)},
         "inputs": dict(inputs),

@@ -248,7 +248,7 @@ def _changes(project: Project, manifest: Mapping[str, Any]) -> Iterator[str]:
     if manifest["arch"] != project.arch.name:
         yield f"the architecture was {manifest['arch']} and is {project.arch.name}"
     source = manifest["source"]
-    if (source["from"], source["sha256"]) != (str(project.source), project.source.sha256):
+    if source["from"] != str(project.source) or project.source.sha256 not in (None, source["sha256"]):
         yield f"the source was {source['from']} and is {project.source}"
     then, now = manifest["inputs"], {name: describe(path) for name, path in project.inputs.items()}
     for name in sorted({*then, *now}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from builder.build import Built
 from builder.engine.docker import Docker
+from builder.project import load_project
+from builder.repro import check_unchanged
 from tests.graph.conftest import FakeProject, use
 
 pytestmark = pytest.mark.engine
@@ -58,6 +61,13 @@ def test_nothing_changed(project: FakeProject, solves: list[str]) -> None:
     assert (second.result.ran, second.manifest, second.notices) == (frozenset(), first.manifest, first.notices)
     assert files(project) == before
     assert (project.root / "dist/build.log").read_bytes() == log
+
+
+def test_the_manifest_names_the_archive(project: FakeProject, archive: Path) -> None:
+    """By its checksum, also where nobody asked for one; and a proof of reproducibility takes that for no change."""
+    built = project.build()
+    assert built.manifest["source"]["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    check_unchanged(load_project(project.root, arch="x86"), built.manifest)
 
 
 def test_a_time_alone_is_no_change(project: FakeProject, solves: list[str]) -> None:

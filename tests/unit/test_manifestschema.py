@@ -64,7 +64,7 @@ REAL = json.loads("""\
   "fakeb3e6b464/os-extras:6.12.99-fakeb3e6b464":
    "sha256:8bc9238ec54f21300b832ef88e2d3ebec206d346f1907bbd81da9f98ecebc45a"
  },
- "firmware": {"revision": "unknown"}
+ "firmware": {"revision": "unknown", "sha256": null}
 }
 """)
 
@@ -88,7 +88,7 @@ def test_a_real_manifest_fits() -> None:
     jsonschema.validate(REAL, manifest_schema())
     for key in ("package_version", "sha256"):
         assert not refuses({**REAL, "source": {**REAL["source"], key: "a" * 64}})
-    assert not refuses({**REAL, "firmware": {"revision": None}})
+    assert not refuses({**REAL, "firmware": {"revision": None, "sha256": "a" * 64}})
 
 
 def test_what_a_build_writes_fits(tmp_path: Path) -> None:
