@@ -61,4 +61,5 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        hint = "see that it is a file that you may read"
+        raise InputError(f"cannot be read: {error.strerror}", where=path, hint=hint) from error

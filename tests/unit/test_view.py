@@ -248,6 +248,12 @@ class TestLive:
             name not in {"built", "cached"}
         )
 
+    def test_no_table_is_left_where_nothing_was_solved(self) -> None:
+        view = LiveView(TITLES, console(), clock=Clock())
+        with view:
+            view.note("nothing changed")
+        assert [line for line in printed(view) if line] == ["nothing changed"]
+
     def test_it_cleans_up_after_an_interrupt(self) -> None:
         view = LiveView(TITLES, console(terminal=True))
         with pytest.raises(KeyboardInterrupt), view:
