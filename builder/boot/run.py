@@ -29,6 +29,7 @@ from builder.release import BOOT
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.kept import keep_result
 from builder.run import prepare
+from builder.verify.model import count
 
 SUITE = "trixie"
 """The Debian suite whose qemu and programs are used."""
@@ -131,7 +132,7 @@ def load_external(
     found = boot(release, options, note=note)
     assert found is not None
     _check(found)
-    note(f"{len(modules)} modules were loaded into {release.v}, and unloaded")
+    note(f"{count(len(modules), 'module')} loaded into {release.v}, and unloaded")
 
 
 def _check(found: Boot) -> None:

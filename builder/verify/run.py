@@ -39,7 +39,18 @@ from builder.verify import (
     versions,
     wishes,
 )
-from builder.verify.model import CHECKS, Check, Finding, MissingProgram, Status, shown, skipped, unchecked, verdict
+from builder.verify.model import (
+    CHECKS,
+    Check,
+    Finding,
+    MissingProgram,
+    Status,
+    count,
+    shown,
+    skipped,
+    unchecked,
+    verdict,
+)
 from builder.verify.subject import Subject, Unreadable
 from builder.verify.unpack import FULL
 
@@ -235,7 +246,9 @@ def text(report: Report) -> Iterator[str]:
         if finding.status is Status.FAILED:
             yield f"             [bold]it means:[/] {escape(check.meaning)}"
     counted = Counter(result.finding.status for result in report.results)
-    yield f"{len(report.results)} checks: " + ", ".join(f"{counted[each]} {each}" for each in Status if counted[each])
+    yield f"{count(len(report.results), 'check')}: " + ", ".join(
+        f"{counted[each]} {each}" for each in Status if counted[each]
+    )
 
 
 def as_json(report: Report, options: VerifyOptions) -> dict[str, Any]:
