@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from builder.engine.base import BaseImage, resolve_base
+from builder.engine.docker import Docker
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -42,6 +45,12 @@ def engine() -> None:
     done = subprocess.run(["docker", "info"], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.fail(f"no container engine answers; tests/run starts one\n{done.stderr}")
+
+
+@pytest.fixture(scope="session")
+def base(engine: None) -> BaseImage:
+    """The image that the toolchain of most tests is installed in."""
+    return resolve_base(Docker(), "trixie", "auto", allow_install=True, say=print)
 
 
 @contextmanager

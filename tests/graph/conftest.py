@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from builder.build import Built, build
-from builder.engine.base import BaseImage, resolve_base
+from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.project import load_project
 from builder.view import QuietView
@@ -84,11 +84,6 @@ class FakeProject:
         return build(
             load_project(self.root, arch="x86"), Docker(), self.base, view=view, command=("rosk", "build"), scope=scope
         )
-
-
-@pytest.fixture(scope="session")
-def base(engine: None) -> BaseImage:
-    return resolve_base(Docker(), "trixie", "auto", allow_install=True, say=print)
 
 
 @pytest.fixture

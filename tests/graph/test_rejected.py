@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from builder import release
 from builder.errors import VerifyError
+from builder.project import load_project
+from builder.run import BuildOptions, run_build
 from tests.doctor import package, repack
 from tests.graph.conftest import FakeProject
 
 pytestmark = pytest.mark.engine
 
 
-def test_a_release_that_does_not_pass(fake: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module is lost between the graph and the release: the checks see that, whatever it is that loses it."""
+@pytest.fixture
+def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has builds lose a module between the graph and the release: the checks see that, whatever it is that loses it."""
+    described = release.describe_release
+
+    def lose(project: Any, resolved: Any, folder: Path, **options: Any) -> dict[str, Any]:
+        repack(package(folder, "kernel"), lambda archive: archive.remove("drivers/net/dummy.ko"))
+        return described(project, resolved, folder, **{**options, "sums": {}})
+
+    return lambda: monkeypatch.setattr(release, "describe_release", lose)
+
+
+def test_a_release_that_does_not_pass(
+    fake: FakeProject, losing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake.build()
     before = {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()}
     fake.edit("lists/x86/modules.list", lambda text: text + "kernel/drivers/net/dummy.ko\n")
     fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))
-    described = release.describe_release
-
-    def losing(project: Any, resolved: Any, folder: Path, **options: Any) -> dict[str, Any]:
-        repack(package(folder, "kernel"), lambda archive: archive.remove("drivers/net/dummy.ko"))
-        return described(project, resolved, folder, **{**options, "sums": {}})
-
-    monkeypatch.setattr(release, "describe_release", losing)
+    losing()
     with pytest.raises(VerifyError) as caught:
         fake.build()
     assert any("dummy.ko" in line for line in caught.value.details)
@@ -45,3 +56,14 @@ def test_a_release_that_does_not_pass(fake: FakeProject, monkeypatch: pytest.Mon
         "ok",
         "skipped",
     }
+
+
+def test_nothing_of_it_is_pushed(fake: FakeProject, losing: Callable[[], None], registry: str) -> None:
+    fake.edit("lists/x86/modules.list", lambda text: text + "kernel/drivers/net/dummy.ko\n")
+    fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))
+    losing()
+    project = load_project(fake.root, arch="x86", registries=[registry])
+    with pytest.raises(VerifyError):
+        run_build(project, BuildOptions(push=True, quiet=True))
+    assert not requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"]
+    assert not (fake.root / "dist/kernel").exists()
