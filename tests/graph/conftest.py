@@ -6,7 +6,7 @@ import io
 import secrets
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from builder.build import Built, build
 from builder.engine.base import BaseImage
+from builder.engine.cacherecords import CACHE_MOUNT
 from builder.engine.docker import Docker
 from builder.project import load_project
 from builder.view import QuietView
@@ -57,6 +58,38 @@ kernel/drivers/net/vxlan/vxlan.ko
 kernel/sound/core/snd.ko
 kernel/sound/core/snd-timer.ko
 """
+
+
+MANY_RECORDS = 600
+_DEAR = ("apt-get", "dpkg-query")
+"""What the steps of the toolchain have in their text."""
+
+
+@pytest.fixture(scope="session")
+def records_before(engine: None) -> set[str]:
+    """The records that were in the engine's build cache before the first test: they are somebody else's."""
+    return {record.id for record in Docker().build_cache.records()}
+
+
+@pytest.fixture(autouse=True)
+def few_records(request: pytest.FixtureRequest, records_before: set[str]) -> Iterator[None]:
+    """Clear the build cache of what tests have left: each build adds dozens of records, and solves slow down with them.
+
+    Cache mounts and the toolchain stay, and what was there before.
+    """
+    yield
+    if not {"fake", "proof"} & set(request.fixturenames):
+        return
+    cache = Docker().build_cache
+    left = [
+        record.id
+        for record in cache.records()
+        if record.id not in records_before
+        and record.type != CACHE_MOUNT
+        and not any(word in record.description for word in _DEAR)
+    ]
+    if len(left) > MANY_RECORDS:
+        cache.prune(left)
 
 
 @dataclass(frozen=True)
