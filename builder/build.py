@@ -118,7 +118,8 @@ def _current(builder: Builder, context: graph.Context, command: tuple[str, ...])
 def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built:
     """Solve the graph, bring what is new of it into the staging folder, prove it, and make that the release."""
     # A build with nothing to do is not to wait for these.
-    from builder.proof import check_release, write_record  # noqa: PLC0415
+    from builder.proof import check_release  # noqa: PLC0415
+    from builder.report.kept import write_kept  # noqa: PLC0415
     from builder.report.record import build_facts  # noqa: PLC0415
 
     project, folder = builder.project, builder.folder
@@ -147,7 +148,7 @@ def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -
         firmware=firmware,
     )
     record = build_facts(project, folder / "reports", states=builder.states, notices=lasting, compiled=compiled)
-    write_record(folder, {"key": builder.key(context, solved.resolved, command), **record})
+    write_kept(folder, release.BUILD, {"key": builder.key(context, solved.resolved, command), **record})
     check_release(folder, project.dist)
     release.commit(project.dist, folder)
     return Built(

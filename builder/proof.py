@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from builder.errors import InputError, VerifyError
-from builder.release import BUILD, REPORT, VERIFY, reject, shown_path
+from builder.release import REPORT, VERIFY, reject, shown_path
 from builder.report.kept import write_kept
 from builder.report.run import report_text
 from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine
 
 FAST = VerifyOptions(fast=True)
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write `build.json` of the staged release in a folder.
-
-    Args:
-        record: `key` (see `builder.current`), and what `builder.report.record.build_facts` gave.
-    """
-    write_kept(folder, BUILD, record)
 
 
 def check_release(folder: Path, dist: Path) -> None:

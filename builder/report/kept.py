@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from builder.errors import InputError, NoSpaceError
+from builder.inputs.store import write_atomically
 from builder.release import BUILD, MANIFEST, describe
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.run import write_report
@@ -34,10 +34,5 @@ def keep_result(release: ReleaseFolder, name: str, result: Mapping[str, Any]) ->
 
 def write_kept(folder: Path, name: str, value: Mapping[str, Any]) -> None:
     """Write a JSON file as a whole; it names the manifest of the release that it is about."""
-    temporary = folder / f".{name}.{os.getpid()}"
     belongs = {"manifest": describe(folder / MANIFEST)["sha256"]}
-    try:
-        temporary.write_text(json.dumps({**belongs, **value}, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / name)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(folder / name, (json.dumps({**belongs, **value}, indent=1) + "\n").encode())

@@ -21,8 +21,6 @@ from builder.project import Project
 from builder.report.timeline import timeline
 from builder.reports import Notice
 
-BUILD, VERIFY, BOOT = "build.json", "verify.json", "boot.json"
-
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 

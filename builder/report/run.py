@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.errors import InputError
-from builder.release import describe, staging
+from builder.release import BOOT, BUILD, MANIFEST, REPORT, VERIFY, describe, staging
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.contents import read_contents
 from builder.report.data import Known, report_model
 from builder.report.page import page
-from builder.report.record import BOOT, BUILD, VERIFY, BootFacts, BuildFacts, VerifyFacts, check_manifest, read_facts
+from builder.report.record import BootFacts, BuildFacts, VerifyFacts, check_manifest, read_facts
 from builder.stages.common import StageError
 from builder.stages.dotconfig import parse_config
-
-REPORT = "report.html"
 
 
 def write_report(root: Path) -> Path:
@@ -47,7 +45,7 @@ def read_release(release: ReleaseFolder) -> Known:
     Raises:
         InputError: A file of the release is not what it has to be.
     """
-    root, manifest = release.root, release.root / "manifest.json"
+    root, manifest = release.root, release.root / MANIFEST
     check_manifest(release.manifest, manifest)
     build = read_facts(root / BUILD, BuildFacts)
     return Known(

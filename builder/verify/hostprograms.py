@@ -18,8 +18,8 @@ from builder.stages.elf import libraries
 from builder.verify.model import Finding, Status, check, count, skipped, unchecked, verdict
 from builder.verify.shipped import config, is_on
 from builder.verify.subject import Subject
+from builder.verify.versions import ELF_MACHINES
 
-MACHINES = {"x86": 62, "arm64": 183}
 # What kbuild runs while it builds an external module. With no arguments each says how it is used, or does nothing.
 RUN_BY_KBUILD = (
     "scripts/basic/fixdep",
@@ -72,7 +72,7 @@ def _rows(table: bytes, size: int) -> list[bytes]:
 def host_programs(subject: Subject) -> Finding:
     """Each program is static, and of the release's architecture; where gcc's plugins are on, they cannot be static."""
     tree = subject.tree("headers")
-    machine = MACHINES.get(subject.release.a)
+    machine = ELF_MACHINES.get(subject.release.a)
     plugins = is_on(config(subject), "GCC_PLUGINS")
     wrong, looked = [], 0
     for program in programs(tree):
