@@ -1,0 +1,13 @@
+"""The settings file `config/rosk.yaml` as frozen models: what a project asks for, checked key by key.
+
+The models are the one place that says which keys there are. The JSON schema and the table of the README are made
+from them (`builder.schema`).
+"""
+
+from builder.settings.caching import Cache
+from builder.settings.contents import ListRule
+from builder.settings.load import load_settings
+from builder.settings.model import Settings
+from builder.settings.registry import Registry
+
+__all__ = ["Cache", "ListRule", "Registry", "Settings", "load_settings"]

@@ -1,0 +1,48 @@
+"""Settings of the registries that images are pushed to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from builder.settings.grammar import (
+    PREFIX,
+    REGISTRY_HOST,
+    REPOSITORY,
+    Problem,
+    Section,
+)
+
+
+class Registry(Section):
+    """A registry to push to; in the settings also as one text, `host[:port][/prefix]`."""
+
+    host: Annotated[str, REGISTRY_HOST] = Field(description="`host[:port]`")
+    prefix: Annotated[str, PREFIX] = Field(default="", description="What stands before the org in its repositories")
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.prefix}" if self.prefix else self.host
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if "://" in value or "@" in value:
+            raise Problem(f"{value!r} is not {REGISTRY_HOST.what}", REGISTRY_HOST.how)
+        host, slash, prefix = value.partition("/")
+        if slash and not prefix:
+            raise Problem(f"{value!r} ends in a slash", REGISTRY_HOST.how)
+        return {"host": host, "prefix": prefix}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        mapping = handler.resolve_ref_schema(handler(schema))
+        text = {"type": "string", "pattern": f"^{REGISTRY_HOST.pattern}(?:/{REPOSITORY})?$"}
+        return {"anyOf": [text, mapping], "description": "`host[:port][/prefix]`, or the same as a mapping"}
