@@ -99,7 +99,7 @@ def run_headers_test(dist: Path, options: HeadersOptions) -> HeadersTest:
 
 
 def compiled_by_clang(release: ReleaseFolder) -> bool:
-    """Whether the kernel's config says so (init/Kconfig); its modules have to be too (Documentation/kbuild/llvm.rst)."""
+    """Whether the kernel's config says so; its modules have to be too (Documentation/kbuild/llvm.rst)."""
     config = release.file("config")
     return config.is_file() and "CONFIG_CC_IS_CLANG=y" in config.read_text(errors="replace").splitlines()
 
