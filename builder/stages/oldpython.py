@@ -57,7 +57,7 @@ def hardlink_to(self: pathlib.Path, target: Any) -> None:
 
 def install() -> None:
     """Put all of it in its place."""
-    dataclasses.dataclass = dataclass  # type: ignore[assignment]
+    dataclasses.dataclass = dataclass
     builtins.zip = strict_zip  # type: ignore[assignment,misc]
     subprocess.Popen = Popen  # type: ignore[misc]
     pathlib.Path.hardlink_to = hardlink_to  # type: ignore[method-assign]
