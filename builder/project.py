@@ -14,7 +14,7 @@ from builder.errors import InputError
 from builder.inputs.check import check_inputs
 from builder.inputs.kernelorg import VERSION
 from builder.kernelversion import of_archive, of_tree
-from builder.series import LLVM_SINCE, Toolchain, choose, series_of
+from builder.series import Toolchain, check_llvm, choose
 from builder.settings import Registry, Settings, load_settings
 
 SETTINGS_FILE = Path("config/rosk.yaml")
@@ -197,13 +197,7 @@ def choose_toolchain(source: Source, settings: Settings, where: Path) -> Toolcha
     """
     version, known_from = known_version(source)
     wanted = settings.toolchain
-    series = series_of(version)
-    if wanted.compiler == "clang" and series and series < LLVM_SINCE:
-        raise InputError(
-            f"Linux {version} (by {known_from}) cannot be compiled by clang: LLVM=1 came with Linux 5.7",
-            where=where,
-            hint="set toolchain.compiler to gcc, or build a newer kernel",
-        )
+    check_llvm(wanted.compiler, version, known_from, where)
     return choose(wanted.suite, wanted.compiler, version, known_from)
 
 

@@ -12,7 +12,10 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from builder.errors import InputError
 
 Compiler = Literal["gcc", "clang"]
 Version = tuple[int, int]
@@ -187,11 +190,13 @@ class Toolchain:
         suite: The Debian suite.
         compiler: gcc or clang.
         why: Why it is this suite, for people.
+        auto: It was chosen by the kernel's version, as far as that was known.
     """
 
     suite: str
     compiler: Compiler
     why: str
+    auto: bool = False
 
     def __str__(self) -> str:
         known = find_suite(self.suite)
@@ -231,9 +236,37 @@ def choose(wanted: str, compiler: Compiler, version: str, known_from: str) -> To
         return Toolchain(suite=wanted, compiler=compiler, why="named by toolchain.suite")
     suite = suite_for(version)
     if series_of(version) is None:
-        return Toolchain(suite=suite.name, compiler=compiler, why=f"the newest: {known_from}")
+        return Toolchain(suite=suite.name, compiler=compiler, why=f"the newest: {known_from}", auto=True)
     why = f"for Linux {version}, by {known_from}: {suite.why}"
-    return Toolchain(suite=suite.name, compiler=compiler, why=why)
+    return Toolchain(suite=suite.name, compiler=compiler, why=why, auto=True)
+
+
+def misfit(toolchain: Toolchain | None, version: str) -> str | None:
+    """What is to be said of a toolchain that was chosen before the version was known; None when it fits."""
+    fits = suite_for(version)
+    if toolchain is None or not toolchain.auto or fits.name == toolchain.suite:
+        return None
+    return (
+        f"Linux {version} fits Debian's {fits.name}, and is compiled by {toolchain}: set toolchain.suite to {fits.name}"
+    )
+
+
+def check_llvm(compiler: Compiler, version: str, known_from: str, where: Path) -> None:
+    """See that a kernel can be compiled by what is asked for.
+
+    Args:
+        where: The settings file.
+
+    Raises:
+        InputError: It is to be clang, and the kernel is older than LLVM=1.
+    """
+    series = series_of(version)
+    if compiler == "clang" and series and series < LLVM_SINCE:
+        raise InputError(
+            f"Linux {version} (by {known_from}) cannot be compiled by clang: LLVM=1 came with Linux 5.7",
+            where=where,
+            hint="set toolchain.compiler to gcc, or build a newer kernel",
+        )
 
 
 def flags_for(version: str, srcarch: str) -> tuple[Flag, ...]:

@@ -16,7 +16,19 @@ from builder import graph
 from builder.errors import InputError
 from builder.plan import bake_text, plan_text
 from builder.project import Project, load_project
-from builder.series import FLAGS, LIMITS, NEWEST, SUITES, choose, flags_for, make_variables, series_of, suite_for
+from builder.series import (
+    FLAGS,
+    LIMITS,
+    NEWEST,
+    SUITES,
+    check_llvm,
+    choose,
+    flags_for,
+    make_variables,
+    misfit,
+    series_of,
+    suite_for,
+)
 from builder.stages.maketools import tool_arguments
 from tests.unit.projects import write_project
 
@@ -125,6 +137,17 @@ def test_what_cannot_be_told_takes_the_newest(tmp_path: Path) -> None:
     assert loaded.settings.toolchain.suite == NEWEST.name
     assert loaded.toolchain is not None
     assert "nothing tells the version" in loaded.toolchain.why
+
+
+def test_what_a_source_turns_out_to_be_may_fit_another(tmp_path: Path) -> None:
+    untold = choose("auto", "gcc", "", "nothing tells it")
+    assert misfit(untold, "6.12.1") is None
+    assert "set toolchain.suite to bullseye" in (misfit(untold, "4.14.1") or "")
+    assert misfit(choose("trixie", "gcc", "", ""), "4.14.1") is None
+    check_llvm("clang", "6.1", "x", tmp_path)
+    check_llvm("gcc", "4.4", "x", tmp_path)
+    with pytest.raises(InputError, match="cannot be compiled by clang"):
+        check_llvm("clang", "5.4.3", "x", tmp_path)
 
 
 def test_clang_is_a_word_for_make_and_packages(tmp_path: Path) -> None:

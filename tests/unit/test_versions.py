@@ -236,7 +236,12 @@ def test_json(site: Site, root: Path) -> None:
         "current": False,
     }
     assert found["fetched"].endswith("Z")
-    assert found["toolchain"] == {"suite": "trixie", "compiler": "gcc", "why": "named by toolchain.suite"}
+    assert found["toolchain"] == {
+        "suite": "trixie",
+        "compiler": "gcc",
+        "why": "named by toolchain.suite",
+        "auto": False,
+    }
 
 
 def test_outside_of_a_project_there_is_the_list(site: Site, tmp_path: Path) -> None:
