@@ -110,7 +110,7 @@ FLAGS = (
         value="-Wall -Wmissing-prototypes -Wstrict-prototypes -O2 -fomit-frame-pointer -std=gnu89",
         before=(4, 19),
         why="on make's command line the variable takes the place of the tree's own flags, which are these",
-        ended="f92d19e0ef9b kbuild: Use HOST*FLAGS options from the command line",
+        ended="96f14fe738b6 kbuild: Rename HOSTCFLAGS to KBUILD_HOSTCFLAGS",
     ),
     Flag(
         name="HOSTCFLAGS",
@@ -176,8 +176,13 @@ LIMITS = (
     ),
     Limit(
         before=(4, 17),
-        what="make 4.3 and newer: what has a # in its command is always made again, and objtool does not compile",
+        what="make 4.3 and newer: what has a # in its command is always made again",
         commit="9564a8cf422d Kbuild: fix # escaping in .cmd files for future Make",
+    ),
+    Limit(
+        before=(4, 18),
+        what="make 4.3 and newer: objtool is not made (`.fixdep.o.cmd:1: *** missing separator')",
+        commit="9feeb638cde0 tools build: fix # escaping in .cmd files for future Make",
     ),
 )
 
