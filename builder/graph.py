@@ -14,6 +14,7 @@ from typing import Any
 
 from builder.cachespec import NONE, Caches, with_caches
 from builder.project import Project
+from builder.series import make_words
 
 IMAGES = ("os-extras", "os-headers", "os-kernel")
 """The images, in the order of `dist/images`."""
@@ -36,6 +37,9 @@ TOOLCHAIN_PACKAGES = (
     "rsync",
     "zlib1g-dev",
 )
+CLANG_PACKAGES = ("clang", "lld", "llvm")
+"""What LLVM=1 runs; gcc stays, for its libraries."""
+
 
 STAGES: Mapping[str, str] = {
     "tools": "packing tools",
@@ -255,8 +259,19 @@ def _build_args(project: Project, context: Context, resolved: Resolved, scope: s
         "SOFTDEPS": project.settings.lists.softdeps,
         **{f"{name.upper()}_FILE": file for name, file in project.packages(release).items()},
         **_firmware_args(project, context),
+        **_compiler_args(project, resolved),
     }
     return {**args, "CACHE_SCOPE": f"-{scope}"} if scope else args
+
+
+def _compiler_args(project: Project, resolved: Resolved) -> dict[str, str]:
+    """What is not the Dockerfile's default: another compiler, and what an old kernel needs to be told."""
+    compiler = project.settings.toolchain.compiler
+    words = make_words(resolved.kernel_version, project.arch.srcarch)
+    return {
+        **({"COMPILER": compiler} if compiler != "gcc" else {}),
+        **({"MAKE_VARIABLES": words} if words else {}),
+    }
 
 
 def compile_log_plan(project: Project, context: Context, *, base: str, log: str, output: Path) -> dict[str, Any]:
@@ -301,11 +316,13 @@ def _target(project: Project, context: Context, stage: str, args: Mapping[str, s
 
 
 def _source_args(project: Project, context: Context, base: str) -> dict[str, str]:
+    toolchain = project.settings.toolchain
+    packages = (*TOOLCHAIN_PACKAGES, *(CLANG_PACKAGES if toolchain.compiler == "clang" else ()))
     args = {
         "BASE": base,
         "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES),
-        "TOOLCHAIN_PACKAGES": " ".join((*TOOLCHAIN_PACKAGES, *project.settings.toolchain.packages)),
-        "DEBIAN_AS_OF": project.settings.toolchain.as_of,
+        "TOOLCHAIN_PACKAGES": " ".join((*packages, *toolchain.packages)),
+        "DEBIAN_AS_OF": toolchain.as_of,
         "SOURCE_KIND": project.source.kind,
     }
     if project.source.package is not None:

@@ -11,13 +11,20 @@ from rich.text import Text
 
 from builder import graph
 from builder.context import dockerfiles
-from builder.project import Project
+from builder.project import Project, known_version
+from builder.series import flags_for, limits_for
 
 
 def planned_version(project: Project) -> str:
     """The kernel's version as far as it is known before the source is there: `6.12.64`, `6.12.*` or `*`."""
     source = project.source
     return source.version or (f"{project.settings.kernel.version}.*" if source.kind == "debian" else "*")
+
+
+def told_version(project: Project) -> str:
+    """The same, and for a tarball or a tree what it tells of itself; what a build finds in it is what counts."""
+    version = planned_version(project)
+    return version if version != "*" else known_version(project.source)[0] or version
 
 
 def plan_text(project: Project) -> RenderableType:
@@ -44,13 +51,32 @@ def bake_text(project: Project) -> str:
         firmware=Path("FIRMWARE") if project.settings.firmware.path is not None else None,
     )
     resolved = graph.Resolved(
-        kernel_version=planned_version(project),
+        kernel_version=told_version(project),
         epoch=0,
         packages={},
         base=f"rosk-base:{toolchain.suite}" if toolchain.base == "auto" else toolchain.base,
         base_digest="",
     )
     return json.dumps(graph.build_plan(project, context, resolved, output=project.dist), indent=1)
+
+
+def toolchain_facts(project: Project, version: str) -> list[tuple[str, str]]:
+    """What compiles the kernel and why, and what more an old one is told, a row each.
+
+    Args:
+        version: The kernel's version, or what starts with it.
+    """
+    base = project.settings.toolchain.base
+    rows = [("toolchain", f"{project.toolchain}, base {base}")]
+    if project.toolchain:
+        rows.append(("", project.toolchain.why))
+    for flag in flags_for(version, project.arch.srcarch):
+        rows += [("make variable", str(flag)), ("", f"{flag.why} (ended by {flag.ended})")]
+    for limit in limits_for(version, project.arch.srcarch):
+        rows.append(
+            ("may need a patch", f"{limit.what} (mended by {limit.commit}, in newer releases of the series too)")
+        )
+    return rows
 
 
 def _facts(project: Project, release: str) -> list[tuple[str, str]]:
@@ -61,7 +87,7 @@ def _facts(project: Project, release: str) -> list[tuple[str, str]]:
         ("kernel release", release),
         ("architecture", f"{project.arch.name} (ARCH={project.arch.kbuild})"),
         ("source", str(project.source)),
-        ("toolchain", f"Debian {settings.toolchain.suite}, base {settings.toolchain.base}"),
+        *toolchain_facts(project, told_version(project)),
         ("config", f"{project.inputs['config/kernel-config']}, {len(settings.config.fragments)} fragments"),
         ("patches", str(inputs.count("patches"))),
         ("hooks", str(inputs.count("hooks"))),

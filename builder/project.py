@@ -13,6 +13,8 @@ from builder.arch import Arch, find_arch, host_arch
 from builder.errors import InputError
 from builder.inputs.check import check_inputs
 from builder.inputs.kernelorg import VERSION
+from builder.kernelversion import of_archive, of_tree
+from builder.series import Toolchain, check_llvm, choose
 from builder.settings import Registry, Settings, load_settings
 
 SETTINGS_FILE = Path("config/rosk.yaml")
@@ -50,7 +52,8 @@ class Project:
         registries: Where `--push` pushes to.
         dist: The folder that receives the release.
         config_strict: Options of a full config that did not survive are errors too.
-        settings: The settings file, for what needs no resolving.
+        settings: The settings file, for what needs no resolving; its suite is the one of `toolchain`.
+        toolchain: What compiles it, and why; None: as the settings say.
     """
 
     root: Path
@@ -61,6 +64,7 @@ class Project:
     registries: tuple[Registry, ...] = ()
     dist: Path
     config_strict: bool = False
+    toolchain: Toolchain | None = None
 
     @property
     def org(self) -> str:
@@ -124,11 +128,15 @@ def load_project(
     target = find_arch(arch) if arch else host_arch()
     inputs = _collect(root, target, settings)
     check_inputs(inputs, root)
+    source = _source(root, settings, kernel)
+    toolchain = choose_toolchain(source, settings, root / SETTINGS_FILE)
+    own = settings.toolchain.model_copy(update={"suite": toolchain.suite})
     return Project(
         root=root,
         arch=target,
-        source=_source(root, settings, kernel),
-        settings=settings,
+        source=source,
+        settings=settings.model_copy(update={"toolchain": own}),
+        toolchain=toolchain,
         inputs=inputs,
         registries=tuple(map(_registry, registries)) or settings.registries,
         dist=root / "dist",
@@ -176,6 +184,35 @@ def _source(root: Path, settings: Settings, kernel: str | None) -> Source:
     assert wanted.path is not None
     kind = "tree" if wanted.source == "tree" else "archive"
     return Source(kind=kind, path=root / wanted.path, sha256=wanted.sha256)
+
+
+def choose_toolchain(source: Source, settings: Settings, where: Path) -> Toolchain:
+    """What compiles the kernel: the settings' suite, or the one that fits the kernel's series.
+
+    Args:
+        where: The settings file, for an error.
+
+    Raises:
+        InputError: The kernel is too old for the compiler.
+    """
+    version, known_from = known_version(source)
+    wanted = settings.toolchain
+    check_llvm(wanted.compiler, version, known_from, where)
+    return choose(wanted.suite, wanted.compiler, version, known_from)
+
+
+def known_version(source: Source) -> tuple[str, str]:
+    """A source's version as far as it is known, and what tells it; or an empty one, and why nothing does."""
+    if source.version is not None:
+        return source.version, "its version"
+    if source.package is not None:
+        return source.package.removeprefix("linux-source-"), f"Debian's {source.package}"
+    assert source.path is not None
+    if source.kind == "tree":
+        version, known_from = of_tree(source.path), "its Makefile"
+    else:
+        version, known_from = of_archive(source.path)
+    return (version, known_from) if version else ("", f"nothing tells the version of {source.path} before the build")
 
 
 def _registry(text: str) -> Registry:

@@ -24,9 +24,10 @@ from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.patches.limits import limit_context
-from builder.project import Project
+from builder.project import SETTINGS_FILE, Project
 from builder.recall import recall, remember
 from builder.release import Sum
+from builder.series import check_llvm, misfit
 from builder.view import View
 
 
@@ -179,6 +180,7 @@ class Builder:
     def _release(self, context: graph.Context, resolved: graph.Resolved) -> Solved:
         for name in self.limit_patches(context, resolved):
             self.view.note(f"{self.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
+        self.check_toolchain(resolved.kernel_version)
         tar = self.folder / "release.tar"
         images = self.folder / "images.new" if self.engine.remote else None
         plan = graph.build_plan(
@@ -195,6 +197,17 @@ class Builder:
         unpack(tar, self.folder)
         digests = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
         return Solved(resolved=resolved, result=state.result, images=digests)
+
+    def check_toolchain(self, version: str) -> None:
+        """See that the toolchain fits what the source has turned out to be, and say so where it does not.
+
+        Raises:
+            InputError: The kernel is too old for the compiler.
+        """
+        wanted = self.project.settings.toolchain
+        check_llvm(wanted.compiler, version, "the source's Makefile", self.project.root / SETTINGS_FILE)
+        if said := misfit(self.project.toolchain, version):
+            self.view.warn(said)
 
     def fetch(self, context: graph.Context, resolved: graph.Resolved, wanted: Mapping[str, Sum]) -> BuildResult:
         """Bring packages of the build into `kernel/` of the staging folder.

@@ -24,6 +24,7 @@ from builder.errors import FetchError
 from builder.inputs.fetch import MirrorError, Patience, default_cache, read
 from builder.inputs.store import cache_errors, write_atomically
 from builder.project import SETTINGS_FILE, Project, load_project
+from builder.series import Toolchain
 from builder.stages.common import StageError
 from builder.stages.source import kernel_version
 
@@ -272,7 +273,7 @@ def age(seconds: float) -> str:
     return "a moment"
 
 
-def as_json(listed: Listed, used: Used | None) -> dict[str, Any]:
+def as_json(listed: Listed, used: Used | None, toolchain: Toolchain | None = None) -> dict[str, Any]:
     """What is known, for programs."""
     project: Mapping[str, Any] | None = {**asdict(used), "current": used.current} if used else None
     return {
@@ -281,6 +282,7 @@ def as_json(listed: Listed, used: Used | None) -> dict[str, Any]:
         "stale": listed.stale,
         "series": [asdict(series) for series in listed.series],
         "project": project,
+        "toolchain": asdict(toolchain) if toolchain else None,
     }
 
 
@@ -310,7 +312,7 @@ def run_versions(
     listed = list_series(url, offline=offline)
     used = used_by(project, listed.series) if project else None
     if json_wanted:
-        print(json.dumps(as_json(listed, used), indent=1))
+        print(json.dumps(as_json(listed, used, project.toolchain if project else None), indent=1))
         return used
     if listed.stale:
         told = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
@@ -320,6 +322,8 @@ def run_versions(
     console.print(_table(listed.series, used))
     if project:
         console.print(_sentence(used), markup=False, soft_wrap=True)
+        if project.toolchain:
+            console.print(f"compiled by {project.toolchain}: {project.toolchain.why}", markup=False, soft_wrap=True)
     return used
 
 

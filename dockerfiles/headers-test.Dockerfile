@@ -33,11 +33,12 @@ RUN mkdir /tree && tar -xf /headers/* -C /tree
 
 FROM console-${CONSOLE} AS console
 ARG RELEASE
+ARG LLVM=
 ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 COPY --from=unpacked /tree /lib/modules/${RELEASE}/build
 COPY console/console.sh /
 COPY module /module
-RUN sh /console.sh "${RELEASE}"
+RUN ${LLVM:+env LLVM=1} sh /console.sh "${RELEASE}"
 
 FROM scratch AS result
 COPY --from=console /out /

@@ -15,6 +15,8 @@ ARG TOOLS_PACKAGES
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- ${TOOLS_PACKAGES}
+# What the Python of an old suite lacks; does nothing in a newer one.
+COPY stages/oldpython.py /rosk/sitecustomize.py
 
 # The compiler and what kbuild calls beside it.
 FROM tools AS toolchain
@@ -64,26 +66,31 @@ RUN python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconf
 FROM toolchain AS configured
 COPY --from=kconfig /out/kconfig /usr/src/linux
 COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
-    stages/reproducible.py stages/configure.py /rosk/builder/stages/
+    stages/maketools.py stages/reproducible.py stages/configure.py /rosk/builder/stages/
 COPY config /rosk/config
 ARG ARCH
 ARG CROSS_COMPILE=
+ARG COMPILER=gcc
+ARG MAKE_VARIABLES=
 ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
 ARG FRESH=
 RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
-    --cross-compile="${CROSS_COMPILE}" ${CONFIG_STRICT} --out /out/configured
+    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" ${CONFIG_STRICT} \
+    --out /out/configured
 
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY stages/common.py stages/compilercache.py stages/hostlink.py stages/journal.py stages/objtree.py stages/runmake.py \
-    stages/compile.py /rosk/builder/stages/
+COPY stages/common.py stages/compilercache.py stages/hostlink.py stages/journal.py stages/maketools.py stages/objtree.py \
+    stages/runmake.py stages/compile.py /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
 ARG CROSS_COMPILE=
+ARG COMPILER=gcc
+ARG MAKE_VARIABLES=
 ARG IMAGE
 ARG IMAGE_PATH
 ARG EPOCH
@@ -95,7 +102,8 @@ RUN --mount=type=cache,id=rosk-ccache${CACHE_SCOPE},target=/ccache \
     --mount=type=cache,id=rosk-log,target=/log \
     --mount=type=secret,id=ccache,target=/run/secrets/ccache.conf \
     python3 -m builder.stages.compile --tree /usr/src/linux --configured /configured --obj /obj --toolchain /out/packages \
-    --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
+    --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" \
+    --make-variables="${MAKE_VARIABLES}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
     --epoch "${EPOCH}" --ccache /ccache --ccache-config /run/secrets/ccache.conf --log /log --out /out
 
 # The log of a compile that failed: of such a step only the cache mounts survive.

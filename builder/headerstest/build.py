@@ -100,6 +100,7 @@ def console_plan(release: ReleaseFolder, console: Console, base: str, *, context
             "PACKAGES": " ".join(console.packages),
             "UNPACKER": _UNPACKERS.get(release.packages["headers"].suffix, ""),
             "RELEASE": release.v,
+            "LLVM": "1" if console.llvm else "",
         },
         "output": [f"type=tar,dest={output}"],
     }

@@ -16,6 +16,7 @@ DEFAULT = ("bullseye", "bookworm", "trixie", MUSL)
 _NUMBERS = {"bullseye": 11, "bookworm": 12, "trixie": 13, "forky": 14}
 _MUSL_SUITE = "trixie"
 _PACKAGES = ("gcc", "make")
+_LLVM_PACKAGES = ("clang", "lld", "llvm")
 _MUSL_PACKAGES = (*_PACKAGES, "busybox-static", "musl-tools", "patchelf", "xz-utils")
 
 
@@ -29,6 +30,7 @@ class Console:
         suite: The Debian suite that it is made of.
         packages: What is installed of it.
         kind: The stage of dockerfiles/headers-test.Dockerfile (`console-…`) that makes it.
+        llvm: Modules are built by clang there (kbuild's LLVM=1), as the kernel was.
     """
 
     name: str
@@ -36,18 +38,28 @@ class Console:
     suite: str
     packages: tuple[str, ...]
     kind: Literal["debian", "musl"]
+    llvm: bool = False
 
 
-def find_consoles(names: Sequence[str]) -> tuple[Console, ...]:
+def find_consoles(names: Sequence[str], *, llvm: bool = False) -> tuple[Console, ...]:
     """The consoles of these names, each once; all of `DEFAULT` when there are none.
 
+    Args:
+        llvm: The kernel was compiled by clang. The console with musl has no clang: it is none of the default then.
+
     Raises:
-        InputError: One cannot be the name of a Debian suite.
+        InputError: One cannot be the name of a Debian suite, or has no compiler for this kernel.
     """
-    return tuple(_console(name) for name in dict.fromkeys(names or DEFAULT))
+    default = tuple(name for name in DEFAULT if not (llvm and name == MUSL))
+    return tuple(_console(name, llvm=llvm) for name in dict.fromkeys(names or default))
 
 
-def _console(name: str) -> Console:
+def _console(name: str, *, llvm: bool) -> Console:
+    if name == MUSL and llvm:
+        raise InputError(
+            "the console with musl has no clang, which the kernel was compiled by",
+            hint="name Debian suites with --suite",
+        )
     if name == MUSL:
         return Console(
             name=name,
@@ -61,4 +73,5 @@ def _console(name: str) -> Console:
             f"{name!r} is no Debian suite", hint=f"give --suite one of {', '.join(DEFAULT)}, or another suite's name"
         )
     title = f"Debian {_NUMBERS[name]} ({name})" if name in _NUMBERS else f"Debian {name}"
-    return Console(name=name, title=title, suite=name, packages=_PACKAGES, kind="debian")
+    packages = (*_PACKAGES, *_LLVM_PACKAGES) if llvm else _PACKAGES
+    return Console(name=name, title=title, suite=name, packages=packages, kind="debian", llvm=llvm)

@@ -79,7 +79,7 @@ def run_headers_test(dist: Path, options: HeadersOptions) -> HeadersTest:
     note = partial(told.print, markup=False)
     release = find_release(dist)
     check_arch(release)
-    consoles = find_consoles(options.consoles)
+    consoles = find_consoles(options.consoles, llvm=compiled_by_clang(release))
     check_keep(options.keep)
     with TemporaryDirectory(prefix="rosk-") as folder:
         found = test(release, consoles, options, Path(folder), note=note)
@@ -96,6 +96,12 @@ def run_headers_test(dist: Path, options: HeadersOptions) -> HeadersTest:
             built = [path for tried in found.tried for path in tried.modules]
             load_external(release, built, allow_install=options.allow_install, note=note)
     return found
+
+
+def compiled_by_clang(release: ReleaseFolder) -> bool:
+    """Whether the kernel's config says so; its modules have to be too (Documentation/kbuild/llvm.rst)."""
+    config = release.file("config")
+    return config.is_file() and "CONFIG_CC_IS_CLANG=y" in config.read_text(errors="replace").splitlines()
 
 
 def check_arch(release: ReleaseFolder) -> None:

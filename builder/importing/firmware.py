@@ -65,5 +65,5 @@ def _package(path: str, suite: str) -> str | None:
             return package
     for pattern, package in _SPLIT.items():
         if re.match(pattern, path):
-            return "firmware-misc-nonfree" if suite == "bookworm" else package
+            return package if suite == "trixie" else "firmware-misc-nonfree"
     return None

@@ -16,11 +16,12 @@ from builder.errors import InputError
 from builder.importing.gitrefs import tags_at_head
 from builder.importing.layout import HEADER, Checkout
 from builder.inputs.kernelorg import VERSION
+from builder.series import SUITES, suite_for
 from builder.settings import Settings
 from builder.stages.dotconfig import Option
 
-GCC = {"bookworm": 12, "trixie": 14}
-"""The compiler of each Debian suite that rosk's stages run on (they need Python 3.10), oldest first."""
+GCC = {suite.name: suite.gcc for suite in SUITES}
+"""The compiler of each Debian suite that rosk compiles with, oldest first."""
 
 _NEEDS = {
     "MODULE_SIG": ("openssl",),
@@ -159,11 +160,11 @@ def suite(checkout: Checkout, options: Iterable[Option], version: str) -> Found:
         if re.fullmatch(r"\d{5,6}", recorded):  # 140200 is 14.2.0 (scripts/cc-version.sh)
             theirs, where = int(recorded) // 10000, f"gcc {int(recorded) // 10000} (CONFIG_GCC_VERSION)"
         else:
-            old = tuple(map(int, _series(version).split("."))) < (6, 6)
-            theirs, where = GCC["bookworm" if old else "trixie"], f"what compiled Linux {_series(version)} in its day"
+            fits = suite_for(version)
+            return Found(value=fits.name, where=f"what compiled Linux {_series(version)} in its day")
     best = max((name for name, gcc in GCC.items() if gcc <= theirs), key=GCC.__getitem__, default=next(iter(GCC)))
     if theirs < GCC[best]:
-        where += ", which is older than any that rosk's stages run beside: it may need patches to compile"
+        where += ", which is older than any that Debian supplies"
     return Found(value=best, where=where)
 
 

@@ -84,7 +84,7 @@ PACKAGE = Grammar(
     r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]", "a Debian package name", "use a-z, 0-9, `+`, `.` and `-` (Debian policy 5.6.7)"
 )
 AS_OF = Grammar(r"[A-Za-z0-9._-]*", "a word", "use letters, digits, `.`, `_` and `-`, such as 2026-08-10")
-SUITE = Grammar(r"[a-z][a-z0-9-]*", "a Debian suite", "give its code name, such as trixie")
+SUITE = Grammar(r"[a-z][a-z0-9-]*", "a Debian suite", "give its code name, such as trixie, or `auto`")
 BASE = Grammar(IMAGE, "an image reference", "write `auto`, or an image such as registry.example/debian:trixie")
 MIRROR = Grammar(
     r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",

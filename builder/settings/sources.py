@@ -75,7 +75,15 @@ class Kernel(Section):
 class Toolchain(Section):
     """What compiles the kernel."""
 
-    suite: Annotated[str, SUITE] = Field(default="trixie", description="Debian suite whose compiler builds the kernel")
+    suite: Annotated[str, SUITE] = Field(
+        default="auto",
+        description="Debian suite whose compiler builds the kernel; `auto`: the one that fits the kernel's series, see "
+        "`rosk plan`",
+    )
+    compiler: Literal["gcc", "clang"] = Field(
+        default="gcc",
+        description="`gcc`, or `clang` with the rest of LLVM (kbuild's LLVM=1, which Linux 5.7 and newer know)",
+    )
     base: Annotated[str, BASE] = Field(
         default="auto",
         description="Image of that suite to start from; `auto`: a local one, else a pulled one, else one made with "

@@ -22,8 +22,9 @@ from typing import NoReturn
 
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
 from builder.stages.compilercache import CompilerCache
-from builder.stages.hostlink import static_arguments
+from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_config
 from builder.stages.journal import Journal
+from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments
 from builder.stages.objtree import ObjectTree, shadows
 from builder.stages.runmake import Make, MakeError, new_log
 
@@ -59,6 +60,8 @@ class Build:
         image: The image's make target: bzImage, Image.
         image_path: The image in the object tree: arch/x86/boot/bzImage.
         cross_compile: The prefix of the cross compiler, or empty.
+        compiler: gcc or clang.
+        make_variables: Further words for make, quoted for a shell.
         epoch: Seconds since 1970 that date the kernel.
         toolchain: A file that lists the toolchain's packages with their versions.
         release: The kernel release.
@@ -79,6 +82,13 @@ class Build:
     config: str
     ccache: Path | None
     ccache_config: Path | None = None
+    compiler: str = GCC
+    make_variables: str = ""
+
+    @property
+    def cc(self) -> str:
+        """The compiler of the kernel, as make is to call it."""
+        return CLANG if self.compiler == CLANG else f"{self.cross_compile}gcc"
 
     def on(self, option: str) -> bool:
         return re.search(rf"^CONFIG_{option}=y$", self.config, re.MULTILINE) is not None
@@ -93,11 +103,12 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     """make's command line, without targets."""
     words = ["make", "-C", str(build.tree), f"O={build.obj}", f"-j{jobs}", f"ARCH={build.arch}"]
     words.append(f"CROSS_COMPILE={build.cross_compile}")
+    words += tool_arguments(build.compiler, build.make_variables)
     # gcc's plugins are host programs too, and have to be shared objects.
     if not build.on("GCC_PLUGINS"):
-        words += static_arguments(build.obj / ".rosk")
+        words += static_arguments(build.obj / ".rosk", build.tree)
     if build.ccache is not None:
-        words += [f"CC=ccache {build.cross_compile}gcc", "HOSTCC=ccache gcc"]
+        words += [f"CC=ccache {build.cc}", f"HOSTCC=ccache {build.compiler}"]
     return words
 
 
@@ -160,6 +171,8 @@ def collect(build: Build, out: Path) -> None:
     for link in ("build", "source"):
         (installed / release / link).unlink(missing_ok=True)
     copy_objtree(build.obj, out / "objtree", (name.format(srcarch=build.srcarch) for name in _OBJTREE))
+    if not build.on("GCC_PLUGINS"):
+        link_objtool(build.obj, out / "objtree")
 
 
 def copy_objtree(obj: Path, out: Path, names: Iterable[str]) -> None:
@@ -183,6 +196,7 @@ def recipe(build: Build) -> dict[str, str]:
         "the toolchain": digest(build.toolchain),
         "the date of the source": str(build.epoch),
         "the architecture": f"{build.arch} {build.cross_compile}",
+        "the compiler": f"{build.compiler} {build.make_variables}",
         "rosk itself": digest(*sorted(Path(__file__).parent.glob("*.py"))),
     }
 
@@ -207,6 +221,8 @@ def build_from(args: argparse.Namespace) -> Build:
         config=(args.configured / "config").read_text(),
         ccache=args.ccache,
         ccache_config=args.ccache_config,
+        compiler=args.compiler,
+        make_variables=args.make_variables,
     )
 
 
@@ -216,7 +232,7 @@ def compiler_cache(build: Build, journal: Journal) -> CompilerCache | None:
         return None
     return CompilerCache(
         build.ccache,
-        f"{build.cross_compile}gcc",
+        build.cc,
         digest(build.toolchain),
         shadows(build.tree, journal, build.srcarch),
         config=build.ccache_config,
@@ -235,6 +251,9 @@ def run(build: Build, log: Path, objects: int, out: Path) -> None:
     cache = compiler_cache(build, journal)
     log.write_text("".join(f"{line}\n" for line in kept.said))
     environment = {**make_environment(build.epoch), **(cache.environment() if cache else {})}
+    if not build.on("GCC_PLUGINS"):
+        own = wrap_pkg_config(build.obj / ".rosk/bin")
+        environment["PATH"] = f"{own}:{environment.get('PATH', os.defpath)}"
     make = Make(log, environment, objects)
     try:
         compile_kernel(build, make, out)
@@ -261,6 +280,7 @@ def main() -> None:
     parser.add_argument("--arch", required=True)
     parser.add_argument("--image", required=True)
     parser.add_argument("--cross-compile", default="")
+    add_options(parser)
     parser.add_argument("--epoch", type=int, required=True)
     parser.add_argument("--ccache", type=Path, help="the compiler cache's folder; without it, there is none")
     parser.add_argument("--ccache-config", type=Path, help="its configuration file; need not exist")

@@ -3,7 +3,8 @@
 In its depend mode (`CCACHE_DEPEND`) ccache takes an earlier result when the source, the command and all files that
 the earlier compile had listed as dependencies are the same. What is not in that list is put there, or into ccache's
 keys: what the assembler reads (`.incbin`), the toolchain beside the compiler's driver, and which headers could take
-each other's place.
+each other's place. clang assembles by itself and lists nothing of that; with it ccache preprocesses, and keeps no
+result of a source that has such a directive.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class CompilerCache:
         self.warnings: list[dict[str, object]] = []
         self._keys = {"CCACHE_COMPILERCHECK": f"string:{toolchain}", "CCACHE_NAMESPACE": f"{_FORMAT}-{shadows}"}
         self._work = Path(tempfile.mkdtemp(prefix="rosk-"))
-        for name in {"gcc", compiler}:
+        self._depend = compiler != "clang"
+        for name in {"gcc", compiler} if self._depend else ():
             wrap(name, self._work / "bin")
         self._config = self._configured(config)
 
@@ -87,7 +89,7 @@ class CompilerCache:
             "PATH": f"{self._work / 'bin'}:{os.environ.get('PATH', os.defpath)}",
             "CCACHE_CONFIGPATH": str(self._config),
             "CCACHE_DIR": str(self.folder),
-            "CCACHE_DEPEND": "1",
+            **({"CCACHE_DEPEND": "1"} if self._depend else {}),
             # Not in the cache's folder: a full or read-only one must not fail a compile.
             "CCACHE_TEMPDIR": str(self._work / "tmp"),
             "CCACHE_STATSLOG": str(self._work / "stats"),

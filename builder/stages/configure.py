@@ -18,6 +18,7 @@ from builder.stages.common import StageError, run, stage_main, warning, write_js
 from builder.stages.dotconfig import Option, format_config, is_full, is_kept, merge, parse_config, value_of
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
+from builder.stages.maketools import add_options, tool_arguments
 from builder.stages.reproducible import KIND, findings, kernel_of
 
 CONFIG = "config/kernel-config"
@@ -27,10 +28,11 @@ _OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
 
 
 class Make:
-    """kbuild on a source tree with an output folder of its own."""
+    """kbuild on a source tree with an output folder of its own; `tools` are words of `builder.stages.maketools`."""
 
-    def __init__(self, tree: Path, obj: Path, arch: str, cross_compile: str = "") -> None:
-        self.words = ["make", "-s", "-C", str(tree), f"O={obj}", f"ARCH={arch}", f"CROSS_COMPILE={cross_compile}"]
+    def __init__(self, tree: Path, obj: Path, arch: str, cross_compile: str = "", tools: Sequence[str] = ()) -> None:
+        words = ["make", "-s", "-C", str(tree), f"O={obj}", f"ARCH={arch}", f"CROSS_COMPILE={cross_compile}"]
+        self.words = [*words, *tools]
 
     def __call__(self, target: str) -> str:
         """Make `target`; returns what was printed, warnings included.
@@ -169,7 +171,7 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     """Do the stage's work with `obj` as kbuild's output folder."""
     srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
     form, files = read_asks(args.config, args.fragments)
-    make = Make(args.tree, obj, args.arch, args.cross_compile)
+    make = Make(args.tree, obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
     kconfig = Kconfig(args.tree, srcarch)
     asks = merge(*files)
     for name in overruled(files, kconfig):
@@ -229,6 +231,7 @@ def main() -> None:
     for option in ("--localversion", "--release", "--arch"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
+    add_options(parser)
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:

@@ -14,14 +14,16 @@ from tempfile import TemporaryDirectory
 from builder.stages.common import StageError, run, stage_main
 
 APT = Path("/etc/apt")
-COMPONENT = "non-free-firmware"
+COMPONENT, OLD_COMPONENT = "non-free-firmware", "non-free"
+"""Where Debian's firmware is: since Debian 12, and before."""
+OS_RELEASE = Path("/etc/os-release")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")
 
 
 def from_debian(packages: Sequence[str], temp: Path, apt: Path = APT) -> tuple[Path, str]:
     """Download packages with apt, which verifies them, and unpack them.
 
-    The machine's own apt sources are used, with the component non-free-firmware added; they are not changed.
+    The machine's own apt sources are used, with the component of the firmware added; they are not changed.
 
     Args:
         packages: Names, or `NAME=VERSION`.
@@ -103,13 +105,19 @@ def upstream_version(version: str) -> str:
     return re.sub(r"-[^-]*$", "", re.sub(r"^\d+:", "", version))
 
 
-def with_component(text: str, *, deb822: bool) -> str:
-    """A file of apt sources (sources.list(5)) with the component non-free-firmware in every entry that has any."""
+def component_of(os_release: str) -> str:
+    """The component with the firmware, by the text of /etc/os-release (os-release(5))."""
+    version = re.search(r'^VERSION_ID="?(\d+)', os_release, re.MULTILINE)
+    return OLD_COMPONENT if version and int(version[1]) < 12 else COMPONENT
+
+
+def with_component(text: str, *, deb822: bool, component: str = COMPONENT) -> str:
+    """A file of apt sources (sources.list(5)) with the component of the firmware in every entry that has any."""
     rows = []
     for row in text.splitlines():
         components = re.match(r"Components:(.*)", row, re.IGNORECASE) if deb822 else _one_line_entry(row)
-        if components and COMPONENT not in components[1].split():
-            row = f"{row.partition(' #')[0].rstrip()} {COMPONENT}"  # noqa: PLW2901
+        if components and component not in components[1].split():
+            row = f"{row.partition(' #')[0].rstrip()} {component}"  # noqa: PLW2901
         rows.append(row)
     return "".join(f"{row}\n" for row in rows)
 
@@ -123,9 +131,10 @@ def _apt_options(apt: Path, temp: Path) -> list[str]:
     """Options that make apt use the completed sources, and keep all that it writes in `temp`."""
     for name in ("sources", "lists/partial"):
         (temp / name).mkdir(parents=True)
+    component = component_of(OS_RELEASE.read_text() if OS_RELEASE.is_file() else "")
     found = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
     for number, path in enumerate(path for path in found if path.is_file() and path.suffix in (".list", ".sources")):
-        completed = with_component(path.read_text(), deb822=path.suffix == ".sources")
+        completed = with_component(path.read_text(), deb822=path.suffix == ".sources", component=component)
         (temp / f"sources/{number:02}{path.suffix}").write_text(completed)
     settings = {
         "Dir::Etc::SourceList": "/dev/null",

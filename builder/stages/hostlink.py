@@ -1,11 +1,17 @@
 """Static linking of kbuild's host programs.
 
 They go into the headers package and run where modules are built: on old C libraries and on musl. HOSTLDFLAGS and
-HOSTPKG_CONFIG are kbuild's own ways to say how they are linked (Documentation/kbuild/kbuild.rst).
+HOSTPKG_CONFIG are kbuild's own ways to say how they are linked (Documentation/kbuild/kbuild.rst). Older trees have no
+HOSTPKG_CONFIG (before 5.19): a pkg-config of ours on PATH does the same. Before 4.19 HOSTLDFLAGS are for programs of
+several objects only, and no pkg-config is asked what the static libcrypto needs. Before 5.x objtool knows neither:
+what it is linked of is linked once more.
 """
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import struct
 from pathlib import Path
 
 from builder.stages.common import run
@@ -26,11 +32,22 @@ void *eu_tdelete(const void *key, struct tree *tree, compare *by) { return tdele
 """
 
 
-def static_arguments(folder: Path) -> list[str]:
+_PT_INTERP = 3
+_PKG_CONFIG = """\
+#!/bin/sh
+exec {program} --static "$@"
+"""
+# What kbuild of these trees links of a program's own (scripts/Makefile), and what the static libcrypto needs with it.
+_CRYPTO = ("extract-cert", "sign-file")
+_CRYPTO_LIBRARIES = "-lcrypto -ldl -lpthread"
+
+
+def static_arguments(folder: Path, tree: Path) -> list[str]:
     """make's arguments for static host programs.
 
     Args:
         folder: Where to put an object that stands in for what libelf lacks; made when it is needed.
+        tree: The kernel's source.
     """
     flags = "-static"
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +56,51 @@ def static_arguments(folder: Path) -> list[str]:
         source.write_text(_SEARCH_TREES)
         run(["gcc", "-O2", "-c", "-o", stand_in, source])
         flags += f" {stand_in}"
-    return [f"HOSTLDFLAGS={flags}", "HOSTPKG_CONFIG=pkg-config --static"]
+    words = [f"HOSTLDFLAGS={flags}", "HOSTPKG_CONFIG=pkg-config --static"]
+    if _is_old(tree):
+        words += ["HOST_LOADLIBES=-static", *(f"HOSTLOADLIBES_{name}={_CRYPTO_LIBRARIES}" for name in _CRYPTO)]
+    return words
+
+
+def _is_old(tree: Path) -> bool:
+    """Whether the tree has the words of before Linux 4.19 (8377bd2b9ee1 "kbuild: Rename HOST_LOADLIBES …")."""
+    makefile = tree / "scripts/Makefile.host"
+    return makefile.is_file() and "$(HOST_LOADLIBES)" in makefile.read_text(errors="replace")
+
+
+def wrap_pkg_config(folder: Path) -> Path:
+    """Put a pkg-config in `folder` that says how to link statically, whatever it is asked; returns the folder."""
+    if program := shutil.which("pkg-config"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pkg-config").write_text(_PKG_CONFIG.format(program=shlex.quote(program)))
+        (folder / "pkg-config").chmod(0o755)
+    return folder
+
+
+def link_objtool(obj: Path, out: Path) -> None:
+    """Have objtool in `out` linked statically, where kbuild has not done it.
+
+    The one in the object tree stays as it is: kbuild goes by its time.
+
+    Args:
+        obj: The object tree, in which it was built.
+        out: Where its copy is.
+    """
+    parts = [obj / "tools/objtool/objtool-in.o", obj / "tools/objtool/libsubcmd.a"]
+    program = out / "tools/objtool/objtool"
+    if not program.is_file() or not all(part.is_file() for part in parts) or is_static(program.read_bytes()):
+        return
+    libraries = run(["pkg-config", "--static", "--libs", "libelf"]).stdout.split()
+    run(["gcc", "-static", "-o", program, *parts, *libraries])
+
+
+def is_static(elf: bytes) -> bool:
+    """Whether a program of 64 bits asks for no program interpreter (PT_INTERP, elf(5))."""
+    if elf[:5] != b"\x7fELF\x02":
+        return False
+    (table,) = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    return all(struct.unpack_from("<I", elf, table + number * size)[0] != _PT_INTERP for number in range(count))
 
 
 def _lacks_search_trees(folder: Path) -> bool:

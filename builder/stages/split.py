@@ -286,11 +286,21 @@ def index(base: Path, release: str, system_map: Path) -> list[dict[str, Any]]:
     """
     check: list[str | Path] = ["-e", "-F", system_map] if b" __ksymtab_" in system_map.read_bytes() else []
     done = run(["depmod", "-b", base, *check, release])
+    drop_empty(base / "lib/modules" / release / "modules.builtin.alias.bin")
     rows = done.stderr.splitlines()
     if len(rows) > DEPMOD_ROWS:
         rows[DEPMOD_ROWS:] = [f"and {len(rows) - DEPMOD_ROWS} more lines of depmod"]
     prefix = f"{base}/lib/modules/{release}/"
     return [warning("depmod", row.removeprefix("depmod: WARNING: ").replace(prefix, "")) for row in rows]
+
+
+def drop_empty(index: Path) -> None:
+    """Take away an index that is no index: the depmod of kmod 28 (Debian 11) makes this one an empty file.
+
+    Without it modprobe goes by the others, as that of every kmod before 27 does.
+    """
+    if index.is_file() and index.stat().st_size == 0:
+        index.unlink()
 
 
 def parse_config(text: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ def test_the_default_project() -> None:
     assert settings.org == "rosk"
     assert settings.localversion == "-rosk"
     assert (settings.kernel.source, settings.kernel.version) == ("debian", "6.12")
-    assert (settings.toolchain.suite, settings.toolchain.base) == ("trixie", "auto")
+    assert (settings.toolchain.suite, settings.toolchain.base) == ("auto", "auto")
     assert settings.firmware.source == "debian"
     assert settings.registries == ()
 
@@ -107,7 +107,7 @@ def test_what_is_left_out_has_its_default(load: Any) -> None:
     settings = load(MINIMAL)
     assert settings.kernel.mirrors == MIRRORS
     assert settings.kernel.signing_keys == (AUTOSIGNER,)
-    assert settings.toolchain.suite == "trixie"
+    assert (settings.toolchain.suite, settings.toolchain.compiler) == ("auto", "gcc")
     assert settings.config.fragments == ()
     assert settings.lists.unlisted == "error"
     assert settings.lists.softdeps == "report"

@@ -210,7 +210,8 @@ def test_the_command(site: Site, root: Path) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert ["6.12", "longterm", "6.12.66", "2025-12-12", "6.12.64"] in rows
     assert ["6.17", "stable", "6.17.12", "2025-12-12", "end", "of", "life"] in rows
-    assert out.splitlines()[-1] == "the project builds 6.12.64 (from the settings): 2 releases behind 6.12.66"
+    assert out.splitlines()[-2] == "the project builds 6.12.64 (from the settings): 2 releases behind 6.12.66"
+    assert out.splitlines()[-1] == "compiled by gcc 14 of Debian 13 (trixie): named by toolchain.suite"
     assert rosk(root, site, "--exit-code")[0] == 1
     assert rosk(root, site, "--exit-code", "--kernel", "6.12.66")[0] == 0
 
@@ -235,6 +236,12 @@ def test_json(site: Site, root: Path) -> None:
         "current": False,
     }
     assert found["fetched"].endswith("Z")
+    assert found["toolchain"] == {
+        "suite": "trixie",
+        "compiler": "gcc",
+        "why": "named by toolchain.suite",
+        "auto": False,
+    }
 
 
 def test_outside_of_a_project_there_is_the_list(site: Site, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from builder.context import dockerfiles
 from builder.errors import InputError
 from builder.headerstest.build import PROBE, console_plan, libc_name, read_result, write_context
 from builder.headerstest.consoles import DEFAULT, find_consoles
+from builder.headerstest.run import compiled_by_clang
 from builder.releasefolder import ReleaseFolder
 from tests.unit.headerstest.test_makelog import CLEAN, DIFFERS, MAKEFILES, TOO_OLD
 from tests.unit.stages.elfs import write_module
@@ -143,6 +144,22 @@ def test_what_unpacks_the_package_is_installed(tmp_path: Path, suffix: str, pack
     release = ReleaseFolder(root=tmp_path, kernel_folder=tmp_path, v=V, a="x86", packages={"headers": path})
     plan = console_plan(release, BULLSEYE, "base", context=tmp_path, output=tmp_path / "out.tar")
     assert plan["target"]["result"]["args"]["UNPACKER"] == packages
+
+
+def test_a_kernel_by_clang_has_its_modules_built_by_clang(tmp_path: Path) -> None:
+    consoles = find_consoles([], llvm=True)
+    assert [console.name for console in consoles] == [name for name in DEFAULT if name != "musl"]
+    assert all({"clang", "lld", "llvm"} <= set(console.packages) for console in consoles)
+    path = tmp_path / f"build-linux-{V}-x86.tar.gz"
+    release = ReleaseFolder(root=tmp_path, kernel_folder=tmp_path, v=V, a="x86", packages={"headers": path})
+    plan = console_plan(release, consoles[0], "base", context=tmp_path, output=tmp_path / "out.tar")
+    assert plan["target"]["result"]["args"]["LLVM"] == "1"
+    with pytest.raises(InputError, match="musl has no clang"):
+        find_consoles(["musl"], llvm=True)
+    (tmp_path / "config").write_text("CONFIG_CC_IS_GCC=y\n")
+    assert not compiled_by_clang(release)
+    (tmp_path / "config").write_text("CONFIG_CC_IS_CLANG=y\n")
+    assert compiled_by_clang(release)
 
 
 def test_consoles() -> None:

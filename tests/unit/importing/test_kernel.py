@@ -83,9 +83,10 @@ def test_no_org(tmp_path: Path) -> None:
         ("gcc:14.4-trixie", "", "6.12.1", "trixie", "gcc:14.4-trixie"),
         ("acme/kernel-builder:gcc-14.2.0-3", "", "6.12.1", "trixie", "kernel-builder"),
         ("gcc:13.1", "", "6.1.1", "bookworm", "gcc:13.1"),
-        ("gcc:7.4.0", "", "4.14.1", "bookworm", "may need patches"),
-        ("ubuntu:22.04", "CONFIG_GCC_VERSION=110400\n", "5.10.1", "bookworm", "gcc 11 (CONFIG_GCC_VERSION)"),
-        ("ubuntu:16.04", "", "4.9.1", "bookworm", "Linux 4.9"),
+        ("gcc:7.4.0", "", "4.14.1", "bullseye", "older than any that Debian supplies"),
+        ("ubuntu:22.04", "CONFIG_GCC_VERSION=110400\n", "5.10.1", "bullseye", "gcc 11 (CONFIG_GCC_VERSION)"),
+        ("ubuntu:16.04", "", "4.9.1", "bullseye", "Linux 4.9"),
+        ("debian", "", "6.1.1", "bookworm", "Linux 6.1"),
         ("debian", "", "6.12.1", "trixie", "Linux 6.12"),
     ],
 )

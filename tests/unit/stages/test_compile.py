@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from builder.series import make_words
 from builder.stages import compile as compiling
 from builder.stages import runmake
 from builder.stages.common import MARK
@@ -161,6 +162,27 @@ def test_ccache_goes_before_both_compilers(tmp_path: Path) -> None:
     assert {"CC=ccache aarch64-linux-gnu-gcc", "HOSTCC=ccache gcc", "CROSS_COMPILE=aarch64-linux-gnu-", "-j3"} <= set(
         words
     )
+
+
+def test_clang_comes_with_the_rest_of_llvm(tmp_path: Path) -> None:
+    words = compiling.make_arguments(build(tmp_path, ccache=tmp_path, compiler="clang"), 3)
+    assert {"LLVM=1", "CC=ccache clang", "HOSTCC=ccache clang"} <= set(words)
+    assert "LLVM=1" not in compiling.make_arguments(build(tmp_path, ccache=tmp_path), 3)
+
+
+def test_make_is_told_what_an_old_tree_needs(tmp_path: Path) -> None:
+    words = make_words("4.14.240", "x86")
+    assert "KCFLAGS=-fno-optimize-sibling-calls" in compiling.make_arguments(build(tmp_path, make_variables=words), 3)
+    assert [word for word in compiling.make_arguments(build(tmp_path, make_variables=words), 3) if "-fcommon" in word]
+
+
+def test_other_tools_make_a_new_object_tree(tmp_path: Path) -> None:
+    (tmp_path / "packages").write_text("")
+    recipes = [
+        compiling.recipe(build(tmp_path, toolchain=tmp_path / "packages", **changed))
+        for changed in ({}, {"compiler": "clang"}, {"make_variables": "KCFLAGS=-g"})
+    ]
+    assert len({recipe["the compiler"] for recipe in recipes}) == 3
 
 
 def build(obj: Path, **changed: Any) -> compiling.Build:

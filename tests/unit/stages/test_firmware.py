@@ -12,7 +12,14 @@ import pytest
 
 from builder.stages.common import StageError
 from builder.stages.firmware import choose, ship
-from builder.stages.firmwarefetch import from_archive, from_debian, git_head, upstream_version, with_component
+from builder.stages.firmwarefetch import (
+    component_of,
+    from_archive,
+    from_debian,
+    git_head,
+    upstream_version,
+    with_component,
+)
 from builder.stages.firmwaretree import scan
 from builder.stages.lists import FIRMWARE, Entry, parse_list
 from builder.stages.whence import parse_whence
@@ -313,6 +320,20 @@ def test_the_component_is_added_to_every_source_that_has_components() -> None:
     )
     deb822 = "Types: deb\nURIs: http://mirror/debian\nSuites: trixie\nComponents: main\nSigned-By: /k.gpg\n"
     assert with_component(deb822, deb822=True) == deb822.replace("main", "main non-free-firmware")
+    assert with_component(deb822, deb822=True, component="non-free") == deb822.replace("main", "main non-free")
+
+
+@pytest.mark.parametrize(
+    ("os_release", "component"),
+    [
+        ('ID=debian\nVERSION_ID="11"\n', "non-free"),
+        ('ID=debian\nVERSION_ID="12"\n', "non-free-firmware"),
+        ("ID=debian\nVERSION_CODENAME=sid\n", "non-free-firmware"),
+        ("", "non-free-firmware"),
+    ],
+)
+def test_the_component_is_the_suites(os_release: str, component: str) -> None:
+    assert component_of(os_release) == component
 
 
 @pytest.mark.parametrize("name", ["-oDir=/", "firmware realtek", "../x.deb", "Firmware"])

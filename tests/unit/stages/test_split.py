@@ -19,6 +19,7 @@ from builder.stages.split import (
     absent,
     decide,
     describe,
+    drop_empty,
     index,
     not_built,
     parse_config,
@@ -315,3 +316,11 @@ def test_what_depmod_complains_of_becomes_a_warning(compiled: Path, tmp_path: Pa
     assert any(row.startswith("kernel/fs/ext4/ext4.ko needs unknown symbol ") for row in rows)
     (tmp_path / "System.map").write_text("ffffffff81000000 T _text\n")  # says nothing of exports: nothing to check
     assert index(tmp_path, RELEASE, tmp_path / "System.map") == []
+
+
+def test_an_empty_index_is_none(tmp_path: Path) -> None:
+    for content in (b"", b"\xb0\x07\xf4\x57"):
+        (tmp_path / "modules.builtin.alias.bin").write_bytes(content)
+        drop_empty(tmp_path / "modules.builtin.alias.bin")
+        assert (tmp_path / "modules.builtin.alias.bin").exists() == bool(content)
+    drop_empty(tmp_path / "absent")
