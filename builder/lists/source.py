@@ -8,7 +8,7 @@ modules this config makes (`builder.stages.foresee`), with the options that buil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,30 +116,50 @@ def foresee(builder: Builder) -> Foreseen:
     Raises:
         RoskError: The engine, a source or the config failed; see `builder.solver`.
     """
+    return read_foreseen(explore(builder, ("lists.Dockerfile",), "lists"))
+
+
+def explore(builder: Builder, parts: Sequence[str], target: str) -> Path:
+    """Have the engine run the graph up to `configured`, and a target that goes on from there.
+
+    Args:
+        builder: See `foresee`.
+        parts: The files that go on where kernel.Dockerfile ends.
+
+    Returns:
+        The folder, in the builder's, with what the target exports.
+    """
     builder = replace(builder, caches=Caches(sources=builder.caches.sources))
     context = builder.context()
     resolved = _resolve(builder, context)
     tar, out = builder.folder / "lists.tar", builder.folder / "lists"
     dockerfile = builder.folder / "lists.Dockerfile"
-    dockerfile.write_text(context.dockerfile.read_text() + "\n" + (dockerfiles() / "lists.Dockerfile").read_text())
-    plan = lists_plan(builder.project, replace(context, dockerfile=dockerfile), resolved, tar, builder.caches)
+    dockerfile.write_text(
+        "\n".join(path.read_text() for path in (context.dockerfile, *(dockerfiles() / part for part in parts)))
+    )
+    plan = lists_plan(builder.project, replace(context, dockerfile=dockerfile), resolved, tar, builder.caches, target)
     builder.solve(plan, epoch=resolved.epoch)
     out.mkdir()
     _unpack(tar, out)
-    return read_foreseen(out)
+    return out
 
 
 def lists_plan(
-    project: Project, context: graph.Context, resolved: graph.Resolved, output: Path, caches: Caches
+    project: Project,
+    context: graph.Context,
+    resolved: graph.Resolved,
+    output: Path,
+    caches: Caches,
+    target: str = "lists",
 ) -> dict[str, Any]:
-    """The bake file whose one target, `lists`, runs the graph as far as `configured`.
+    """The bake file whose one target runs the graph as far as `configured`.
 
     Args:
-        context: Its Dockerfile is kernel.Dockerfile with lists.Dockerfile behind it.
+        context: Its Dockerfile is kernel.Dockerfile with the one that has the target behind it.
         output: The tar archive that receives what `read_foreseen` reads.
     """
     shared = graph.build_plan(project, context, resolved, output=output, caches=caches)["target"]["release"]
-    return {"target": {"lists": {**shared, "target": "lists"}}}
+    return {"target": {target: {**shared, "target": target}}}
 
 
 def _resolve(builder: Builder, context: graph.Context) -> graph.Resolved:
@@ -218,7 +238,7 @@ def join(foreseen: Foreseen | None, released: Released | None, dist: Path) -> Ke
     in_image |= {name: path for name, path in old.builtin.items() if name not in told}
     return Kernel(
         v=foreseen.v,
-        built=_module_set(modules, in_image, old.builtin_aliases),
+        built=replace(_module_set(modules, in_image, old.builtin_aliases), builtin_firmware=old.builtin_firmware),
         known=foreseen.known,
         unseen=unseen,
         needs=foreseen.needs,
