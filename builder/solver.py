@@ -12,9 +12,10 @@ from typing import Any
 
 from builder import graph, release
 from builder.buildlog import BuildLog
-from builder.cachespec import NONE, Caches, is_race
+from builder.cachespec import NONE, Caches
 from builder.context import dockerfiles, write_context
 from builder.current import own_code, release_key
+from builder.engine.again import once_more
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
@@ -66,32 +67,28 @@ class Builder:
         Raises:
             RoskError: A stage or the engine failed; `builder.failure` says which error that is.
         """
-        try:
-            return self._solve(plan, epoch)
-        except SolveError as error:
-            self.log.line(f"solved once more: {error.what}")
-        return self._solve(plan, epoch, again=True)
-
-    def _solve(self, plan: Mapping[str, Any], epoch: int, *, again: bool = False) -> tuple[BuildState, dict[str, Any]]:
-        """One solve; SolveError when it failed in a way that is gone when it is done `again`."""
+        plan = graph.afresh(plan, self.scope) if self.fresh else plan
         state = BuildState()
 
-        def follow(line: str) -> None:
-            self._tell(state.feed(line.encode()))
-
-        plan = graph.afresh(plan, self.scope) if self.fresh else plan
-        try:
-            metadata = self.engine.bake(plan, epoch=epoch, on_output=follow)
-            self._tell(state.finish())
-            self.warnings.extend(state.warnings)
-            self.states.append(state)
-            return state, metadata
-        except SolveError as error:
-            self._tell(state.finish())
-            if not again and (is_race(error.what) or _is_late(error.what)):
+        def once() -> dict[str, Any]:
+            nonlocal state
+            state = BuildState()
+            try:
+                done = self.engine.bake(plan, epoch=epoch, on_output=lambda line: self._tell(state.feed(line.encode())))
+            except SolveError:
+                self._tell(state.finish())
                 raise
+            self._tell(state.finish())
+            return done
+
+        try:
+            metadata = once_more(once, lambda what: self.log.line(f"solved once more: {what}"))
+        except SolveError as error:
             self._append_compile_log(state)
             raise explain(self.project, state, error) from error
+        self.warnings.extend(state.warnings)
+        self.states.append(state)
+        return state, metadata
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -251,14 +248,6 @@ class Solved:
     resolved: graph.Resolved
     result: BuildResult
     images: Mapping[str, str]
-
-
-def _is_late(what: str) -> bool:
-    """Whether BuildKit took too long for what it does beside a solve, on a busy machine (moby/buildkit#3966).
-
-    It gives the record of a build 20 seconds, for example, and fails a build that has succeeded when they are over.
-    """
-    return what.removeprefix("failed to solve: ").startswith("DeadlineExceeded: ")
 
 
 def unpack(tar: Path, folder: Path) -> None:
