@@ -106,7 +106,8 @@ FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
 FROM tools AS split
-COPY stages/common.py stages/elf.py stages/lists.py stages/modules.py stages/split.py /rosk/builder/stages/
+COPY stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
+    /rosk/builder/stages/
 COPY --from=compile /out/modules /in/modules
 COPY --from=compile /out/boot /in/boot
 COPY --from=configured /out/configured/module-options.json /in/

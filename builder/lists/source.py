@@ -25,8 +25,9 @@ from builder.project import Project
 from builder.release import shown_path
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.stages.common import StageError
+from builder.stages.dotconfig import set_options
 from builder.stages.modules import Module, ModuleSet, normal, scan
-from builder.stages.split import Known, parse_config
+from builder.stages.split import Known
 from builder.verify.model import count
 from builder.verify.unpack import read_package
 
@@ -78,7 +79,7 @@ def read_release(folder: Path, arch: str) -> Released | None:
     with _temporary_folder() as temp:
         modules = _read_modules(release, temp)
     text = config.read_text(errors="replace") if config.is_file() else ""
-    return Released(v=release.v, modules=modules, config=parse_config(text))
+    return Released(v=release.v, modules=modules, config=set_options(text))
 
 
 def _read_modules(release: ReleaseFolder, temp: Path) -> ModuleSet:
@@ -193,7 +194,7 @@ def read_foreseen(folder: Path) -> Foreseen:
             needs={path: tuple(needs) for path, needs in foreseen["needs"].items()},
             known=Known(
                 options=json.loads((folder / "module-options.json").read_text()),
-                config=parse_config((folder / "config").read_text()),
+                config=set_options((folder / "config").read_text()),
             ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

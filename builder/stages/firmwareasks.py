@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from builder.stages.common import StageError, stage_main, write_json
-from builder.stages.dotconfig import parse_config
+from builder.stages.dotconfig import config_values
 from builder.stages.kbuild import Kbuild
 
 _WORD = "MODULE_FIRMWARE"
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--srcarch", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    values = {option.name: option.value for option in parse_config(args.config.read_bytes(), "config")}
+    values = config_values(args.config.read_bytes(), "config")
     known = json.loads(args.module_options.read_text())
     parts = {path: each for path, each in Kbuild(args.tree, args.srcarch).parts(values).items() if path in known}
     found = asks(args.tree, parts, values)
