@@ -112,17 +112,9 @@ class Builder:
             source_epoch=epoch,
             firmware=firmware,
             firmware_revision=revision,
-            base=self._base_layout(),
+            base=base_layout(self.engine, self.base),
             ccache=ccache,
         )
-
-    def _base_layout(self) -> str | None:
-        """Where a builder that is not the engine's own finds the base image."""
-        if not self.engine.remote:
-            return None
-        folder = default_cache() / "bases" / self.base.id.replace(":", "-")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return self.engine.save_layout(self.base.ref, folder)
 
     def resolve(self, context: graph.Context) -> graph.Resolved:
         """Learn from the source and the toolchain what the graph's names are made of."""
@@ -224,7 +216,9 @@ class Builder:
         if state.compile_log is None:
             return
         dockerfile = dockerfiles() / "kernel.Dockerfile"
-        context = graph.Context(folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=self._base_layout())
+        context = graph.Context(
+            folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=base_layout(self.engine, self.base)
+        )
         log, tar = state.compile_log, self.folder / "compile-log.tar"
         plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=log, output=tar)
         try:
@@ -248,6 +242,15 @@ class Solved:
     resolved: graph.Resolved
     result: BuildResult
     images: Mapping[str, str]
+
+
+def base_layout(engine: Docker, base: BaseImage) -> str | None:
+    """Where a builder that is not the engine's own finds the base image; None for the engine's own."""
+    if not engine.remote:
+        return None
+    folder = default_cache() / "bases" / base.id.replace(":", "-")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return engine.save_layout(base.ref, folder)
 
 
 def unpack(tar: Path, folder: Path) -> None:

@@ -111,7 +111,7 @@ def shipped(texts: Texts, known: Known) -> list[Shipped]:
                 path=path,
                 package=package,
                 target=tree.links.get(path),
-                licence=None if path in tree.links and tree.resolve(path)[0] not in tree.files else tree.licence(path),
+                licence=tree.licence(path),
                 asked_by=askers,
             )
         )
@@ -230,19 +230,22 @@ def _unasked(texts: Texts, known: Known) -> Iterator[Finding]:
     if known.asked is None:
         return
     tree = known.offer.tree if known.offer else None
+    wanted = _files_asked_for(tree, known.asked) if tree else set()
     for entry in texts.lines:
-        if entry.is_pattern:
+        files = tree.find(entry.path)[0] if tree else {entry.path}
+        if entry.is_pattern or not files or files & wanted:
             continue
-        names = {entry.path}
-        if tree is not None:
-            files, links = tree.find(entry.path)
-            if not files:
-                continue
-            names |= tree.names_of(files, links | tree.links_to(files))
-        if any(known.askers(name) for name in names) or relatives(entry.path, known.asked):
+        if known.askers(entry.path) or relatives(entry.path, known.asked):
             continue
         hint = "remove it, unless a driver makes up its name, or it is for another kernel that shares the list"
         yield _at(entry, "unasked", f"no module that is built names {entry.path}", hint)
+
+
+def _files_asked_for(tree: FirmwareTree, asked: Iterable[str]) -> set[str]:
+    """The files of a source that names of modules lead to."""
+    offered = [*tree.files, *tree.links]
+    names = {other for name in asked for other in (matching(name, offered) if is_pattern(name) else [name])}
+    return {file for name in names for file in tree.find(name)[0]}
 
 
 def _licences(texts: Texts, known: Known) -> Iterator[Finding]:

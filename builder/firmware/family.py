@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _NUMBERS = r"\d+(?:\.\d+)*[a-z]?"
 _NAME = re.compile(
@@ -47,6 +48,7 @@ class Version:
         return self.family == other.family and self.numbers[:length] > other.numbers[:length]
 
 
+@lru_cache(maxsize=1 << 16)
 def version_of(name: str) -> Version | None:
     """The version in a name as under lib/firmware, or None where it has none."""
     match = _NAME.fullmatch(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -120,6 +120,8 @@ def is_pattern(name: str) -> bool:
     return "*" in name
 
 
-def matching(name: str, names: Iterable[str]) -> list[str]:
+def matching(name: str, names: Collection[str]) -> list[str]:
     """Those of `names` that a module means by a name or pattern."""
-    return [other for other in names if fnmatchcase(other, name)] if is_pattern(name) else [name] * (name in set(names))
+    if is_pattern(name):
+        return [other for other in names if fnmatchcase(other, name)]
+    return [name] if name in names else []
