@@ -190,9 +190,9 @@ def _missing(texts: Texts, known: Known) -> Iterator[Finding]:
         return
     for each in missing(texts, known):
         what = f"{_who(each.asked_by)} may ask for {each.name}, which ships in no package"
-        line = f"add to {LIST_OF[each.package]}: {', '.join(each.files)}"
         if each.files:
-            hint = f"{line} (`rosk firmware fix` does)"
+            lines = "this name" if each.files == (each.name,) else ", ".join(each.files)
+            hint = f"add {lines} to {LIST_OF[each.package]}, as `rosk firmware fix` does"
         elif known.offer is None:
             hint = f"add it to {LIST_OF[each.package]}; whether the source has it is not known without the engine"
         else:

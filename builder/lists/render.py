@@ -44,9 +44,10 @@ def print_warnings(console: Console, findings: Sequence[Finding]) -> int:
     warnings = [finding for finding in findings if not finding.error]
     counted = Counter(finding.kind for finding in warnings)
     for kind, number in counted.items():
-        for finding in [finding for finding in warnings if finding.kind == kind][:SHOWN]:
+        alike = [finding for finding in warnings if finding.kind == kind][:SHOWN]
+        for finding, after in zip(alike, [*alike[1:], None], strict=True):
             console.print(f"[yellow]warning:[/] {escape(line(finding))}")
-            if finding.hint:
+            if finding.hint and (after is None or after.hint != finding.hint):  # once for several in a row
                 console.print(f"         {escape(shown(finding.hint))}", style="dim")
         if number > SHOWN:
             console.print(f"[yellow]warning:[/] and {number - SHOWN:,} more of {escape(f'[{kind}]')} (all: --json)")

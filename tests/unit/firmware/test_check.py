@@ -88,8 +88,8 @@ def test_what_modules_ask_for_and_no_package_has(offer: Offer) -> None:
         ("unavailable", "rtl_nic/rtl8168h-9.fw"),
     ]
     assert found[0].what.startswith(f"{IWL} of the extras package may ask for")
-    assert found[0].hint.startswith("add to lists/firmware-extra.list: iwlwifi-cc-a0-77.ucode")
-    assert found[1].hint.startswith("add to lists/firmware.list: rtl_nic/rtl8168h-2.fw")  # the kernel package wins
+    assert found[0].hint.startswith("add this name to lists/firmware-extra.list")
+    assert found[1].hint.startswith("add this name to lists/firmware.list")  # the kernel package wins
     assert "and 1 more" in found[1].what
     assert found[2].hint == "the source lacks it; it has rtl_nic/rtl8168h-2.fw"
 

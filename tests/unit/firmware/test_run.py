@@ -66,8 +66,8 @@ def test_check_says_what_to_add_and_where_it_is_known_from(project: Path, capsys
     run_check(options(project))
     out = capsys.readouterr().out
     assert f"{NIC} of the extras package may ask for nic/b.fw" in out
-    assert f"add to {EXTRA}: nic/b.fw" in out
-    assert "tg3 (built in) may ask for nic/c-1.fw" in out and f"add to {LIST}: nic/c-1.fw" in out
+    assert f"add this name to {EXTRA}" in out
+    assert "tg3 (built in) may ask for nic/c-1.fw" in out and f"add this name to {LIST}" in out
     assert f"the release {V}" in out and "3 files of the firmware source" in out
     assert "1 file and 0 links ship: 0 errors, 2 warnings" in out
     error = refused(run_check, options(project), strict=True)
