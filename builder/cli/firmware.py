@@ -18,11 +18,6 @@ firmware_app = typer.Typer(
 app.add_typer(firmware_app, name="firmware")
 
 
-@firmware_app.callback()
-def firmware() -> None:
-    """The firmware lists, before any compile: what modules ask for, what the source has, and under which licence."""
-
-
 @firmware_app.command("check")
 def firmware_check(
     project: ProjectOption = Path(),
