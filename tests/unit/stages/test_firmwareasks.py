@@ -82,7 +82,14 @@ def test_the_program_reads_a_kernel_tree(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("CONFIG_NET=y\nCONFIG_NETDEVICES=y\nCONFIG_FAKENIC=m\nCONFIG_MODULES=y\n")
     path = "kernel/drivers/net/fakenic.ko"
     (tmp_path / "options.json").write_text(json.dumps({path: "CONFIG_FAKENIC"}))
-    own = ["--tree", tree, "--config", tmp_path / "config", "--module-options", tmp_path / "options.json"]
+    own: list[str | Path] = [
+        "--tree",
+        tree,
+        "--config",
+        tmp_path / "config",
+        "--module-options",
+        tmp_path / "options.json",
+    ]
     done = run_stage("firmwareasks", *own, "--srcarch", "x86", "--out", tmp_path / "asked.json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((tmp_path / "asked.json").read_text())
