@@ -106,6 +106,9 @@ def _current(builder: Builder, context: graph.Context, command: tuple[str, ...])
         return None
     builder.log.needless = True
     builder.view.note(f"nothing changed since {shown_path(project.dist)} was built")
+    if release.forget_rejected(project.dist):
+        left = shown_path(project.dist / release.REJECTED)
+        builder.view.note(f"{left} is removed: it was of other inputs, and did not pass its checks")
     return Built(
         manifest=current.manifest,
         images=tuple(current.manifest["images"]),

@@ -6,8 +6,11 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from builder.errors import RoskError
 
@@ -64,3 +67,42 @@ def run(
             details=(err or out).strip().splitlines()[-20:],
         )
     return subprocess.CompletedProcess(words, done.returncode, out, err)
+
+
+@contextmanager
+def output_of(argv: Sequence[str | Path], *, error: type[RoskError] = RoskError, hint: str = "") -> Iterator[IO[bytes]]:
+    """Start a program, whose standard output is read while the block runs; one that is not at its end then is killed.
+
+    It waits while nobody reads: however much it has to say, no more than a pipe holds is there at once.
+
+    Args:
+        argv: Program and arguments; never passed through a shell.
+        error: The class of error to raise; `hint` is its next step.
+
+    Raises:
+        RoskError: (as `error`) The program is missing; or it failed, when all that it said was read.
+    """
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    with TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+            )
+        except FileNotFoundError as missing:
+            raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+        assert process.stdout is not None
+        with process:
+            try:
+                yield process.stdout
+                ended = not process.stdout.read(1)
+            except BaseException:
+                process.kill()
+                raise
+            if not ended:
+                process.kill()
+        if ended and process.returncode:
+            said.seek(0)
+            details = said.read().decode(errors="replace").strip().splitlines()[-20:]
+            what = f"{shlex.join(words)} failed with exit code {process.returncode}"
+            raise error(what, hint=hint, details=details)

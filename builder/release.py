@@ -169,7 +169,14 @@ def commit(dist: Path, folder: Path) -> None:
         if not (folder / NAMES[-1]).exists():
             error.hint = "the new release is in its place, and whole"
         raise
+    forget_rejected(dist)
+
+
+def forget_rejected(dist: Path) -> bool:
+    """Remove the last release that did not pass, once `dist` has one that does; says whether there was one."""
+    found = (dist / REJECTED).is_dir()
     shutil.rmtree(dist / REJECTED, ignore_errors=True)
+    return found
 
 
 def reject(dist: Path, folder: Path) -> Path:

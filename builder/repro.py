@@ -33,7 +33,7 @@ from builder.project import Project
 from builder.release import describe, shown_path
 from builder.run import check_host, prepare
 from builder.settings import Cache
-from builder.stages.dotconfig import parse_config
+from builder.stages.dotconfig import config_values
 from builder.stages.reproducible import findings, kernel_of
 from builder.view import View, make_view
 
@@ -288,7 +288,7 @@ def known_causes(project: Project, manifest: Mapping[str, Any]) -> tuple[str, ..
     config = project.dist / "kernel" / "config"
     if not config.is_file():
         return ()
-    values = {option.name: option.value for option in parse_config(config.read_bytes(), "config")}
+    values = config_values(config.read_bytes(), "config")
     return tuple(finding.what for finding in findings(values, kernel_of(manifest["release"])))
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from builder import graph, release
 from builder.buildlog import BuildLog
-from builder.cachespec import NONE, Caches, is_race
+from builder.cachespec import NONE, Caches
 from builder.context import dockerfiles, write_context
 from builder.current import own_code, release_key
+from builder.engine.again import once_more
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
@@ -67,32 +68,28 @@ class Builder:
         Raises:
             RoskError: A stage or the engine failed; `builder.failure` says which error that is.
         """
-        try:
-            return self._solve(plan, epoch)
-        except SolveError as error:
-            self.log.line(f"solved once more: {error.what}")
-        return self._solve(plan, epoch, again=True)
-
-    def _solve(self, plan: Mapping[str, Any], epoch: int, *, again: bool = False) -> tuple[BuildState, dict[str, Any]]:
-        """One solve; SolveError when it failed in a way that is gone when it is done `again`."""
+        plan = graph.afresh(plan, self.scope) if self.fresh else plan
         state = BuildState()
 
-        def follow(line: str) -> None:
-            self._tell(state.feed(line.encode()))
-
-        plan = graph.afresh(plan, self.scope) if self.fresh else plan
-        try:
-            metadata = self.engine.bake(plan, epoch=epoch, on_output=follow)
-            self._tell(state.finish())
-            self.warnings.extend(state.warnings)
-            self.states.append(state)
-            return state, metadata
-        except SolveError as error:
-            self._tell(state.finish())
-            if not again and (is_race(error.what) or _is_late(error.what)):
+        def once() -> dict[str, Any]:
+            nonlocal state
+            state = BuildState()
+            try:
+                done = self.engine.bake(plan, epoch=epoch, on_output=lambda line: self._tell(state.feed(line.encode())))
+            except SolveError:
+                self._tell(state.finish())
                 raise
+            self._tell(state.finish())
+            return done
+
+        try:
+            metadata = once_more(once, lambda what: self.log.line(f"solved once more: {what}"))
+        except SolveError as error:
             self._append_compile_log(state)
             raise explain(self.project, state, error) from error
+        self.warnings.extend(state.warnings)
+        self.states.append(state)
+        return state, metadata
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -116,17 +113,9 @@ class Builder:
             source_epoch=epoch,
             firmware=firmware,
             firmware_revision=revision,
-            base=self._base_layout(),
+            base=base_layout(self.engine, self.base),
             ccache=ccache,
         )
-
-    def _base_layout(self) -> str | None:
-        """Where a builder that is not the engine's own finds the base image."""
-        if not self.engine.remote:
-            return None
-        folder = default_cache() / "bases" / self.base.id.replace(":", "-")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return self.engine.save_layout(self.base.ref, folder)
 
     def resolve(self, context: graph.Context) -> graph.Resolved:
         """Learn from the source and the toolchain what the graph's names are made of."""
@@ -240,7 +229,9 @@ class Builder:
         if state.compile_log is None:
             return
         dockerfile = dockerfiles() / "kernel.Dockerfile"
-        context = graph.Context(folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=self._base_layout())
+        context = graph.Context(
+            folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=base_layout(self.engine, self.base)
+        )
         log, tar = state.compile_log, self.folder / "compile-log.tar"
         plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=log, output=tar)
         try:
@@ -266,12 +257,13 @@ class Solved:
     images: Mapping[str, str]
 
 
-def _is_late(what: str) -> bool:
-    """Whether BuildKit took too long for what it does beside a solve, on a busy machine (moby/buildkit#3966).
-
-    It gives the record of a build 20 seconds, for example, and fails a build that has succeeded when they are over.
-    """
-    return what.removeprefix("failed to solve: ").startswith("DeadlineExceeded: ")
+def base_layout(engine: Docker, base: BaseImage) -> str | None:
+    """Where a builder that is not the engine's own finds the base image; None for the engine's own."""
+    if not engine.remote:
+        return None
+    folder = default_cache() / "bases" / base.id.replace(":", "-")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return engine.save_layout(base.ref, folder)
 
 
 def unpack(tar: Path, folder: Path) -> None:

@@ -114,7 +114,8 @@ FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
 FROM tools AS split
-COPY stages/common.py stages/elf.py stages/lists.py stages/modules.py stages/split.py /rosk/builder/stages/
+COPY stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
+    /rosk/builder/stages/
 COPY --from=compile /out/modules /in/modules
 COPY --from=compile /out/boot /in/boot
 COPY --from=configured /out/configured/module-options.json /in/
@@ -129,14 +130,15 @@ RUN python3 -m builder.stages.split --modules /in/modules --lists /in/lists --co
 
 # The firmware, from one of four places. Debian's packages are fetched apart from what is chosen of them.
 FROM tools AS firmware-fetched
-COPY stages/common.py stages/firmwarefetch.py /rosk/builder/stages/
+COPY stages/common.py stages/licence.py stages/dep5.py stages/firmwarefetch.py /rosk/builder/stages/
 ARG FIRMWARE_PACKAGES
-RUN python3 -m builder.stages.firmwarefetch --packages ${FIRMWARE_PACKAGES} --out /out/firmware --revision /out/revision
+RUN python3 -m builder.stages.firmwarefetch --packages ${FIRMWARE_PACKAGES} --out /out/firmware --revision /out/revision \
+    --licences /out/licences.json
 
 FROM tools AS firmware-base
 ARG FRESH=
-COPY stages/common.py stages/lists.py stages/whence.py stages/firmwarefetch.py stages/firmwaretree.py stages/firmware.py \
-    /rosk/builder/stages/
+COPY stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
+    stages/firmwaretree.py stages/firmware.py /rosk/builder/stages/
 COPY lists/firmware.list lists/firmware-extra.list /in/lists/
 ARG FIRMWARE_STRICT=
 
@@ -147,7 +149,8 @@ RUN python3 -m builder.stages.firmware none --list /in/lists/firmware.list --ext
 FROM firmware-base AS firmware-debian
 COPY --from=firmware-fetched /out /in/fetched
 RUN python3 -m builder.stages.firmware folder --dir /in/fetched/firmware --revision "$(cat /in/fetched/revision)" \
-    --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
+    --licences /in/fetched/licences.json --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list \
+    ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-archive
 RUN --mount=type=bind,from=firmware,target=/input \

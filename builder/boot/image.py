@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.boot.qemu import Board
-from builder.cachespec import is_race
 from builder.context import dockerfiles
+from builder.engine.again import once_more
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildState, LogLine
@@ -66,12 +66,7 @@ def make_image(engine: Docker, board: Board, base: BaseImage, folder: Path) -> t
     lock = default_cache() / "boot.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with locked(lock):  # the engine refuses to give one name to two new images at once
-        try:
-            _solve(engine, plan)
-        except SolveError as error:
-            if not is_race(error.what):
-                raise
-            _solve(engine, plan)
+        once_more(lambda: _solve(engine, plan))
     unpack_tar(tar, guest)
     return tag, guest
 

@@ -13,7 +13,7 @@ from builder.boot.qemu import Board
 from builder.errors import InputError
 from builder.releasefolder import ReleaseFolder
 from builder.stages.common import StageError
-from builder.stages.dotconfig import parse_config
+from builder.stages.dotconfig import config_values
 from builder.stages.elf import modinfo
 from builder.stages.modules import ModuleSet, normal, scan
 from builder.verify.model import MissingProgram, Unreadable
@@ -145,7 +145,7 @@ def _scan(folder: Path) -> ModuleSet:
 
 def _config(path: Path) -> dict[str, str]:
     try:
-        return {option.name: option.value for option in parse_config(path.read_bytes(), path.name)}
+        return config_values(path.read_bytes(), path.name)
     except (OSError, StageError):
         return {}  # what is looked up in it is then not said
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
 
 patches_app = typer.Typer(
     help="The project's patches: how they apply, where they are from, and new ones.", no_args_is_help=True
@@ -43,6 +43,7 @@ def patches_check(
     ] = False,
     table: Annotated[bool, typer.Option("--table", help="Bring the table of the patches up to date too.")] = False,
     no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -61,6 +62,7 @@ def patches_check(
         strict=strict,
         table=table,
         allow_install=not no_install,
+        builder=builder,
         as_json=as_json,
         verbose=verbose,
     )
@@ -78,6 +80,7 @@ def patches_refresh(
     tree: TreeOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")] = False,
     no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -94,6 +97,7 @@ def patches_refresh(
         arch=arch,
         tree=tree,
         allow_install=not no_install,
+        builder=builder,
         as_json=as_json,
         verbose=verbose,
     )

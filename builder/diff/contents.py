@@ -19,7 +19,7 @@ from builder.differ import opened, pieces
 from builder.errors import InputError
 from builder.release import human_size
 from builder.stages.common import StageError
-from builder.stages.dotconfig import parse_config
+from builder.stages.dotconfig import config_values
 from builder.verify.unpack import LIMIT
 
 READ = ("kernel", "extras", "headers")
@@ -284,8 +284,8 @@ def _config(located: Located, content: bytes | None) -> dict[str, str]:
     if content is None:
         return {}
     try:
-        options = parse_config(content, "config")
+        values = config_values(content, "config")
     except StageError as error:
         where = f"the config of {located.name}"
         raise InputError(error.what, where=where, line=error.line, hint="build the release again") from error
-    return {option.name: option.value for option in options if option.value != "n"}
+    return {name: value for name, value in values.items() if value != "n"}

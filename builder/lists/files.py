@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from builder.arch import find_arch, host_arch
 from builder.errors import InputError
@@ -12,6 +13,12 @@ from builder.files import file_errors
 from builder.inputs.check import as_input_error
 from builder.lists.model import Finding, Texts, read_texts
 from builder.stages.split import EXTRA_LIST, MAIN_LIST
+
+
+class Named(Protocol):
+    """The texts of list files, by their names in the build context."""
+
+    def of(self, name: str) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +49,11 @@ class Files:
         Raises:
             InputError: One is no text, or cannot be read.
         """
-        main, extra = (_text(self.inputs[name]) for name in (MAIN_LIST, EXTRA_LIST))
+        main, extra = (read_text(self.inputs[name]) for name in (MAIN_LIST, EXTRA_LIST))
         with as_input_error(self.inputs, self.root):
             return read_texts(main, extra)
 
-    def write(self, before: Texts, after: Texts) -> None:
+    def write(self, before: Named, after: Named) -> None:
         """Write the lists that changed: each whole or not at all, and none before all are on the disk.
 
         Raises:
@@ -62,7 +69,8 @@ class Files:
                     temporary = path.with_name(f".{path.name}.new")
                     ready[temporary] = path
                     temporary.write_bytes(text.encode())
-                    temporary.chmod(path.stat().st_mode & 0o777)
+                    if path.exists():
+                        temporary.chmod(path.stat().st_mode & 0o777)
                 for temporary, path in ready.items():
                     temporary.replace(path)
             finally:
@@ -89,7 +97,12 @@ def find_files(root: Path, arch: str | None = None) -> Files:
     return Files(root=root, inputs=inputs)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a list.
+
+    Raises:
+        InputError: It is no text, or cannot be read.
+    """
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:

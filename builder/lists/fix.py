@@ -49,36 +49,37 @@ class _Part:
         return paths == sorted(paths)
 
 
-def apply(text: str, changes: Sequence[Change]) -> str:
-    """The text of a list after some changes; of a module that is listed already, nothing changes.
+def apply(text: str, changes: Sequence[Change], *, heading: str = HEADING) -> str:
+    """The text of a list after some changes; of what is listed already, nothing changes.
 
     Args:
         text: With any line ends; those of the first line are what added lines get.
+        heading: What is above lines that belong to no part of a list that has several.
     """
     lines = text.splitlines(keepends=True)
     for change in sorted(changes, key=lambda change: change.path):
         if change.path not in map(path_of, lines):
-            _apply(lines, change)
+            _apply(lines, change, heading)
     return "".join(lines)
 
 
-def _apply(lines: list[str], change: Change) -> None:
+def _apply(lines: list[str], change: Change, heading: str) -> None:
     old = next((index for index, line in enumerate(lines) if path_of(line) == change.moved_from), None)
     if old is None or change.moved_from is None:
-        _insert(lines, change.path)
+        _insert(lines, change.path, heading)
     elif change.replace:
         lines[old] = lines[old].replace(change.moved_from, change.path, 1)
     else:
         _put(lines, old + 1, change.path)
 
 
-def _insert(lines: list[str], path: str) -> None:
+def _insert(lines: list[str], path: str, heading: str) -> None:
     parts = _parts(lines)
-    part = _home(parts, lines, path)
+    part = _home(parts, lines, path, heading)
     if part is None:
         if parts:
             _put(lines, len(lines), "")
-            _put(lines, len(lines), HEADING)
+            _put(lines, len(lines), heading)
         _put(lines, len(lines), path)
     elif part.sorted:
         before = [index for index, other in part.rows if other < path]
@@ -107,11 +108,13 @@ def _parts(lines: Sequence[str]) -> list[_Part]:
     return parts
 
 
-def _home(parts: Sequence[_Part], lines: Sequence[str], path: str) -> _Part | None:
+def _home(parts: Sequence[_Part], lines: Sequence[str], path: str, heading: str) -> _Part | None:
     """The part that a new path belongs to: the only one, the one with its neighbours, or the one of such additions."""
     if len(parts) == 1:
         return parts[0]
     wanted = min(_NEAR, len(PurePosixPath(path).parent.parts))
+    if not wanted:  # beside others that are in no folder
+        parts = [part for part in parts if any("/" not in other for _, other in part.rows)]
     best: tuple[int, int] | None = None
     home = None
     for part in parts:
@@ -120,7 +123,7 @@ def _home(parts: Sequence[_Part], lines: Sequence[str], path: str) -> _Part | No
         if score[0] >= wanted and (best is None or score > best):
             best, home = score, part
     if home is None:
-        home = next((part for part in parts if lines[part.start].strip() == HEADING), None)
+        home = next((part for part in parts if lines[part.start].strip() == heading), None)
     return home
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
 from builder.errors import RoskError
 from builder.lists.model import Kernel, Policy
-from builder.lists.source import Foreseen, foresee, join, read_release
+from builder.lists.source import foresee, join, read_release
 from builder.project import Project
 
+if TYPE_CHECKING:
+    from builder.solver import Builder
+
+Told = TypeVar("Told")
 _LOG = "dist/build.log"
 
 
@@ -53,12 +59,12 @@ def learn(project: Project, options: ListOptions) -> Kernel:
         RoskError: See `builder.lists.source`.
     """
     released = read_release(project.dist, project.arch.name)
-    foreseen = ask_engine(project, options) if options.engine else None
+    foreseen = ask_engine(project, options, foresee) if options.engine else None
     return join(foreseen, released, project.dist)
 
 
-def ask_engine(project: Project, options: ListOptions) -> Foreseen:
-    """See `builder.lists.source.foresee`."""
+def ask_engine(project: Project, options: ListOptions, ask: Callable[[Builder], Told]) -> Told:
+    """Ask the engine something of a project (`builder.lists.source.foresee`), in a folder that is gone afterwards."""
     # With --no-engine, none of this has to be imported.
     from builder.buildlog import BuildLog  # noqa: PLC0415
     from builder.cachetransfer import project_caches  # noqa: PLC0415
@@ -93,7 +99,7 @@ def ask_engine(project: Project, options: ListOptions) -> Foreseen:
                 caches=caches,
             )
             try:
-                return foresee(builder)
+                return ask(builder)
             except RoskError as error:
                 if _LOG in error.hint:  # this one is gone with its folder
                     error.hint = "give --verbose to see the whole log"

@@ -13,11 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from builder.lists.check import Unlisted
-from builder.lists.files import Files
+from builder.lists.files import Files, Named
 from builder.lists.model import Finding, Kernel, Texts
 from builder.lists.why import Why
 from builder.release import human_size
-from builder.stages.split import EXTRA_LIST, MAIN_LIST
 from builder.verify.model import count, shown
 
 SHOWN = 20
@@ -33,19 +32,26 @@ def line(finding: Finding, *, hint: bool = False) -> str:
 def print_check(console: Console, kernel: Kernel | None, findings: Sequence[Finding], texts: Texts) -> None:
     """Print the warnings, and how many findings there are; the errors are in the command's own error."""
     if kernel is not None:
-        _print_sources(console, kernel)
+        print_sources(console, kernel.sources)
+    warnings = print_warnings(console, findings)
+    lines = f"{count(len(texts.lists.main), 'line')} and {count(len(texts.lists.extra), 'line')}"
+    errors = count(len(findings) - warnings, "error")
+    console.print(f"{lines}: {errors}, {count(warnings, 'warning')}")
+
+
+def print_warnings(console: Console, findings: Sequence[Finding]) -> int:
+    """Print the warnings among findings, and return how many there are."""
     warnings = [finding for finding in findings if not finding.error]
     counted = Counter(finding.kind for finding in warnings)
     for kind, number in counted.items():
-        for finding in [finding for finding in warnings if finding.kind == kind][:SHOWN]:
+        alike = [finding for finding in warnings if finding.kind == kind][:SHOWN]
+        for finding, after in zip(alike, [*alike[1:], None], strict=True):
             console.print(f"[yellow]warning:[/] {escape(line(finding))}")
-            if finding.hint:
+            if finding.hint and (after is None or after.hint != finding.hint):  # once for several in a row
                 console.print(f"         {escape(shown(finding.hint))}", style="dim")
         if number > SHOWN:
             console.print(f"[yellow]warning:[/] and {number - SHOWN:,} more of {escape(f'[{kind}]')} (all: --json)")
-    lines = f"{count(len(texts.lists.main), 'line')} and {count(len(texts.lists.extra), 'line')}"
-    errors = count(len(findings) - len(warnings), "error")
-    console.print(f"{lines}: {errors}, {count(len(warnings), 'warning')}")
+    return len(warnings)
 
 
 def check_json(kernel: Kernel | None, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -61,10 +67,10 @@ def check_json(kernel: Kernel | None, findings: Sequence[Finding]) -> dict[str, 
     }
 
 
-def diff(files: Files, before: Texts, after: Texts) -> str:
+def diff(files: Files, before: Named, after: Named) -> str:
     """The unified diff of the lists; empty when nothing changed."""
     rows: list[str] = []
-    for name in (MAIN_LIST, EXTRA_LIST):
+    for name in files.inputs:
         old, new = (text.of(name).splitlines(keepends=True) for text in (before, after))
         rows += difflib.unified_diff(old, new, fromfile=f"a/{files.name(name)}", tofile=f"b/{files.name(name)}")
     return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
@@ -93,7 +99,7 @@ def print_why(console: Console, files: Files, kernel: Kernel, found: Sequence[Wh
         console.print(f"[bold]{escape(shown(why.path))}[/]")
         for name, value in why_rows(why):
             console.print(f"  {name:14} {escape(shown(files.rename(value)))}")
-    _print_sources(console, kernel)
+    print_sources(console, kernel.sources)
 
 
 def why_rows(why: Why) -> list[tuple[str, str]]:
@@ -123,6 +129,7 @@ def why_json(files: Files, kernel: Kernel, found: Sequence[Why]) -> dict[str, An
     return {"release": kernel.v, "sources": list(kernel.sources), "modules": modules}
 
 
-def _print_sources(console: Console, kernel: Kernel) -> None:
-    for source in kernel.sources:
+def print_sources(console: Console, sources: Sequence[str]) -> None:
+    """Print where all this is known from."""
+    for source in sources:
         console.print(f"from: {escape(source)}", style="dim")

@@ -8,7 +8,7 @@ modules this config makes (`builder.stages.foresee`), with the options that buil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +25,9 @@ from builder.project import Project
 from builder.release import shown_path
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.stages.common import StageError
+from builder.stages.dotconfig import set_options
 from builder.stages.modules import Module, ModuleSet, normal, scan
-from builder.stages.split import Known, parse_config
+from builder.stages.split import Known
 from builder.verify.model import count
 from builder.verify.unpack import read_package
 
@@ -78,7 +79,7 @@ def read_release(folder: Path, arch: str) -> Released | None:
     with _temporary_folder() as temp:
         modules = _read_modules(release, temp)
     text = config.read_text(errors="replace") if config.is_file() else ""
-    return Released(v=release.v, modules=modules, config=parse_config(text))
+    return Released(v=release.v, modules=modules, config=set_options(text))
 
 
 def _read_modules(release: ReleaseFolder, temp: Path) -> ModuleSet:
@@ -116,30 +117,50 @@ def foresee(builder: Builder) -> Foreseen:
     Raises:
         RoskError: The engine, a source or the config failed; see `builder.solver`.
     """
+    return read_foreseen(explore(builder, ("lists.Dockerfile",), "lists"))
+
+
+def explore(builder: Builder, parts: Sequence[str], target: str) -> Path:
+    """Have the engine run the graph up to `configured`, and a target that goes on from there.
+
+    Args:
+        builder: See `foresee`.
+        parts: The files that go on where kernel.Dockerfile ends.
+
+    Returns:
+        The folder, in the builder's, with what the target exports.
+    """
     builder = replace(builder, caches=Caches(sources=builder.caches.sources))
     context = builder.context()
     resolved = _resolve(builder, context)
     tar, out = builder.folder / "lists.tar", builder.folder / "lists"
     dockerfile = builder.folder / "lists.Dockerfile"
-    dockerfile.write_text(context.dockerfile.read_text() + "\n" + (dockerfiles() / "lists.Dockerfile").read_text())
-    plan = lists_plan(builder.project, replace(context, dockerfile=dockerfile), resolved, tar, builder.caches)
+    dockerfile.write_text(
+        "\n".join(path.read_text() for path in (context.dockerfile, *(dockerfiles() / part for part in parts)))
+    )
+    plan = lists_plan(builder.project, replace(context, dockerfile=dockerfile), resolved, tar, builder.caches, target)
     builder.solve(plan, epoch=resolved.epoch)
     out.mkdir()
     _unpack(tar, out)
-    return read_foreseen(out)
+    return out
 
 
 def lists_plan(
-    project: Project, context: graph.Context, resolved: graph.Resolved, output: Path, caches: Caches
+    project: Project,
+    context: graph.Context,
+    resolved: graph.Resolved,
+    output: Path,
+    caches: Caches,
+    target: str = "lists",
 ) -> dict[str, Any]:
-    """The bake file whose one target, `lists`, runs the graph as far as `configured`.
+    """The bake file whose one target runs the graph as far as `configured`.
 
     Args:
-        context: Its Dockerfile is kernel.Dockerfile with lists.Dockerfile behind it.
+        context: Its Dockerfile is kernel.Dockerfile with the one that has the target behind it.
         output: The tar archive that receives what `read_foreseen` reads.
     """
     shared = graph.build_plan(project, context, resolved, output=output, caches=caches)["target"]["release"]
-    return {"target": {"lists": {**shared, "target": "lists"}}}
+    return {"target": {target: {**shared, "target": target}}}
 
 
 def _resolve(builder: Builder, context: graph.Context) -> graph.Resolved:
@@ -173,7 +194,7 @@ def read_foreseen(folder: Path) -> Foreseen:
             needs={path: tuple(needs) for path, needs in foreseen["needs"].items()},
             known=Known(
                 options=json.loads((folder / "module-options.json").read_text()),
-                config=parse_config((folder / "config").read_text()),
+                config=set_options((folder / "config").read_text()),
             ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -218,7 +239,7 @@ def join(foreseen: Foreseen | None, released: Released | None, dist: Path) -> Ke
     in_image |= {name: path for name, path in old.builtin.items() if name not in told}
     return Kernel(
         v=foreseen.v,
-        built=_module_set(modules, in_image, old.builtin_aliases),
+        built=replace(_module_set(modules, in_image, old.builtin_aliases), builtin_firmware=old.builtin_firmware),
         known=foreseen.known,
         unseen=unseen,
         needs=foreseen.needs,

@@ -22,7 +22,7 @@ from builder.files import file_errors
 from builder.inputs.folders import source_folder
 from builder.patches.series import PatchFile
 from builder.project import Project
-from builder.solver import unpack
+from builder.solver import base_layout, unpack
 from builder.stages.common import StageError
 from builder.stages.patchcheck import check_patches
 from builder.stages.source import kernel_version
@@ -136,6 +136,7 @@ def check_source(project: Project, engine: Docker, base: BaseImage, view: View) 
             dockerfile=dockerfiles() / "kernel.Dockerfile",
             source=source,
             source_epoch=epoch,
+            base=base_layout(engine, base),
         )
         tar = folder / "report.tar"
         _solve(project, engine, check_plan(project, context, base=base.ref, output=tar), view)

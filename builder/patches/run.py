@@ -35,6 +35,7 @@ class PatchOptions:
         strict: What only makes a build less than exact fails too: an offset, a stale table.
         table: Bring the table up to date.
         allow_install: What is missing on this machine may be installed and started.
+        builder: A builder of buildx to solve with; the engine's own when None.
         as_json: Print the result as one JSON object, and nothing else on standard output.
         verbose: Print the whole log of the engine.
     """
@@ -46,6 +47,7 @@ class PatchOptions:
     strict: bool = False
     table: bool = False
     allow_install: bool = True
+    builder: str | None = None
     as_json: bool = False
     verbose: bool = False
 
@@ -203,7 +205,13 @@ def _checked(options: PatchOptions, patches: Sequence[PatchFile]) -> Checked:
     screen = Console(highlight=False, emoji=False, stderr=True)
     view = make_view(TITLES, screen, shown=shown_stage, verbose=options.verbose)
     toolchain = project.settings.toolchain
-    engine, base = prepare(toolchain.suite, toolchain.base, allow_install=options.allow_install, note=view.note)
+    engine, base = prepare(
+        toolchain.suite,
+        toolchain.base,
+        allow_install=options.allow_install,
+        note=view.note,
+        builder=options.builder,
+    )
     return check_source(project, engine, base, view)
 
 

@@ -12,7 +12,7 @@ from builder.report.data import Known, report_model
 from builder.report.page import page
 from builder.report.record import BootFacts, BuildFacts, VerifyFacts, check_manifest, read_facts
 from builder.stages.common import StageError
-from builder.stages.dotconfig import parse_config
+from builder.stages.dotconfig import config_values
 
 
 def write_report(root: Path) -> Path:
@@ -62,7 +62,7 @@ def read_release(release: ReleaseFolder) -> Known:
 def _options(config: Path) -> dict[str, str]:
     """The options of the shipped config; none when it is not there."""
     try:
-        return {option.name: option.value for option in parse_config(config.read_bytes(), config.name)}
+        return config_values(config.read_bytes(), config.name)
     except FileNotFoundError:
         return {}
     except StageError as error:

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from builder.stages.common import StageError, run, stage_main, warning, write_json
-from builder.stages.dotconfig import Option, format_config, is_full, is_kept, merge, parse_config, value_of
+from builder.stages.dotconfig import (
+    Option,
+    config_values,
+    format_config,
+    is_full,
+    is_kept,
+    merge,
+    parse_config,
+    value_of,
+)
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
 from builder.stages.maketools import add_options, tool_arguments
@@ -164,7 +173,7 @@ def module_options(kbuild: Kbuild, kconfig: Kconfig, values: Mapping[str, str]) 
 
 def read_values(config: Path) -> dict[str, str]:
     """The values of a complete .config by option name."""
-    return {option.name: option.value for option in parse_config(config.read_bytes(), "config")}
+    return config_values(config.read_bytes(), "config")
 
 
 def configure(args: argparse.Namespace, obj: Path) -> None:

@@ -15,6 +15,7 @@ from builder.stages.common import StageError
 _GENERATED = "Automatically generated file; DO NOT EDIT."
 _FULL_SIZE = 1500
 _SET = re.compile(r"CONFIG_(\w+)=(y|m|n|-?\d+|0[xX][0-9a-fA-F]+|\"(?:[^\"\\]|\\.)*\")$")
+_ASSIGNED = re.compile(r"^\ufeff?(CONFIG_\w+)=([^\r\n]*)\r?$", re.MULTILINE)
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set$")
 
 
@@ -96,6 +97,19 @@ def _bad_line(line: str, name: str, number: int, *, first: bool) -> StageError:
         where=name,
         line=number,
     )
+
+
+def config_values(content: bytes | str, name: str) -> dict[str, str]:
+    """The values of a `.config` by option name; raises what `parse_config` raises."""
+    return {option.name: option.value for option in parse_config(content, name)}
+
+
+def set_options(text: str) -> dict[str, str]:
+    """The options that a text sets, with their values: `CONFIG_EXT4_FS` → `m`. All other lines are passed over.
+
+    For files that somebody else made, also of like forms: include/config/auto.conf has strings without quotes.
+    """
+    return dict(_ASSIGNED.findall(text))
 
 
 def check_config(content: bytes | str, name: str) -> None:

@@ -11,7 +11,7 @@ import lzma
 import posixpath
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from builder.stages.common import StageError, run, stage_main, warning, write_json
 from builder.stages.firmwarefetch import from_archive, git_head
 from builder.stages.firmwaretree import REPOSITORY, FirmwareTree, scan
+from builder.stages.licence import read_licences
 from builder.stages.lists import FIRMWARE, Entry, check_disjoint, parse_list
 
 Report = dict[str, Any]
@@ -116,10 +117,26 @@ def ship(
     if revision is not None:
         (out / "main/lib/firmware").mkdir(parents=True, exist_ok=True)
         (out / "main/lib/firmware/.git-commit").write_text(f"{revision}\n")
+    names = source.names_of(first.files | second.files, first.links | second.links)
     return {
         "revision": revision,
-        "files": sorted(source.names_of(first.files | second.files, first.links | second.links)),
+        "files": sorted(names),
+        **told_licences(source, names),
         "warnings": absent_warnings(source, [*first.absent, *second.absent]),
+    }
+
+
+def told_licences(source: FirmwareTree, names: Iterable[str]) -> Report:
+    """What the report says of licences, for a bill of materials.
+
+    Returns:
+        `licences`: file → its licence in one line; `sections`: file → where that is said (the driver that a section of
+        WHENCE is about, or the Debian package). A file of which nothing is said is in neither.
+    """
+    told = {name: licence for name in names if (licence := source.licence(name)) is not None}
+    return {
+        "licences": {name: licence.text for name, licence in told.items() if licence.text},
+        "sections": {name: licence.section for name, licence in told.items() if licence.section},
     }
 
 
@@ -128,13 +145,9 @@ def _entries(path: Path | None) -> list[Entry]:
     return parse_list(path.read_bytes(), f"lists/{path.name}", FIRMWARE) if path and path.exists() else []
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--list", type=Path, required=True, help="firmware of the kernel package")
-    common.add_argument("--extra-list", type=Path, help="firmware of the extras package; may be absent")
-    common.add_argument("--strict", action="store_true", help="a listed file that the source lacks is an error")
-    common.add_argument("--out", type=Path, required=True)
-    parser = argparse.ArgumentParser(description=__doc__)
+def source_parser(text: str | None, common: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """A command line that names a firmware source, which `open_source` opens, and has the options of `common`."""
+    parser = argparse.ArgumentParser(description=text)
     kinds = parser.add_subparsers(dest="kind", required=True)
     archive = kinds.add_parser("archive", parents=[common], help="a linux-firmware release")
     archive.add_argument("--dir", type=Path, required=True, help="holds the archive and nothing else")
@@ -143,21 +156,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     folder.add_argument("--dir", type=Path, required=True)
     folder.add_argument("--revision", help="what the folder is a checkout of (default: what its .git says)")
+    folder.add_argument("--licences", type=Path, help="the licences of its files, as firmwarefetch wrote them")
     kinds.add_parser("none", parents=[common], help="no firmware")
     return parser
 
 
-def _choose_and_ship(options: argparse.Namespace, temp: Path) -> Report:
-    """Get the source that the command line names, and ship what the lists name of it."""
-    main_list, extra_list = _entries(options.list), _entries(options.extra_list)
-    check_disjoint(main_list, extra_list)
+def open_source(options: argparse.Namespace, temp: Path) -> tuple[FirmwareTree, str] | None:
+    """The source that a command line of `source_parser` names, and its revision; None for no firmware."""
     if options.kind == "none":
-        return {"revision": None, "files": [], "warnings": _all_absent([*main_list, *extra_list])}
+        return None
     if options.kind == "archive":
         root, revision = from_archive(options.dir, temp)
-    else:
-        root, revision = options.dir, options.revision or git_head(options.dir) or "unknown"
-    return ship(scan(root), revision, main_list, extra_list, options.out)
+        return scan(root), revision
+    source = scan(options.dir)
+    if options.licences:
+        source = replace(source, licences=read_licences(options.licences))
+    return source, options.revision or git_head(options.dir) or "unknown"
+
+
+def _choose_and_ship(options: argparse.Namespace, temp: Path) -> Report:
+    """Ship what the lists name of the source that the command line names."""
+    main_list, extra_list = _entries(options.list), _entries(options.extra_list)
+    check_disjoint(main_list, extra_list)
+    found = open_source(options, temp)
+    if found is None:
+        warnings = _all_absent([*main_list, *extra_list])
+        return {"revision": None, "files": [], "licences": {}, "sections": {}, "warnings": warnings}
+    return ship(*found, main_list, extra_list, options.out)
 
 
 def _all_absent(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -169,7 +194,12 @@ def _all_absent(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--list", type=Path, required=True, help="firmware of the kernel package")
+    common.add_argument("--extra-list", type=Path, help="firmware of the extras package; may be absent")
+    common.add_argument("--strict", action="store_true", help="a listed file that the source lacks is an error")
+    common.add_argument("--out", type=Path, required=True)
+    options = source_parser(__doc__, common).parse_args()
     for package in ("main", "extra"):
         (options.out / package).mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as temp:

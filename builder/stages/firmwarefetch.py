@@ -1,6 +1,6 @@
 """Gets the firmware to choose from (Debian's packages, an archive) and says of what revision it is.
 
-As a program: `--packages NAME... --out FOLDER --revision FILE` fetches Debian's packages.
+As a program: `--packages NAME... --out FOLDER --revision FILE --licences FILE` fetches Debian's packages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from builder.stages.common import StageError, run, stage_main
+from builder.stages.dep5 import licence_name, parse_copyright
+from builder.stages.licence import Licence, read_licence, write_licences
 
 APT = Path("/etc/apt")
 COMPONENT, OLD_COMPONENT = "non-free-firmware", "non-free"
@@ -20,7 +22,7 @@ OS_RELEASE = Path("/etc/os-release")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")
 
 
-def from_debian(packages: Sequence[str], temp: Path, apt: Path = APT) -> tuple[Path, str]:
+def from_debian(packages: Sequence[str], temp: Path, apt: Path = APT) -> tuple[Path, str, dict[str, Licence]]:
     """Download packages with apt, which verifies them, and unpack them.
 
     The machine's own apt sources are used, with the component of the firmware added; they are not changed.
@@ -31,7 +33,7 @@ def from_debian(packages: Sequence[str], temp: Path, apt: Path = APT) -> tuple[P
         apt: The folder of the machine's sources.list.
 
     Returns:
-        The folder that is lib/firmware of all packages together, and their upstream version.
+        The folder that is lib/firmware of all packages together, their upstream version, and the licences of the files.
 
     Raises:
         StageError: A package is unknown, or apt cannot get it.
@@ -42,18 +44,39 @@ def from_debian(packages: Sequence[str], temp: Path, apt: Path = APT) -> tuple[P
     options = _apt_options(apt, temp)
     _apt([*options, "update"], temp)
     _apt([*options, "download", *packages], temp)
-    root, versions = temp / "root", set()
+    merged, versions, licences = temp / "firmware", set(), dict[str, Licence]()
+    merged.mkdir()
     for deb in sorted(temp.glob("*.deb")):
+        package = deb.name.partition("_")[0]
+        root = temp / "packages" / package
+        root.mkdir(parents=True)
         run(["dpkg-deb", "-x", deb, root])
         versions.add(upstream_version(run(["dpkg-deb", "-f", deb, "Version"]).stdout.strip()))
-    # Since Debian 13 the packages have usr/lib, before that lib.
-    folders = [root / "usr/lib/firmware", root / "lib/firmware"]
-    merged = temp / "firmware"
-    merged.mkdir()
-    for folder in folders:
-        if folder.is_dir():
+        licences.update(package_licences(root, package))
+        for folder in _firmware_folders(root):
             run(["cp", "-a", f"{folder}/.", merged])
-    return merged, ", ".join(sorted(versions))
+    return merged, ", ".join(sorted(versions)), licences
+
+
+def _firmware_folders(root: Path) -> list[Path]:
+    """Where an unpacked package has firmware: since Debian 13 in usr/lib, before that in lib."""
+    return [folder for folder in (root / "usr/lib/firmware", root / "lib/firmware") if folder.is_dir()]
+
+
+def package_licences(root: Path, package: str) -> dict[str, Licence]:
+    """The licences of the firmware of an unpacked package, as its copyright file has them."""
+    file = root / "usr/share/doc" / package / "copyright"
+    paragraphs = parse_copyright(file.read_text(errors="replace")) if file.is_file() else []
+    licences = {}
+    for folder in _firmware_folders(root):
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                name = path.relative_to(folder).as_posix()
+                plain = name.removesuffix(".xz").removesuffix(".zst")
+                licences[plain] = read_licence(
+                    licence_name(paragraphs, name) or licence_name(paragraphs, plain), package
+                )
+    return licences
 
 
 def from_archive(folder: Path, temp: Path) -> tuple[Path, str]:
@@ -169,12 +192,14 @@ def main() -> None:
     parser.add_argument("--packages", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--revision", type=Path, required=True)
+    parser.add_argument("--licences", type=Path, required=True)
     options = parser.parse_args()
     with TemporaryDirectory() as temp:
-        root, revision = from_debian(options.packages, Path(temp))
+        root, revision, licences = from_debian(options.packages, Path(temp))
         options.out.mkdir(parents=True, exist_ok=True)
         run(["cp", "-a", f"{root}/.", options.out])
     options.revision.write_text(f"{revision}\n")
+    write_licences(options.licences, licences)
 
 
 if __name__ == "__main__":

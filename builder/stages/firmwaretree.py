@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from builder.stages.licence import Licence
 from builder.stages.whence import Whence, link_target, parse_whence
 
 REPOSITORY = re.compile(
@@ -33,11 +34,17 @@ class FirmwareTree:
         files: Path → the file that holds it, perhaps compressed.
         links: Link → what it points to.
         firmware: Those of `files` that patterns may name.
+        licences: What is known of the licences of `files`.
     """
 
     files: dict[str, Path]
     links: dict[str, str]
     firmware: frozenset[str]
+    licences: Mapping[str, Licence] = field(default_factory=dict)
+
+    def licence(self, name: str) -> Licence | None:
+        """The licence of what a file or a link leads to; None where nothing is said of it."""
+        return self.licences.get(self.resolve(name)[0])
 
     def resolve(self, path: str) -> tuple[str, list[str]]:
         """Follow links, of the path itself and of the folders in it: where it ends, and the links used."""
@@ -119,7 +126,20 @@ def scan(root: Path) -> FirmwareTree:
         files=files,
         links={link: target for link, target in links.items() if link not in taken},
         firmware=frozenset(whence.files & files.keys() if whence else files),
+        licences=_licences(whence, files, root) if whence else {},
     )
+
+
+def _licences(whence: Whence, files: Mapping[str, Path], root: Path) -> dict[str, Licence]:
+    """The licences of the files that are there; one whose text is not in the folder is not clear."""
+    found = {}
+    for path in whence.licences.keys() & files.keys():
+        licence = whence.licences[path]
+        lacking = [name for name in licence.files if not (root / name).is_file()]
+        if lacking and not licence.problem:
+            licence = replace(licence, problem=f"its licence is in {lacking[0]}, which the firmware source lacks")
+        found[path] = licence
+    return found
 
 
 def _unpacked(path: str) -> str:

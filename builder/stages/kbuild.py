@@ -79,6 +79,12 @@ class Kbuild:
         """The objects behind `objects`, as paths in the object tree."""
         return _Walk(self.tree, self.srcarch, values).run()
 
+    def parts(self, values: Mapping[str, str]) -> dict[str, set[str]]:
+        """The objects that each module is linked of, by its path: also of what a config builds in."""
+        walk = _Walk(self.tree, self.srcarch, values)
+        walk.run()
+        return walk.parts
+
 
 class _Walk:
     """Goes through the folders that a config enters, and gathers their objects."""
@@ -89,6 +95,7 @@ class _Walk:
         self.given = {f"CONFIG_{name}": value.strip('"') for name, value in values.items() if value != "n"}
         self.given |= {"SRCARCH": srcarch, "ARCH": srcarch, "BITS": "64" if "64BIT" in values else "32"}
         self.found: set[str] = set()
+        self.parts: dict[str, set[str]] = {}
         self.seen: set[tuple[str, bool]] = set()
 
     def run(self) -> set[str]:
@@ -138,6 +145,9 @@ class _Walk:
         for part in parts or [word]:
             if part.endswith(".o"):
                 self.add(folder, part)
+                self.parts.setdefault(os.path.normpath(f"kernel/{folder}/{stem}.ko"), set()).add(
+                    os.path.normpath(f"{folder}/{part}")
+                )
         if module:
             self.found.add(os.path.normpath(f"{folder}/{stem}.mod.o"))
 

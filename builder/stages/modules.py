@@ -6,8 +6,8 @@ Module names follow kmod: the file's name without `.ko`, in which `-` and `_` ar
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.stages.common import StageError
@@ -47,6 +47,7 @@ class ModuleSet:
         aliases: Alias → paths.
         builtin: Name → path, of what would be modules but is part of the kernel image (modules.builtin).
         builtin_aliases: Aliases of those (modules.builtin.modinfo).
+        builtin_firmware: Name of those → what they may ask the firmware loader for, where they say it.
     """
 
     modules: dict[str, Module]
@@ -54,6 +55,7 @@ class ModuleSet:
     aliases: dict[str, list[str]]
     builtin: dict[str, str]
     builtin_aliases: frozenset[str]
+    builtin_firmware: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def depends(self, path: str) -> list[str]:
         """Paths of the modules that a module cannot be loaded without."""
@@ -108,6 +110,11 @@ def scan(root: Path) -> ModuleSet:
         builtin_aliases=frozenset(
             normal(value) for key, values in told.items() if key.endswith(".alias") for value in values
         ),
+        builtin_firmware={
+            normal(key.removesuffix(".firmware")): tuple(sorted(set(values)))
+            for key, values in told.items()
+            if key.endswith(".firmware")
+        },
     )
 
 

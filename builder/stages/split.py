@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.stages.common import StageError, run, stage_main, warning, write_json
+from builder.stages.dotconfig import set_options
 from builder.stages.lists import Entry, check_disjoint, parse_list
 from builder.stages.modules import ModuleSet, normal, scan
 
@@ -303,11 +303,6 @@ def drop_empty(index: Path) -> None:
         index.unlink()
 
 
-def parse_config(text: str) -> dict[str, str]:
-    """The options that a .config sets, with their values."""
-    return dict(re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.MULTILINE))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--modules", type=Path, required=True, help="holds lib/modules/RELEASE; its modules are moved")
@@ -325,7 +320,7 @@ def main() -> None:
     folder = Path("lib/modules") / options.release
     source, out = options.modules / folder, options.out
     known = Known(
-        options=json.loads(options.module_options.read_text()), config=parse_config(options.config.read_text())
+        options=json.loads(options.module_options.read_text()), config=set_options(options.config.read_text())
     )
     built = scan(source)
     split = decide(built, lists, unlisted=options.unlisted, softdeps=options.softdeps)

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from builder.arch import ARCHES, Arch
 from builder.errors import RoskError
 from builder.process import run
-from builder.stages.split import parse_config
+from builder.stages.dotconfig import set_options
 from builder.verify.model import Finding, MissingProgram, Status, Unreadable, check, count, skipped, verdict
 from builder.verify.subject import Subject
 from builder.verify.unpack import read_package
@@ -36,7 +36,7 @@ def config_stable(subject: Subject) -> Finding:
     for program in PROGRAMS:
         if shutil.which(program) is None:
             raise MissingProgram(program)
-    wanted = parse_config(shipped).get("CONFIG_CC_VERSION_TEXT", "").strip('"')
+    wanted = set_options(shipped).get("CONFIG_CC_VERSION_TEXT", "").strip('"')
     own = run(["gcc", "--version"]).stdout.partition("\n")[0]
     if wanted != own:
         return skipped(f"the config is for {wanted or 'an unknown compiler'}, this machine has {own}")
@@ -51,8 +51,8 @@ def config_stable(subject: Subject) -> Finding:
 def _compare(package: Path, shipped: str, arch: Arch, folder: Path) -> Finding:
     try:
         before, after = (
-            parse_config(shipped),
-            parse_config(_olddefconfig(_source(package, folder), shipped, arch, folder)),
+            set_options(shipped),
+            set_options(_olddefconfig(_source(package, folder), shipped, arch, folder)),
         )
     except RoskError as error:
         return verdict("make olddefconfig failed", [error.what, *error.details])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from builder.arch import ARCHES
-from builder.stages.split import parse_config
+from builder.stages.dotconfig import set_options
 from builder.verify.links import links_of, problem
 from builder.verify.model import Finding, check, count, skipped, verdict
 from builder.verify.privatekeys import private_key
@@ -61,7 +61,7 @@ def _of_another_kernel(subject: Subject, tree: Path, v: str) -> Iterator[str]:
         yield f"System.map is not boot/System.map-{v} of the kernel package"
     mine, auto = _content(tree / ".config"), _content(tree / "include/config/auto.conf")
     if mine is not None and auto is not None:
-        yield from _stale(parse_config(mine.decode(errors="replace")), parse_config(auto.decode(errors="replace")))
+        yield from _stale(set_options(mine.decode(errors="replace")), set_options(auto.decode(errors="replace")))
 
 
 def _stale(values: Mapping[str, str], auto: Mapping[str, str]) -> Iterator[str]:

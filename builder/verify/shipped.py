@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.stages.dotconfig import set_options
 from builder.stages.modules import normal
-from builder.stages.split import parse_config
 from builder.verify.model import Unreadable
 from builder.verify.subject import Subject
 
@@ -40,7 +40,7 @@ def config(subject: Subject) -> dict[str, str]:
         Unreadable: There is no such file.
     """
     text = _read(subject.tree("kernel") / f"boot/config-{subject.release.v}").decode(errors="replace")
-    return {name.removeprefix(_CONFIG_PREFIX): value for name, value in parse_config(text).items()}
+    return {name.removeprefix(_CONFIG_PREFIX): value for name, value in set_options(text).items()}
 
 
 def system_map_exports(subject: Subject) -> frozenset[str]:

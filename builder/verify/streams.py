@@ -12,11 +12,10 @@ import shutil
 import zlib
 from collections.abc import Callable, Generator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from builder.errors import RoskError
-from builder.process import run
+from builder.process import output_of
 from builder.verify.model import MissingProgram
 
 PIECE = 1 << 20
@@ -124,15 +123,12 @@ class Stream:
         """Python has no reader of its own."""
         if shutil.which("zstd") is None:
             raise MissingProgram("zstd")
-        with TemporaryDirectory() as temp:
-            content = Path(temp, "content")
-            try:
-                run(["zstd", "-dq", path, "-o", content])
-            except RoskError as error:
-                raise ValueError(" ".join(error.details) or error.what) from None
-            with content.open("rb") as file:
-                while data := file.read(PIECE):
+        try:
+            with output_of(["zstd", "-dqc", path]) as content:
+                while data := content.read(PIECE):
                     yield data
+        except RoskError as error:
+            raise ValueError(" ".join(error.details) or error.what) from None
 
 
 _DECODERS: dict[str, Callable[[], _Decoder]] = {

@@ -90,16 +90,22 @@ def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *
         for member in tar:
             members.append(member)
             size += member.size
-            if size > limit:
-                raise ValueError(f"it unpacks to more than {human_size(limit)}, which no release does")
+            _check_size(size, limit)
             if tree is not None:
                 tree.unpack(tar, member)
         rest: Any = tar.fileobj
         follows = ""
         while piece := rest.read(_PIECE):
+            size += len(piece)
+            _check_size(size, limit)
             if piece.strip(b"\0"):
                 follows = "something follows the end of the tar archive"
     return stream.garbage or follows
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise ValueError(f"it unpacks to more than {human_size(limit)}, which no release does")
 
 
 class _Tree:

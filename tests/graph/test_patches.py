@@ -59,6 +59,14 @@ def test_the_command_on_an_archive_names_what_fails(fake: FakeProject, archive: 
     assert "error:" in done.err and "next:" in done.err
 
 
+@pytest.mark.parametrize("command", ["check", "refresh"])
+def test_the_builder_that_is_named_is_asked(fake: FakeProject, change: str, command: str) -> None:
+    fake.write("patches/x86/0001-a.patch", change)
+    where = ("-C", fake.root, "--arch", "x86", "--no-install")
+    done = run_rosk("patches", command, *where, "--builder", "rosk-no-such-builder")
+    assert (done.code, "rosk-no-such-builder" in done.err) == (5, True), done.err
+
+
 def test_a_source_that_is_missing_is_an_error_of_the_settings(fake: FakeProject, change: str) -> None:
     fake.write("patches/x86/0001-a.patch", change)
     use(fake, source="tarball", path="absent.tar.xz")

@@ -228,3 +228,10 @@ def test_a_build_at_work_is_left_alone(project: Project) -> None:
 )
 def test_sizes(size: int, text: str) -> None:
     assert release.human_size(size) == text
+
+
+def test_what_was_rejected_is_forgotten_once(project: Project) -> None:
+    assert not release.forget_rejected(project.dist)
+    (project.dist / release.REJECTED / "kernel").mkdir(parents=True)
+    assert release.forget_rejected(project.dist)
+    assert not (project.dist / release.REJECTED).exists()

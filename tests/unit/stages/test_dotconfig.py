@@ -4,7 +4,7 @@ import pytest
 
 from builder.stages import dotconfig
 from builder.stages.common import StageError
-from builder.stages.dotconfig import Option, merge, parse_config
+from builder.stages.dotconfig import Option, config_values, merge, parse_config, set_options
 
 TEXT = """\
 # a comment
@@ -87,3 +87,17 @@ def test_a_whole_config_is_told_from_a_minimal_one() -> None:
 )
 def test_what_counts_as_kept(asked: str, got: str, kept: bool) -> None:
     assert dotconfig.is_kept(asked, got) is kept
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_the_options_that_are_set(start: str, end: str) -> None:
+    """As in a strict reading, whatever the ends of lines; of other lines nothing is taken."""
+    lines = ["CONFIG_B=y", "# CONFIG_A is not set", 'CONFIG_C="x=y"', "CONFIG_D=-1"]
+    text = start + end.join([*lines, ""])
+    found = {"CONFIG_B": "y", "CONFIG_C": '"x=y"', "CONFIG_D": "-1"}
+    assert set_options(text) == found
+    strict = config_values(text.encode(), "x")
+    assert {f"CONFIG_{name}": value for name, value in strict.items() if value != "n"} == found
+    other = f"<html>{end} CONFIG_E=y{end}CONFIG_F=gcc (Debian 14.2){end}#CONFIG_G=y"
+    assert set_options(other) == {"CONFIG_F": "gcc (Debian 14.2)"}

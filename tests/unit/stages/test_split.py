@@ -22,7 +22,6 @@ from builder.stages.split import (
     drop_empty,
     index,
     not_built,
-    parse_config,
     place,
 )
 from tests.unit.stages.elfs import write_module
@@ -252,11 +251,6 @@ def test_compressed_modules_are_refused_with_the_option_to_change(root: Path) ->
 
 def test_softdeps_are_those_before_the_module() -> None:
     assert pre_softdeps(["pre: a b post: c", "post: d", "pre: a e"]) == ("a", "b", "e")
-
-
-def test_config_values() -> None:
-    text = '# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C="x=y"\n'
-    assert parse_config(text) == {"CONFIG_B": "y", "CONFIG_C": '"x=y"'}
 
 
 @pytest.fixture

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import resource
 import shutil
 import subprocess
+import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from builder.verify import unpack
 from builder.verify.model import MissingProgram
 from builder.verify.streams import Stream
 
@@ -109,6 +112,50 @@ def test_zstd(tmp_path: Path) -> None:
     path.write_bytes(packed[:-5])
     with pytest.raises(ValueError, match=r"zstd|premature|truncated"):
         read(path, "zstd")
+
+
+def zeros_in_zstd(size: int) -> bytes:
+    """Zeros in zstd's form, a few bytes for each 128 KiB (RFC 8878: blocks of one repeated byte)."""
+    blocks = size >> 17
+    head = b"\x28\xb5\x2f\xfd" + bytes([0x00, 0x38])  # a window of 128 KiB, the content's size unknown
+    block = ((1 << 17) << 3 | 1 << 1).to_bytes(3, "little") + b"\0"
+    return head + block * (blocks - 1) + (int.from_bytes(block[:3], "little") | 1).to_bytes(3, "little") + b"\0"
+
+
+@pytest.mark.host_programs
+def test_nothing_of_a_zstd_bomb_is_written(tmp_path: Path, few_bytes_a_file: None) -> None:
+    """It is read piece by piece: who reads it says when there is too much of it."""
+    path = tmp_path / "file"
+    path.write_bytes(zeros_in_zstd(8 << 30))
+    assert path.stat().st_size < 1 << 19
+    stream = Stream(path, "zstd")
+    assert sum(len(stream.read(1 << 20)) for _ in range(100)) == 100 << 20
+    stream.close()
+
+
+@pytest.mark.host_programs
+@pytest.mark.parametrize("first", ["member", "end"])
+def test_a_package_that_is_a_zstd_bomb_is_refused(
+    tmp_path: Path, few_bytes_a_file: None, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(unpack, "_SMALL", 64 << 20)
+    tar = tarfile.TarInfo("./boot/vmlinuz")
+    tar.size = 4 << 30
+    head = tar.tobuf() if first == "member" else bytes(1024)
+    packed = subprocess.run(["zstd", "-c"], input=head, capture_output=True, check=True).stdout
+    path = tmp_path / "linux.tar.zst"
+    path.write_bytes(packed + zeros_in_zstd(4 << 30))
+    monkeypatch.setattr(unpack, "_RATIO", 1)
+    assert "unpacks to more than" in unpack.read_package(path, tmp_path / "out").damage
+
+
+@pytest.fixture
+def few_bytes_a_file() -> Iterator[None]:
+    """No file of this process and those that it starts may have more than 32 MiB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_no_zstd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,89 @@
+"""`rosk firmware`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.cli.app import app
+from builder.cli.lists import NoEngineOption, VerboseOption
+from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+
+firmware_app = typer.Typer(
+    help="The firmware lists, before any compile: what modules ask for, what the source has, and under which licence.",
+    no_args_is_help=True,
+)
+app.add_typer(firmware_app, name="firmware")
+
+
+@firmware_app.command("check")
+def firmware_check(
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors too.")] = False,
+    no_engine: NoEngineOption = False,
+    no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say what is wrong with the firmware lists, in seconds and without a compile. Changes nothing.
+
+    Errors: a line that is wrong, there twice or in both lists; with firmware.strict also one that the source lacks.
+    Warnings: what a module may ask for and no package has, what lands in the extras though the kernel package wants
+    it, a newer version of a listed file, a file that no module names, a licence that is missing or not clear. `--json`
+    has each file that ships with its licence and who asks for it. Exits with 3 when there are errors.
+    """
+    from builder.firmware.run import run_check  # noqa: PLC0415 - quicker --help
+    from builder.lists.learn import ListOptions  # noqa: PLC0415
+
+    options = ListOptions(
+        root=project,
+        kernel=kernel,
+        arch=arch,
+        engine=not no_engine,
+        allow_install=not no_install,
+        builder=builder,
+        as_json=as_json,
+        verbose=verbose,
+    )
+    run_check(options, strict=strict)
+
+
+@firmware_app.command("fix")
+def firmware_fix(
+    project: ProjectOption = Path(),
+    kernel: KernelOption = None,
+    arch: ArchOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff, write nothing.")] = False,
+    newer: Annotated[
+        bool, typer.Option("--newer", help="Write a newer version that a module takes over the older one in the list.")
+    ] = False,
+    no_engine: NoEngineOption = False,
+    no_install: NoInstallOption = False,
+    builder: BuilderOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Add to the firmware lists what modules ask for and the source has, and print the diff.
+
+    What a module of the kernel package asks for goes to firmware.list, what only the extras ask for to
+    firmware-extra.list. Every other line and comment stays as it is.
+    """
+    from builder.firmware.run import run_fix  # noqa: PLC0415 - quicker --help
+    from builder.lists.learn import ListOptions  # noqa: PLC0415
+
+    options = ListOptions(
+        root=project,
+        kernel=kernel,
+        arch=arch,
+        engine=not no_engine,
+        allow_install=not no_install,
+        builder=builder,
+        as_json=as_json,
+        verbose=verbose,
+    )
+    run_fix(options, dry_run=dry_run, take_newer=newer)
