@@ -1,6 +1,21 @@
 """The command line. It reads options and calls; what happens is elsewhere. A module here for each group of commands."""
 
-from builder.cli import boot, build, cache, diff, headers, lists, patches, project, proof, report, verify, versions
+from builder.cli import (
+    boot,
+    build,
+    cache,
+    diff,
+    headers,
+    lists,
+    osrepo,
+    patches,
+    project,
+    proof,
+    release,
+    report,
+    verify,
+    versions,
+)
 from builder.cli.app import app
 
 __all__ = [
@@ -11,9 +26,11 @@ __all__ = [
     "diff",
     "headers",
     "lists",
+    "osrepo",
     "patches",
     "project",
     "proof",
+    "release",
     "report",
     "verify",
     "versions",
