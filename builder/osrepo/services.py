@@ -147,7 +147,7 @@ def merged_index(before: bytes, where: str) -> bytes:
     if start is None:
         lines += [f"services:{end}"]
         start = len(lines) - 1
-    lines[start] = re.sub(r":\s*(?:\[\s*\]|null|~)?[ \t]*(?=[\r\n#])", ":", lines[start], count=1)
+    lines[start] = re.sub(r":[ \t]*(?:\[[ \t]*\]|null|~)?[ \t]*(?=[\r\n#])", ":", lines[start], count=1)
     items = [at for at in range(start + 1, _block_end(lines, start)) if lines[at].lstrip().startswith("- ")]
     indent = lines[items[0]].partition("-")[0] if items else ""
     in_order = names == sorted(names)

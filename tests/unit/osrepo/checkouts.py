@@ -91,7 +91,7 @@ def write_checkout(root: Path, files: dict[str, str]) -> Path:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (root / "assets").mkdir()
+    (root / "assets").mkdir(parents=True)
     return root
 
 

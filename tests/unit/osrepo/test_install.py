@@ -261,6 +261,7 @@ def test_a_package_whose_name_is_no_release(tmp_path: Path, dist: Path) -> None:
     assert "no kernel release" in refused(checkout(tmp_path, "rancher-1.5"), dist).what
 
 
+@pytest.mark.host_programs
 def test_a_release_that_does_not_pass_is_not_installed(tmp_path: Path, dist: Path) -> None:
     root = checkout(tmp_path, "rancher-1.5")
     before = files(root)
