@@ -86,7 +86,7 @@ def read_checkout(root: Path) -> Checkout:
         )
     return Checkout(
         root=root,
-        name="BurmillaOS" if "burmilla" in _value(text, "OS_REPO") else "RancherOS",
+        name=_name(text),
         dockerfile=text,
         arguments=arguments,
         no_download=_no_download(text),
@@ -108,6 +108,12 @@ def _value(text: str, name: str) -> str:
     return next(found, "")
 
 
+def _name(text: str) -> str:
+    """What the OS is called; a fork keeps one of the two ARGs that say it, DISTRIB_ID most likely."""
+    said = _value(text, "DISTRIB_ID") + _value(text, "OS_REPO")
+    return "BurmillaOS" if "burmilla" in said.lower() else "RancherOS"
+
+
 def _no_download(text: str) -> str:
     """What the line that downloads compares the URL with; where there is no such line, what its OS does."""
     lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
@@ -115,7 +121,7 @@ def _no_download(text: str) -> str:
         return "skip"
     if any(_UNLESS_EMPTY.search(line) for line in lines):
         return ""
-    return "skip" if "burmilla" in _value(text, "OS_REPO") else ""
+    return "skip" if _name(text) == "BurmillaOS" else ""
 
 
 def _takes_asset(root: Path) -> bool | None:
