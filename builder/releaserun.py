@@ -67,6 +67,5 @@ def _proofs(project: Project, options: ReleaseOptions) -> Iterator[tuple[str, An
     if options.boot:
         from builder.boot.run import BootOptions, run_boot  # noqa: PLC0415
 
-        base = project.settings.toolchain.base
-        run_boot(project.dist, BootOptions(base=base, allow_install=options.build.allow_install))
+        run_boot(project.dist, BootOptions(allow_install=options.build.allow_install))
         yield "boot", json.loads((project.dist / BOOT).read_text())

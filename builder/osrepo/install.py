@@ -216,7 +216,7 @@ def _notes(checkout: Checkout, arch: Arch, v: str, url: str | None) -> Iterator[
             yield f"no scripts/layout is there to tell whether this OS takes {ASSET}"
     others = [name for name in checkout.arguments if name.startswith("KERNEL_URL_") and not name.endswith(arch.oci)]
     if others and checkout.version_argument(arch.oci) == "KERNEL_VERSION":
-        yield f"KERNEL_VERSION is that of {' and '.join(others)} too, which no one has to have built for {v}"
+        yield f"{' and '.join(others)} follows KERNEL_VERSION too: a build with that ARCH looks there for {v}"
 
 
 def _text(found: Installed, options: InstallOptions) -> Iterator[str]:
