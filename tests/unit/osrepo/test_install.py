@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from builder.errors import InputError, VerifyError
-from builder.osrepo import changes
 from builder.osrepo.install import InstallOptions, older, plan_install, run_install
 from builder.releasefolder import find_release
 from tests.unit.osrepo.checkouts import (
@@ -354,7 +353,7 @@ def test_a_failure_while_files_are_staged_leaves_no_trace(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(changes.shutil, "copyfile", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(Exception, match="no space left"):
         install(root, dist)
     assert sorted(root.rglob("*")) == before
