@@ -17,6 +17,7 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.engine.events import BuildResult
 from builder.errors import RoskError
+from builder.foresight import foreseen
 from builder.project import Project
 from builder.recall import recall
 from builder.release import shown_path
@@ -126,9 +127,9 @@ def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -
     from builder.report.record import build_facts  # noqa: PLC0415
 
     project, folder = builder.project, builder.folder
-    solved = builder.release(context)
+    solved = builder.release(context, fetch=foreseen(project, context))
     sums = release.read_sums(folder / "reports/sums")
-    wanted = {name: sum for name, sum in sums.items() if not release.keep(project.dist, folder, sum)}
+    wanted = {name: sum for name, sum in sums.items() if not release.has(project.dist, folder, sum)}
     fetched = [builder.fetch(context, solved.resolved, wanted)] if wanted else []
     result = shown_result(solved.result, *fetched)
     compiled = json.loads((folder / "reports/compile.json").read_text()) if "compile" in result.ran else {}

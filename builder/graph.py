@@ -176,6 +176,7 @@ def build_plan(
     resolved: Resolved,
     *,
     output: Path,
+    packages: Mapping[str, Path] | None = None,
     images: Path | None = None,
     scope: str = "",
     caches: Caches = NONE,
@@ -184,6 +185,7 @@ def build_plan(
 
     Args:
         output: The tar archive that receives `kernel/` and `reports/`, all but the packages themselves.
+        packages: Packages that are fetched in the same solve, as in `files_plan`.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.
@@ -191,6 +193,7 @@ def build_plan(
     release = project.release(resolved.kernel_version)
     args = _build_args(project, context, resolved, scope)
     targets = {"release": {**_target(project, context, "release", args), "output": [_tar(output)]}}
+    targets |= _file_targets(project, context, args, packages or {})
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),
@@ -215,12 +218,17 @@ def files_plan(
         outputs: Package (`kernel`, `extras`, `headers`, `source`) to the tar archive that receives its file.
         caches: Those of the build: what it took from them it did not bring into the engine, only named there.
     """
-    args = _build_args(project, context, resolved, scope)
-    targets = {
+    targets = _file_targets(project, context, _build_args(project, context, resolved, scope), outputs)
+    return with_caches({"group": {"default": {"targets": list(targets)}}, "target": targets}, caches)
+
+
+def _file_targets(
+    project: Project, context: Context, args: Mapping[str, str], outputs: Mapping[str, Path]
+) -> dict[str, dict[str, Any]]:
+    return {
         f"{name}{_FILE}": {**_target(project, context, f"{name}{_FILE}", args), "output": [_tar(output)]}
         for name, output in outputs.items()
     }
-    return with_caches({"group": {"default": {"targets": list(targets)}}, "target": targets}, caches)
 
 
 def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:

@@ -213,6 +213,11 @@ def holds(folder: Path, wanted: Sum) -> bool:
     return bool(describe(path)["sha256"] == wanted.sha256)
 
 
+def has(dist: Path, folder: Path, wanted: Sum) -> bool:
+    """Whether the new release in `folder` has a package, be it that the build has brought it, or that `dist` has it."""
+    return holds(folder / "kernel", wanted) or keep(dist, folder, wanted)
+
+
 def keep(dist: Path, folder: Path, wanted: Sum) -> bool:
     """Let a package of the release in `dist` be one of the new release in `folder`, if it is the very same.
 

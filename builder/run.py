@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,8 +53,14 @@ class BuildOptions:
     command: tuple[str, ...] = ()
 
 
-def run_build(project: Project, options: BuildOptions) -> Built:
+def run_build(
+    project: Project, options: BuildOptions, *, prove: Callable[[Project], Mapping[str, Any]] | None = None
+) -> Built:
     """Build, push when asked to, and print the summary on standard output.
+
+    Args:
+        prove: Called with the project once its release is in dist, and before anything is pushed; what it raises stops
+            that. What it returns is said with the rest for programs.
 
     Raises:
         RoskError: See `builder.errors`; `dist` has either the new release or the one before.
@@ -85,13 +91,14 @@ def run_build(project: Project, options: BuildOptions) -> Built:
     summary = not options.quiet and not options.as_json
     if summary:
         _print_files(console, project, built)
+    proofs = prove(project) if prove is not None else {}
     if options.push:
         pushed = push_images(engine, built.images, project.registries, say=view.note)
     if summary:
         _print_images(console, built, pushed)
         console.print("\n`rosk cache` shows what is kept for the next build")
     if options.as_json:
-        print(json.dumps(_as_json(project, built, pushed), indent=1))
+        print(json.dumps({**_as_json(project, built, pushed), **proofs}, indent=1))
     return built
 
 

@@ -146,16 +146,19 @@ class Builder:
         """Have in the context the patches that are meant for this kernel version; the names of those left out."""
         return limit_context(self.project.inputs, self.project.root, context.folder, resolved.kernel_version)
 
-    def release(self, context: graph.Context) -> Solved:
+    def release(self, context: graph.Context, *, fetch: Sequence[str] = ()) -> Solved:
         """Solve the whole graph, under the names that its source and toolchain give it.
 
         What these are is remembered from an earlier build where there was one, and found out where that was wrong.
+
+        Args:
+            fetch: Packages to bring into `kernel/` of the staging folder at once, where that saves a solve.
         """
         resolved = recall(self.project, context, self.base)
         known = resolved or self.resolve(context)
         while True:
             try:
-                solved = self._release(context, known)
+                solved = self._release(context, known, fetch)
             except (InputError, BuildError):
                 if resolved is None or (found := self.resolve(context)) == resolved:
                     raise
@@ -166,14 +169,22 @@ class Builder:
                     return replace(solved, resolved=found)
             resolved, known = None, found
 
-    def _release(self, context: graph.Context, resolved: graph.Resolved) -> Solved:
+    def _release(self, context: graph.Context, resolved: graph.Resolved, fetch: Sequence[str]) -> Solved:
         for name in self.limit_patches(context, resolved):
             self.view.note(f"{self.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
         self.check_toolchain(resolved.kernel_version)
         tar = self.folder / "release.tar"
         images = self.folder / "images.new" if self.engine.remote else None
+        packages = {name: self.folder / f"{name}.tar" for name in fetch}
         plan = graph.build_plan(
-            self.project, context, resolved, output=tar, images=images, scope=self.scope, caches=self.caches
+            self.project,
+            context,
+            resolved,
+            output=tar,
+            packages=packages,
+            images=images,
+            scope=self.scope,
+            caches=self.caches,
         )
         if images:
             images.mkdir(exist_ok=True)
@@ -184,6 +195,8 @@ class Builder:
         for left in ("kernel", "reports"):
             shutil.rmtree(self.folder / left, ignore_errors=True)
         unpack(tar, self.folder)
+        for package in packages.values():
+            unpack(package, self.folder / "kernel")
         digests = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
         return Solved(resolved=resolved, result=state.result, images=digests)
 

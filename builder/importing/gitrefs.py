@@ -33,6 +33,16 @@ def tags_at_head(root: Path) -> list[str]:
     return sorted(name.removeprefix(prefix) for name, at in refs.items() if name.startswith(prefix) and at == head)
 
 
+def branch_at_head(root: Path) -> str | None:
+    """The branch that is checked out; None where there is no repository, or no branch is."""
+    try:
+        head = (_git_folder(root) / "HEAD").read_text().strip()
+    except (OSError, ValueError):
+        return None
+    prefix = "ref: refs/heads/"
+    return head.removeprefix(prefix) if head.startswith(prefix) else None
+
+
 def _git_folder(root: Path) -> Path:
     """`.git` itself, or the folder that it names in a linked work tree."""
     git = root / ".git"

@@ -221,7 +221,7 @@ def run_verify(root: Path, options: VerifyOptions) -> Report:
         for line in text(report):
             console.print(line)
     if not passed(report, options):
-        raise _error(report)
+        raise failure(report)
     return report
 
 
@@ -271,7 +271,8 @@ def as_json(report: Report, options: VerifyOptions) -> dict[str, Any]:
     }
 
 
-def _error(report: Report) -> VerifyError:
+def failure(report: Report) -> VerifyError:
+    """The error of a report that does not pass."""
     where = report.release.root
     if report.failed:
         names = ", ".join(result.check.name for result in report.failed)

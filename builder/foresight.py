@@ -1,0 +1,39 @@
+"""Which packages a build will have to fetch: those that it fetches in its first solve save it a second one.
+
+A guess, that costs little when it is wrong: a package that was fetched for nothing, or the second solve.
+"""
+
+from __future__ import annotations
+
+import json
+
+from builder.graph import Context
+from builder.project import Project
+from builder.release import MANIFEST, describe_inputs
+from builder.releasefolder import KINDS
+
+_SMALL = ("kernel", "extras")
+_CHANGED_BY = {"lists": _SMALL, "config": (*_SMALL, "headers"), "patches": KINDS, "hooks": KINDS}
+"""Folder of the build context to the packages that an edit in it changes."""
+
+
+def foreseen(project: Project, context: Context) -> tuple[str, ...]:
+    """The packages that are other ones than those in `dist`, as far as the project's own files tell.
+
+    Args:
+        context: Its folder is filled.
+    """
+    try:
+        manifest = json.loads((project.dist / MANIFEST).read_text())
+        before = dict(manifest["inputs"])
+        settings, firmware = manifest["settings"], manifest["firmware"]["sha256"]
+        same = (settings["lists"], settings["firmware"]), firmware
+    except (OSError, ValueError, TypeError, KeyError):  # none, or of another rosk
+        return KINDS
+    now = describe_inputs(project, context.folder)
+    changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+    found = {package for name in changed for package in _CHANGED_BY.get(name.split("/")[0], KINDS)}
+    model = project.settings.model_dump(mode="json")
+    if same != ((model["lists"], model["firmware"]), context.archives(project).get("firmware")):
+        found |= set(_SMALL)
+    return tuple(package for package in KINDS if package in found)
