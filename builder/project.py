@@ -14,6 +14,7 @@ from builder.errors import InputError
 from builder.inputs.check import check_inputs
 from builder.inputs.kernelorg import VERSION
 from builder.settings import Registry, Settings, load_settings
+from builder.settings.registry import as_known
 
 SETTINGS_FILE = Path("config/rosk.yaml")
 
@@ -130,7 +131,7 @@ def load_project(
         source=_source(root, settings, kernel),
         settings=settings,
         inputs=inputs,
-        registries=tuple(map(_registry, registries)) or settings.registries,
+        registries=tuple(_registry(text, settings) for text in registries) or settings.registries,
         dist=root / "dist",
         config_strict=strict or settings.config.strict,
     )
@@ -178,11 +179,12 @@ def _source(root: Path, settings: Settings, kernel: str | None) -> Source:
     return Source(kind=kind, path=root / wanted.path, sha256=wanted.sha256)
 
 
-def _registry(text: str) -> Registry:
-    """A registry of the command line, in the form of the settings."""
+def _registry(text: str, settings: Settings) -> Registry:
+    """A registry of the command line; how to talk to its host the settings may say."""
     try:
-        return Registry.model_validate(text)
+        named = Registry.model_validate(text)
     except ValidationError as error:
         raise InputError(
             f"{text!r} is not a registry", hint="write host[:port][/prefix], with no https:// and no password"
         ) from error
+    return as_known(named, settings.registries)

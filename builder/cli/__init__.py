@@ -1,6 +1,20 @@
 """The command line. It reads options and calls; what happens is elsewhere. A module here for each group of commands."""
 
-from builder.cli import boot, build, cache, diff, headers, lists, patches, project, proof, report, verify, versions
+from builder.cli import (
+    boot,
+    build,
+    cache,
+    diff,
+    headers,
+    lists,
+    patches,
+    project,
+    proof,
+    publish,
+    report,
+    verify,
+    versions,
+)
 from builder.cli.app import app
 
 __all__ = [
@@ -14,6 +28,7 @@ __all__ = [
     "patches",
     "project",
     "proof",
+    "publish",
     "report",
     "verify",
     "versions",
