@@ -34,7 +34,11 @@ class Authorizer:
         self._tokens: dict[str, str] = {}
 
     def header(self, scope: str) -> dict[str, str]:
-        """What to send with a request; nothing while the registry has not asked."""
+        """What to send with a request; nothing while the registry has not asked.
+
+        Args:
+            scope: What the request is about (`repository:acme/os-kernel:pull,push`), several with spaces between.
+        """
         if token := self._tokens.get(scope):
             return {"Authorization": f"Bearer {token}"}
         return {"Authorization": self._credentials.basic} if self._basic else {}
@@ -68,8 +72,7 @@ class Authorizer:
             raise Failure(f"it asks for a token of {realm[:80]!r}, which is no address")
         if self._secure and parts.scheme != "https":
             raise Failure(f"it asks for a token of {parts.netloc} without TLS")
-        asked = {"scope": scope or parameters.get("scope", ""), "service": parameters.get("service", "")}
-        asked = {name: value for name, value in asked.items() if value}
+        asked = {"service": parameters["service"]} if parameters.get("service") else {}
         mine = self._credentials or NOBODY
         try:
             if mine.identity_token:
@@ -77,13 +80,16 @@ class Authorizer:
                     "grant_type": "refresh_token",
                     "client_id": "rosk",
                     "refresh_token": mine.identity_token,
+                    "scope": scope,
                     **asked,
                 }
                 headers = {"Content-Type": "application/x-www-form-urlencoded"}
                 body = urllib.parse.urlencode(form).encode()
                 answer = self._http.request("POST", realm, expect=(200,), headers=headers, body=body)
             else:
-                query = urllib.parse.urlencode([*urllib.parse.parse_qsl(parts.query), *asked.items()])
+                query = urllib.parse.urlencode(
+                    [*urllib.parse.parse_qsl(parts.query), *asked.items(), *(("scope", each) for each in scope.split())]
+                )
                 headers = {"Authorization": mine.basic} if mine else {}
                 answer = self._http.request("GET", parts._replace(query=query).geturl(), expect=(200,), headers=headers)
         except Failure as failure:

@@ -104,7 +104,7 @@ def _entry(entry: Mapping[str, Any], key: str, path: Path) -> Credentials:
     user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
         try:
-            user, colon, password = base64.b64decode(str(entry["auth"])).decode().partition(":")
+            user, colon, password = base64.b64decode(str(entry["auth"]), validate=True).decode().partition(":")
         except ValueError as error:
             raise InputError(f"auths: {key}: auth is no base64 text", where=path, hint=_HINT) from error
         if not colon:

@@ -245,7 +245,7 @@ class RegistryClient:
             url = self._url(repository, f"blobs/{descriptor.digest}")
             with self.http.opened("GET", url, expect=(200, 206, 401), headers=headers) as response:
                 if response.status_code == 401 and not again:
-                    self._enter(response.headers.get("WWW-Authenticate", ""), repository)
+                    self._enter(response.headers.get("WWW-Authenticate", ""), self._scope(repository))
                     continue
                 if response.status_code == 401:
                     raise Failure("access denied", status=401)
@@ -259,14 +259,15 @@ class RegistryClient:
         assert self._auth is not None, "open() comes first"
         return self._auth
 
-    def _scope(self, repository: str) -> str:
-        return f"repository:{self.repository(repository)}:{self._actions}"
+    def _scope(self, repository: str, source: str = "") -> str:
+        own = f"repository:{self.repository(repository)}:{self._actions}"
+        return f"{own} repository:{self.repository(source)}:pull" if source else own
 
     def _url(self, repository: str, path: str) -> str:
         return f"{self._base}/v2/{self.repository(repository)}/{path}"
 
-    def _enter(self, challenge: str, repository: str) -> None:
-        if not self._authorizer.answer(challenge, self._scope(repository)):
+    def _enter(self, challenge: str, scope: str) -> None:
+        if not self._authorizer.answer(challenge, scope):
             raise Failure(f"access denied: it wants a login (docker login {self._registry.host})", status=401)
 
     def _request(
@@ -279,22 +280,27 @@ class RegistryClient:
         accept: str = "*/*",
         headers: dict[str, str] | None = None,
         body: Callable[[], Body | bytes] = lambda: b"",
+        source: str = "",
     ) -> Answer:
-        """One request with what the registry wants to know of us; `path` may be an address that it gave."""
+        """One request with what the registry wants to know of us; `path` may be an address that it gave.
+
+        `source` is a further repository, which is read.
+        """
+        scope = self._scope(repository, source)
         url = self._located(path) if "://" in path or path.startswith("/") else self._url(repository, path)
         for again in (False, True):
             own = url.startswith(self._base + "/")
             sent = {
                 "Accept": accept,
-                **(self._authorizer.header(self._scope(repository)) if own else {}),
+                **(self._authorizer.header(scope) if own else {}),
                 **(headers or {}),
             }
             answer = self.http.request(method, url, expect=(*expect, 401), headers=sent, body=body())
-            if answer.status != 401:
+            if answer.status != 401 or (again and 401 in expect):
                 return answer
             if again:
                 break
-            self._enter(answer.headers.get("WWW-Authenticate", ""), repository)
+            self._enter(answer.headers.get("WWW-Authenticate", ""), scope)
         raise Failure("access denied: the login is not good, or may not do this", status=401)
 
     def _located(self, location: str) -> str:
@@ -371,10 +377,14 @@ class _Upload:
     def _start(self) -> bool:
         """Begin an upload; true when the registry had the blob elsewhere."""
         path, self._offset = "blobs/uploads/", 0
-        if self.mount_from:
-            source = self.client.repository(self.mount_from)
-            path += "?" + urllib.parse.urlencode({"mount": self.blob.digest, "from": source})
-        answer = self.client._request("POST", self.repository, path, expect=(201, 202))
+        source, self.mount_from = self.mount_from, ""
+        if source:
+            mount = {"mount": self.blob.digest, "from": self.client.repository(source)}
+            mounted = f"{path}?{urllib.parse.urlencode(mount)}"
+            expect = (201, 202, *_PROBLEM_STATUS, 405)  # who does not mount gets it sent
+            answer = self.client._request("POST", self.repository, mounted, expect=expect, source=source)
+        if not source or answer.status not in (201, 202):
+            answer = self.client._request("POST", self.repository, path, expect=(201, 202))
         if answer.status == 201:
             return True
         self._follow(answer)

@@ -20,6 +20,7 @@ class Handler(BaseHTTPRequestHandler):
     """What both have in common."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in one piece, or TCP waits for an acknowledgement between the pieces
 
     def say(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)

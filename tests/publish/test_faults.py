@@ -72,7 +72,7 @@ CASES = [(kind, place) for place in PLACES for kind in KINDS]
 
 @pytest.fixture
 def release(tmp_path: Path, org: str) -> Bundle:
-    return make_bundle(tmp_path, org, ("x86", "arm64"))
+    return make_bundle(tmp_path, org)
 
 
 def versions(bundle: Bundle) -> set[str]:

@@ -204,10 +204,11 @@ def test_a_registry_that_wants_tokens(
         # A token that the registry does not take any more is got again, in the middle of all.
         challenge = f'WWW-Authenticate: Bearer realm="{realm(proxy.host)}",service="registry"\r\n'
         proxy.faults = [Fault("401", lambda method, path: method == "PATCH", times=1, headers=challenge)]
-        assert {each.state for each in send(bundle, proxy.host)} == {State.SENT}
+        outcomes = send(bundle, proxy.host)
+        assert {each.state for each in outcomes} == {State.SENT}, outcomes
     scopes = [scope for _, scope in state.asked]
     assert (f"repository:{org}/os-kernel:pull,push",) in scopes
-    assert len(scopes) == 4 + 1  # one for each repository, and the one again
+    assert len(scopes) == 4 + 2 + 1  # one for each repository, for each mount, and the one again
 
 
 def realm(host: str) -> str:
