@@ -36,7 +36,7 @@ def publish(
         typer.Option(
             "--moving-tag",
             metavar="TAG",
-            help="Have this tag follow the release: {series} (6.12), {version} or a word; may be given several times.",
+            help="Have this tag follow the release ({series} in it is 6.12); may be given several times.",
         ),
     ] = None,
     overwrite: Annotated[

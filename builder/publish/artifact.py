@@ -34,6 +34,7 @@ _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 _MEDIA_TYPES = (
     (".spdx.json", "application/spdx+json"),
+    (".sigstore.json", "application/vnd.dev.sigstore.bundle.v0.3+json"),
     (".cdx.json", "application/vnd.cyclonedx+json"),
     (".intoto.json", "application/vnd.in-toto+json"),
     (".intoto.jsonl", "application/vnd.in-toto+json"),
@@ -44,6 +45,7 @@ _MEDIA_TYPES = (
     (".tar.zst", "application/zstd"),
     (".asc", "application/pgp-signature"),
     (".sig", "application/pgp-signature"),
+    (".minisig", "text/plain"),
     (".list", "text/plain"),
 )
 EXTRAS = ("SHA256SUMS.?*", "*.spdx.json", "*.cdx.json", "*.intoto.json", "*.intoto.jsonl")

@@ -71,7 +71,7 @@ def run_publish(asked: Publication) -> None:
             layout = _layout(asked.source, asked.folders)
             outcomes = run.publish_layout(layout, where, options, watch=watch, note=note)
         else:
-            folders = find_releases(asked.folders or (root / "dist",))
+            folders = [each for folder in asked.folders or (root / "dist",) for each in find_releases(folder)]
             org = settings.org if settings else ""
             outcomes = run.publish_folders(folders, where, options, engine=Docker, org=org, watch=watch, note=note)
     run.finish(outcomes, console, as_json=asked.as_json, quiet=asked.quiet, dry_run=asked.dry_run)

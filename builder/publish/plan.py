@@ -65,7 +65,7 @@ def plan_tags(parts: Sequence[Part], store: Store, moving: Sequence[str] = ()) -
 
     Args:
         store: Receives the indexes.
-        moving: Tags that follow the newest release, with `{series}` and `{version}` for what they are.
+        moving: Tags that follow the newest release, see `expand`.
 
     Raises:
         InputError: Two parts want the same tag.
@@ -93,16 +93,19 @@ def plan_tags(parts: Sequence[Part], store: Store, moving: Sequence[str] = ()) -
         if other.target != tag.target:
             raise InputError(
                 f"{tag.repository}:{tag.tag} cannot follow two releases at once",
-                hint="publish them one after another, or use {series} in the moving tag",
+                hint="publish them one after another, or have {series} or {suffix} in the moving tag",
             )
     return (*fixed, *targets.values())
 
 
 def expand(template: str, v: str) -> str:
-    """A moving tag of a release: `{version}` is the kernel's (6.12.64), `{series}` its first two numbers (6.12)."""
-    version = v.partition("-")[0]
+    """A moving tag of the release `v`.
+
+    `{version}` is the kernel's (6.12.64), `{series}` its first two numbers (6.12), `{suffix}` what follows (acme).
+    """
+    version, _, suffix = v.partition("-")
     series = ".".join(version.split(".")[:2])
-    return template.replace("{series}", series).replace("{version}", version)
+    return template.replace("{series}", series).replace("{version}", version).replace("{suffix}", suffix)
 
 
 def _tags(parts: Sequence[Part], store: Store) -> list[Tag]:

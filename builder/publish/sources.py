@@ -31,7 +31,7 @@ from builder.publish.content import (
 )
 from builder.publish.plan import Part, Plan, Referrer, plan_tags
 from builder.publish.unpack import layers, write_release
-from builder.release import human_size
+from builder.release import REJECTED, human_size
 from builder.releasefolder import ReleaseFolder, find_release
 
 Note = Callable[[str], None]
@@ -93,17 +93,16 @@ class Bundle:
                 )
 
 
-def find_releases(roots: Sequence[Path]) -> list[ReleaseFolder]:
-    """The releases in folders; one that has none itself may have folders with one each, an architecture in each.
+def find_releases(root: Path) -> list[ReleaseFolder]:
+    """The release in a folder, and those in folders below it: of other architectures, for example.
 
     Raises:
         InputError: There is none.
     """
-    found = []
-    for root in roots:
-        below = [] if (root / "kernel").is_dir() else sorted(each.parent for each in root.glob("*/kernel/"))
-        found += [find_release(each) for each in below if not each.name.startswith(".")] or [find_release(root)]
-    return found
+    below = sorted(each.parent for each in root.glob("*/kernel/"))
+    folders = [each for each in below if not each.name.startswith(".") and each.name != REJECTED]
+    own = [find_release(root)] if (root / "kernel").is_dir() or not folders else []
+    return [*own, *map(find_release, folders)]
 
 
 def checked(folder: ReleaseFolder, extras: Sequence[Path], *, note: Note) -> Release:

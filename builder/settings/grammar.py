@@ -103,9 +103,9 @@ CCACHE_REMOTE = Grammar(
     "write redis://host:port or http://host/path; one with a password goes in a file that secret_file names",
 )
 MOVING_TAG = Grammar(
-    r"(?:\{series\}|\{version\}|[A-Za-z0-9_])(?:\{series\}|\{version\}|[A-Za-z0-9_.-]){0,100}",
+    r"(?:\{(?:series|version|suffix)\}|[A-Za-z0-9_])(?:\{(?:series|version|suffix)\}|[A-Za-z0-9_.-]){0,100}",
     "a tag",
-    "write a tag such as latest; {series} stands for 6.12, {version} for 6.12.64",
+    "write a tag such as latest; {series} stands for 6.12, {version} for 6.12.64, {suffix} for what follows that in V",
 )
 PUBLISH_URL = Grammar(
     r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",

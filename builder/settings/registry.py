@@ -34,7 +34,7 @@ class Registry(Section):
     plain_http: bool = Field(default=False, description="Talk to it without TLS; on loopback that needs no setting")
     moving_tags: tuple[Annotated[str, MOVING_TAG], ...] = Field(
         default=(),
-        description="Tags that follow the newest release: `{series}` (6.12), `{version}` (6.12.64) or a word",
+        description="Tags that follow the newest release, with `{series}` (6.12), `{version}`, `{suffix}` in them",
     )
 
     def __str__(self) -> str:

@@ -249,6 +249,19 @@ def test_the_artifact_is_the_same_whatever_a_machine_saw_of_it(org: str, tmp_pat
     assert len(digests) == 1
 
 
+def test_releases_are_found_below_a_folder_too(org: str, tmp_path: Path) -> None:
+    """What was rejected is not one of them."""
+    make_dist(tmp_path / "dist", org)
+    assert [each.root.name for each in sources.find_releases(tmp_path / "dist")] == ["dist"]
+    for name in ("arm64", "rejected", ".rosk-1"):
+        make_dist(tmp_path / "dist" / name, org, "arm64")
+    assert [each.root.name for each in sources.find_releases(tmp_path / "dist")] == ["dist", "arm64"]
+    make_dist(tmp_path / "all/x86", org)
+    assert [each.a for each in sources.find_releases(tmp_path / "all")] == ["x86"]
+    with pytest.raises(InputError, match="no kernel package"):
+        sources.find_releases(tmp_path / "nothing")
+
+
 def test_signatures_and_sboms_are_files_of_the_release(org: str, tmp_path: Path) -> None:
     dist = make_dist(tmp_path / "dist", org)
     for name in ("SHA256SUMS.asc", "sbom.spdx.json", "provenance.intoto.json", "notes.txt"):

@@ -90,6 +90,7 @@ def test_one_architecture_twice() -> None:
         ("{series}", "6.12.0-acme", "6.12"),
         ("v{version}", "6.12.64-acme", "v6.12.64"),
         ("latest", "6.12.64-acme", "latest"),
+        ("{series}-{suffix}", "6.12.64-acme-cloud", "6.12-acme-cloud"),
     ],
 )
 def test_what_a_moving_tag_is(template: str, v: str, tag: str) -> None:
