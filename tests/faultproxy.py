@@ -128,6 +128,9 @@ class FaultProxy:
         self, connection: socket.socket, head: bytes, body: bytes, length: int, seen: Seen, fault: Fault | None
     ) -> None:
         kind = fault.kind if fault else ""
+        if kind in ("cut", "dead") and not length:
+            self._hold(kind)
+            return
         with socket.create_connection(self.upstream, timeout=60) as plain:
             upstream = self.client.wrap_socket(plain, server_hostname="localhost") if self.client else plain
             upstream.sendall(head)
@@ -144,9 +147,6 @@ class FaultProxy:
                     time.sleep(0.05)
                 upstream.sendall(piece)
                 seen.size += len(piece)
-            if kind in ("cut", "dead") and not length:
-                self._hold(kind)
-                return
             while piece := upstream.recv(_PIECE):
                 if kind == "lost":
                     continue

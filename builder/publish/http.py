@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+import requests.certs
 import requests.utils
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -232,12 +233,17 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **{**options, "ssl_context": self._context})
 
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave it to the context: requests would have each connection read all certificates anew."""
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
+
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         return super().proxy_manager_for(proxy, **{**options, "ssl_context": self._context})
 
 
 def _trust(ca: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    context.load_verify_locations(requests.certs.where())
     named = os.environ.get("REQUESTS_CA_BUNDLE")
     for file in (ca, Path(named) if named else None):
         if file is None:

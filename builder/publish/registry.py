@@ -32,6 +32,7 @@ from builder.settings import Registry
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 ANSWER_SECONDS = 15.0
 """How long a registry may take to answer at all."""
+_NO_LOGIN = "access denied: it wants a login (docker login {})"
 _MOST_RESTARTS = 40
 _PROBLEM_STATUS = (400, 401, 403)
 
@@ -244,11 +245,11 @@ class RegistryClient:
             headers = {**self._authorizer.header(self._scope(repository)), "Accept": "*/*", **wanted}
             url = self._url(repository, f"blobs/{descriptor.digest}")
             with self.http.opened("GET", url, expect=(200, 206, 401), headers=headers) as response:
-                if response.status_code == 401 and not again:
-                    self._enter(response.headers.get("WWW-Authenticate", ""), self._scope(repository))
-                    continue
                 if response.status_code == 401:
-                    raise Failure("access denied", status=401)
+                    challenge = response.headers.get("WWW-Authenticate", "")
+                    if not self._authorizer.answer(challenge, self._scope(repository)) or again:
+                        raise Failure(_NO_LOGIN.format(self._registry.host), status=401)
+                    continue
                 if response.status_code == 200:
                     skip = offset
                 yield from _pieces(response.raw, skip, self.http)
@@ -265,10 +266,6 @@ class RegistryClient:
 
     def _url(self, repository: str, path: str) -> str:
         return f"{self._base}/v2/{self.repository(repository)}/{path}"
-
-    def _enter(self, challenge: str, scope: str) -> None:
-        if not self._authorizer.answer(challenge, scope):
-            raise Failure(f"access denied: it wants a login (docker login {self._registry.host})", status=401)
 
     def _request(
         self,
@@ -298,9 +295,8 @@ class RegistryClient:
             answer = self.http.request(method, url, expect=(*expect, 401), headers=sent, body=body())
             if answer.status != 401 or (again and 401 in expect):
                 return answer
-            if again:
-                break
-            self._enter(answer.headers.get("WWW-Authenticate", ""), scope)
+            if not self._authorizer.answer(answer.headers.get("WWW-Authenticate", ""), scope) and again:
+                raise Failure(_NO_LOGIN.format(self._registry.host), status=401)
         raise Failure("access denied: the login is not good, or may not do this", status=401)
 
     def _located(self, location: str) -> str:
