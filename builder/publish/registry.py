@@ -32,6 +32,8 @@ from builder.settings import Registry
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 ANSWER_SECONDS = 15.0
 """How long a registry may take to answer at all."""
+_SERVERS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+"""Docker Hub is spoken to under another name than its images have."""
 _NO_LOGIN = "access denied: it wants a login (docker login {})"
 _MOST_RESTARTS = 40
 _PROBLEM_STATUS = (400, 401, 403)
@@ -97,7 +99,7 @@ class RegistryClient:
         if is_loopback(self._registry.host) and not self._registry.plain_http:
             schemes = ("https", "http")
         for scheme in schemes:
-            base = f"{scheme}://{self._registry.host}"
+            base = f"{scheme}://{_SERVERS.get(self._registry.host, self._registry.host)}"
             try:
                 self.http.request("GET", f"{base}/v2/", expect=(200, 401), seconds=ANSWER_SECONDS)
             except Failure as failure:

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.table import Table
 from rich.text import Text
 
 from builder.publish.transfer import Outcome, State
@@ -118,26 +117,24 @@ def make_watch(console: Console, *, quiet: bool = False, say: Callable[[str], No
     return PlainWatch(say or (lambda line: console.print(Text(clean(line)), soft_wrap=True)))
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
-    """What is where: the reference, its digest, and how it came there or why not."""
-    shown = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        shown.add_column(no_wrap=True)
+def table(outcomes: Sequence[Outcome]) -> list[Text]:
+    """What is where, a line each: the reference, its digest, and how it came there or why not."""
+    wide = max((len(clean(each.reference)) for each in outcomes), default=0)
+    lines = []
     for outcome in outcomes:
         state = f"{outcome.state}: {outcome.why}" if outcome.why else str(outcome.state)
-        there = outcome.state in (State.SENT, State.THERE, State.WOULD)
-        shown.add_row(
-            Text(clean(outcome.reference)),
-            Text(outcome.digest if there else "", style="dim"),
-            Text(clean(state), style=_STYLES[outcome.state]),
-        )
-    return shown
+        digest = outcome.digest if outcome.good else ""
+        line = Text(f"{clean(outcome.reference):{wide}}  ")
+        line.append(f"{digest:71}  ", style="dim")
+        line.append(clean(state), style=_STYLES[outcome.state])
+        lines.append(line)
+    return lines
 
 
 def print_table(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print the table, each row in one line however narrow the terminal is: it is to be copied from."""
-    wide = max((len(each.reference) + len(each.digest) + len(each.why) + 40 for each in outcomes), default=80)
-    console.print(table(outcomes), width=max(wide, console.width), soft_wrap=True)
+    for line in table(outcomes):
+        console.print(line, soft_wrap=True)
 
 
 def as_json(outcomes: Sequence[Outcome], *, dry_run: bool) -> dict[str, Any]:

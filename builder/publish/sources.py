@@ -179,7 +179,10 @@ def _arch(folder: ReleaseFolder) -> Arch:
 
 def _saved(engine: Engine, tag: str, archive: Path, store: Store, note: Note) -> SavedImage:
     if engine.image_id(tag) is None:
-        raise EngineError(f"the engine does not have {tag}", hint="build it again; only images and files go together")
+        raise EngineError(
+            f"the engine does not have {tag}",
+            hint="build it again, or publish to places that take files alone: a folder, a server, GitHub",
+        )
     engine.save(tag, archive)
     note(f"{tag}: {human_size(archive.stat().st_size)} from the engine")
     return read_archive(archive, store)
