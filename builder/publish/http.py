@@ -18,7 +18,6 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-import requests.certs
 import requests.utils
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -243,7 +242,7 @@ class _Adapter(HTTPAdapter):
 
 def _trust(ca: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    context.load_verify_locations(requests.certs.where())
+    context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     named = os.environ.get("REQUESTS_CA_BUNDLE")
     for file in (ca, Path(named) if named else None):
         if file is None:

@@ -71,7 +71,7 @@ def serve(storage: Path, *, tls: Tls | None = None, htpasswd: str = "", token: s
         lines += ["auth:", f"  htpasswd: {{realm: here, path: {storage / 'htpasswd'}}}"]
     (storage / "config.yml").write_text("\n".join([*lines, token, ""]))
     with (storage / "log").open("wb") as log:
-        words = ["docker-registry", "serve", storage / "config.yml"]
+        words = ["docker-registry", "serve", str(storage / "config.yml")]
         process = subprocess.Popen(words, stdout=log, stderr=log)
     try:
         for _attempt in range(100):

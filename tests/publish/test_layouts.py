@@ -13,6 +13,7 @@ from builder.publish import gate, sources
 from builder.publish.artifact import RELEASE_NAME, Attachment, add_release, release_files
 from builder.publish.content import OCI_MANIFEST, Store, compact, read_archive
 from builder.publish.http import Http
+from builder.publish.plan import Part
 from builder.publish.pull import Pulled, pull
 from builder.publish.run import PublishOptions, publish_layout
 from builder.publish.sources import Bundle
@@ -112,13 +113,13 @@ def test_an_image_that_is_not_the_releases(plain: Look, org: str, tmp_path: Path
     dist = make_dist(tmp_path / "signed", org, images=images)
     folder = find_release(dist)
     target = add_release(bundle.store, folder, release_files(folder))
-    bundle.parts[-1] = sources.Part(
+    bundle.parts[-1] = Part(
         repository=f"{org}/{RELEASE_NAME}", v=folder.v, arch=bundle.parts[0].arch, target=target, indexed=False
     )
     send(bundle, layouts=(layout,))
     assert set(relay(layout, plain.host)) == {State.SENT}
     other = add_image(bundle.store, "x86", [b"another"])
-    bundle.parts[2] = sources.Part(repository=f"{org}/os-kernel", v=folder.v, arch=bundle.parts[0].arch, target=other)
+    bundle.parts[2] = Part(repository=f"{org}/os-kernel", v=folder.v, arch=bundle.parts[0].arch, target=other)
     send(bundle, layouts=(layout,), overwrite=True)
     with pytest.raises(VerifyError, match=r"os-kernel.* is not the release's"):
         relay(layout, plain.host)
@@ -196,7 +197,7 @@ def hostile(tmp_path: Path, org: str, title: str, data: bytes = b"evil") -> str:
     document["layers"].append({**layer, "annotations": {"org.opencontainers.image.title": title}})
     target = bundle.store.add_bytes(compact(document), OCI_MANIFEST)
     part = bundle.parts[-1]
-    bundle.parts[-1] = sources.Part(repository=part.repository, v=part.v, arch=part.arch, target=target, indexed=False)
+    bundle.parts[-1] = Part(repository=part.repository, v=part.v, arch=part.arch, target=target, indexed=False)
     send(bundle, layouts=(tmp_path / "layout",))
     return f"oci:{tmp_path / 'layout'}"
 
