@@ -214,6 +214,9 @@ def from_layout(layout: Path, work: Path, *, note: Note) -> Bundle:
     named = read_layout(layout, bundle.store)
     try:
         _take(bundle, named, work, note)
+    except VerifyError as error:
+        error.where, error.hint = layout, f"get its files with `rosk pull oci:{layout}` and look with `rosk verify`"
+        raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             f"it is no release: {error}", where=layout, hint="name a folder that `rosk publish --to oci:FOLDER` wrote"
