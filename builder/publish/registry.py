@@ -7,7 +7,6 @@ digest does not decide. A tag that was set is read back.
 from __future__ import annotations
 
 import json
-import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from builder.publish.content import (
 )
 from builder.publish.credentials import NOBODY, Credentials
 from builder.publish.http import Answer, Body, Failure, Http, Progress, answers, is_loopback
+from builder.publish.upload import Upload
 from builder.settings import Registry
 
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
@@ -35,7 +35,6 @@ ANSWER_SECONDS = 15.0
 _SERVERS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 """Docker Hub is spoken to under another name than its images have."""
 _NO_LOGIN = "access denied: it wants a login (docker login {})"
-_MOST_RESTARTS = 40
 _PROBLEM_STATUS = (400, 401, 403)
 
 
@@ -133,7 +132,7 @@ class RegistryClient:
         """
 
         def attempt() -> Answer:
-            return self._request("GET", repository, f"manifests/{reference}", expect=(200, 404), accept=ACCEPT)
+            return self.request("GET", repository, f"manifests/{reference}", expect=(200, 404), accept=ACCEPT)
 
         answer = self.http.patiently(attempt)
         if answer.status == 404 and not _says_absent(answer):
@@ -160,7 +159,7 @@ class RegistryClient:
 
     def _has(self, repository: str, path: str, descriptor: Descriptor, accept: str) -> bool:
         def attempt() -> bool:
-            answer = self._request("HEAD", repository, path, expect=(200, 404), accept=accept)
+            answer = self.request("HEAD", repository, path, expect=(200, 404), accept=accept)
             if answer.status == 404:
                 return False
             said = answer.headers.get("Docker-Content-Digest", descriptor.digest)
@@ -181,7 +180,7 @@ class RegistryClient:
             Failure: It is not there.
         """
         known = sorted(self._uploaded.get(blob.digest, set()) - {repository})
-        upload = _Upload(self, repository, blob, known[0] if known else "", progress)
+        upload = Upload(self, repository, blob, known[0] if known else "", progress)
         upload.run()
         self._uploaded.setdefault(blob.digest, set()).add(repository)
         return upload.sent
@@ -194,7 +193,7 @@ class RegistryClient:
         """
 
         def attempt() -> None:
-            self._request(
+            self.request(
                 "PUT",
                 repository,
                 f"manifests/{reference}",
@@ -219,7 +218,7 @@ class RegistryClient:
         """
 
         def ask() -> Answer:
-            return self._request(
+            return self.request(
                 "GET", repository, f"referrers/{subject}", expect=(200, 400, 404, 405), accept=OCI_INDEX
             )
 
@@ -248,6 +247,7 @@ class RegistryClient:
             url = self._url(repository, f"blobs/{descriptor.digest}")
             with self.http.opened("GET", url, expect=(200, 206, 401), headers=headers) as response:
                 if response.status_code == 401:
+                    self._check_ours(response.url)
                     challenge = response.headers.get("WWW-Authenticate", "")
                     if not self._authorizer.answer(challenge, self._scope(repository)) or again:
                         raise Failure(_NO_LOGIN.format(self._registry.host), status=401)
@@ -269,7 +269,7 @@ class RegistryClient:
     def _url(self, repository: str, path: str) -> str:
         return f"{self._base}/v2/{self.repository(repository)}/{path}"
 
-    def _request(
+    def request(
         self,
         method: str,
         repository: str,
@@ -286,9 +286,9 @@ class RegistryClient:
         `source` is a further repository, which is read.
         """
         scope = self._scope(repository, source)
-        url = self._located(path) if "://" in path or path.startswith("/") else self._url(repository, path)
+        url = self.located(path) if "://" in path or path.startswith("/") else self._url(repository, path)
         for again in (False, True):
-            own = url.startswith(self._base + "/")
+            own = self._ours(url)
             sent = {
                 "Accept": accept,
                 **(self._authorizer.header(scope) if own else {}),
@@ -297,11 +297,24 @@ class RegistryClient:
             answer = self.http.request(method, url, expect=(*expect, 401), headers=sent, body=body())
             if answer.status != 401 or (again and 401 in expect):
                 return answer
+            self._check_ours(answer.url)
             if not self._authorizer.answer(answer.headers.get("WWW-Authenticate", ""), scope) and again:
                 raise Failure(_NO_LOGIN.format(self._registry.host), status=401)
         raise Failure("access denied: the login is not good, or may not do this", status=401)
 
-    def _located(self, location: str) -> str:
+    def _ours(self, url: str) -> bool:
+        """Whether an address is on the registry's own server: only that gets to know who we are."""
+        mine, other = urllib.parse.urlsplit(self._base), urllib.parse.urlsplit(url)
+        try:
+            return (mine.scheme, mine.hostname, _port(mine)) == (other.scheme, other.hostname, _port(other))
+        except ValueError:  # a port that is none
+            return False
+
+    def _check_ours(self, url: str) -> None:
+        if not self._ours(url):
+            raise Failure(f"access denied by {urllib.parse.urlsplit(url).hostname}, where it leads to", status=401)
+
+    def located(self, location: str) -> str:
         """An address that the registry gave, which may be relative; never one that leaves TLS."""
         url = urllib.parse.urljoin(self._base + "/", location)
         if self._base.startswith("https://") and not url.startswith("https://"):
@@ -311,128 +324,8 @@ class RegistryClient:
         return url
 
 
-class _Upload:
-    """A blob on its way: it goes on where it broke off when the registry can, else from its start.
-
-    Registries differ in what they take: all know the way of docker, one PATCH with everything.
-    """
-
-    def __init__(
-        self, client: RegistryClient, repository: str, blob: Blob, mount_from: str, progress: Progress
-    ) -> None:
-        self.client = client
-        self.repository = repository
-        self.blob = blob
-        self.mount_from = mount_from
-        self.sent = False
-        self._progress = progress
-        self._told = 0
-        self._location = ""
-        self._offset = 0
-        self._furthest = 0
-
-    def run(self) -> None:
-        """Try until it is there, as long as each attempt gets further than those before, and some more."""
-        http, failed = self.client.http, 0
-        for _ in range(_MOST_RESTARTS):
-            try:
-                self._attempt()
-                self._tell(self.blob.size if self.sent else 0)
-                return
-            except Failure as failure:
-                self._tell(self._offset)
-                failed = 1 if self._offset > self._furthest else failed + 1
-                self._furthest = max(self._furthest, self._offset)
-                lost = self._location and failure.status in (400, 404, 416)  # the upload is not known any more
-                if lost:
-                    self._location = ""
-                elif failure.wait is None and failure.kind != "broken":
-                    raise
-                if failed >= http.patience.attempts:
-                    raise Failure(
-                        f"{failure} ({failed} attempts)", kind=failure.kind, status=failure.status
-                    ) from failure
-                http.pause(failure.wait or 0, failed)
-            descriptor = Descriptor(media_type="", digest=self.blob.digest, size=self.blob.size)
-            if self.client.has_blob(self.repository, descriptor):  # only the answer was lost
-                self._tell(self.blob.size)
-                return
-        raise Failure(f"the connection broke {_MOST_RESTARTS} times")
-
-    def _attempt(self) -> None:
-        if self._location:
-            self._resume()
-        if not self._location and self._start():
-            return
-        self.sent = True
-        if self._offset < self.blob.size:
-            self._send()
-        query = urllib.parse.urlencode({"digest": self.blob.digest})
-        url = f"{self._location}{'&' if '?' in self._location else '?'}{query}"
-        headers = {"Content-Type": "application/octet-stream"}
-        self.client._request("PUT", self.repository, url, expect=(201, 204), headers=headers)
-
-    def _start(self) -> bool:
-        """Begin an upload; true when the registry had the blob elsewhere."""
-        path, self._offset = "blobs/uploads/", 0
-        source, self.mount_from = self.mount_from, ""
-        if source:
-            mount = {"mount": self.blob.digest, "from": self.client.repository(source)}
-            mounted = f"{path}?{urllib.parse.urlencode(mount)}"
-            expect = (201, 202, *_PROBLEM_STATUS, 405)  # who does not mount gets it sent
-            answer = self.client._request("POST", self.repository, mounted, expect=expect, source=source)
-        if not source or answer.status not in (201, 202):
-            answer = self.client._request("POST", self.repository, path, expect=(201, 202))
-        if answer.status == 201:
-            return True
-        self._follow(answer)
-        return False
-
-    def _resume(self) -> None:
-        """Ask how far the upload got."""
-        answer = self.client._request("GET", self.repository, self._location, expect=(204, 400, 404, 416))
-        reached = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range", ""))
-        # "0-0" is one byte, or none: registries do not agree.
-        if answer.status != 204 or reached is None or not 0 < int(reached[1]) < self.blob.size:
-            self._location = ""
-            return
-        self._offset = int(reached[1]) + 1
-        if "Location" in answer.headers:
-            self._follow(answer)
-
-    def _send(self) -> None:
-        skip = self._offset
-        headers = {"Content-Type": "application/octet-stream"}
-        if skip:
-            headers["Content-Range"] = f"{skip}-{self.blob.size - 1}"
-        body: list[Body] = []
-
-        def fresh() -> Body:
-            self._tell(skip)
-            body.append(Body(self.blob, skip=skip, progress=self._count, stop=self.client.http.stop))
-            return body[-1]
-
-        answer = self.client._request(
-            "PATCH", self.repository, self._location, expect=(202,), headers=headers, body=fresh
-        )
-        self._offset = self.blob.size
-        self._follow(answer)
-
-    def _follow(self, answer: Answer) -> None:
-        location = answer.headers.get("Location", "")
-        if not location:
-            raise Failure("gives no address to send a blob to", wait=0)
-        self._location = self.client._located(location)
-
-    def _count(self, size: int) -> None:
-        self._told += size
-        self._progress(size)
-
-    def _tell(self, position: int) -> None:
-        """Put right what was told of the progress."""
-        if position != self._told:
-            self._progress(position - self._told)
-            self._told = position
+def _port(parts: urllib.parse.SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _pieces(raw: Any, skip: int, http: Http) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from tests.faultproxy import Fault, fault_proxy
 from tests.publish import registries
 from tests.publish.material import make_bundle, send
 from tests.publish.registries import Tls, basic, docker_config
+from tests.publish.servers import Handler
 
 
 def write(folder: Path, config: object) -> Path:
@@ -165,7 +166,7 @@ def tokens(tmp_path: Path) -> Iterator[tuple[str, Tokens]]:
     subprocess.run(["openssl", *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     state = Tokens(Tls(ca=certificate, certificate=certificate, key=key))
 
-    class Handler(BaseHTTPRequestHandler):
+    class Server(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             query = parse_qs(urlsplit(self.path).query)
             who = self.headers.get("Authorization", "")
@@ -180,7 +181,7 @@ def tokens(tmp_path: Path) -> Iterator[tuple[str, Tokens]]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with serving(Handler) as server:
+    with serving(Server) as server:
         section = (
             f"auth:\n  token: {{realm: 'http://{server}/token', service: registry, issuer: tests, "
             f"rootcertbundle: {certificate}}}"
@@ -219,3 +220,41 @@ def realm(host: str) -> str:
     challenge = requests.get(f"http://{host}/v2/", timeout=10).headers["WWW-Authenticate"]
     (found,) = re.findall(r'realm="([^"]+)"', challenge)
     return str(found)
+
+
+def test_another_server_does_not_get_to_know_who_we_are(
+    org: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that sends blobs elsewhere: that asks for a login, and for a token, and gets neither."""
+    asked: list[str | None] = []
+
+    class Elsewhere(Handler):
+        def do_PATCH(self) -> None:
+            self.body()
+            asked.append(self.headers.get("Authorization"))
+            self.say(401, b"", **{"WWW-Authenticate": f'Bearer realm="http://{self.headers["Host"]}/token"'})
+
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization"))
+            self.say(200, b'{"token": "x"}')
+
+    class Leading(Handler):
+        def do_GET(self) -> None:
+            if "Authorization" not in self.headers:
+                self.say(401, b"", **{"WWW-Authenticate": 'Basic realm="here"'})
+            elif self.path == "/v2/":
+                self.say(200)
+            else:
+                self.say(404, b'{"errors": [{"code": "UNKNOWN"}]}')
+
+        def do_POST(self) -> None:
+            self.say(202, Location=f"http://{elsewhere}/upload")
+
+        do_HEAD = do_GET
+
+    with serving(Elsewhere) as elsewhere, serving(Leading) as host:
+        monkeypatch.setenv("DOCKER_CONFIG", str(docker_config(tmp_path / "login", **{host: basic("mira", "pass")})))
+        (outcome, *_) = send(make_bundle(tmp_path / "release", org), host)
+    assert (outcome.state, "denied" in outcome.why) == (State.FAILED, True)
+    assert asked
+    assert set(asked) == {None}
