@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import FetchError, InputError, VerifyError
+from builder.errors import EngineError, FetchError, InputError, VerifyError
 from builder.publish import gate, sources
 from builder.publish.artifact import RELEASE_NAME, Attachment, add_release, release_files
 from builder.publish.content import OCI_MANIFEST, Store, compact, read_archive
@@ -307,6 +307,9 @@ def test_images_out_of_archives_have_the_digests_of_the_manifest(org: str, tmp_p
         assert bundle.store.blob(document["layers"][0]["digest"]).read() == b"shared"
     engine.images[f"{org}/os-kernel:{v}"] = add_image(store, "x86", [b"another"])
     with pytest.raises(VerifyError, match="not the release's"):
+        take()
+    del engine.images[f"{org}/os-kernel:{v}"]
+    with pytest.raises(EngineError, match="os-kernel"):
         take()
     engine.images[f"{org}/os-kernel:{v}"] = arm64 = add_image(store, "arm64", [b"another"])
     manifest = json.loads((dist / "manifest.json").read_text())
