@@ -90,7 +90,7 @@ def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool)
         return spots.registry(host, settings)
 
     def http(registry: Registry) -> Http:
-        return Http(ca=None if registry.ca is None else project.resolve() / registry.ca)
+        return Http(ca=spots.Spots(root=project.resolve()).ca(registry))
 
     found = pull(reference, into=into, registry=known, note=lambda line: told.print(Text(line)), http=http)
     folder = found.folder.absolute()

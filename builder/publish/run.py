@@ -133,7 +133,7 @@ def _registry_jobs(
 ) -> list[Callable[[], list[Outcome]]]:
     jobs: list[Callable[[], list[Outcome]]] = []
     for registry in spots.registries:
-        http = Http(ca=spots.file(registry.ca), patience=options.patience, stop=stop)
+        http = Http(ca=spots.ca(registry), patience=options.patience, stop=stop)
         client = RegistryClient(registry, http, credentials=lambda host=registry.host: find_credentials(host))  # type: ignore[misc]
         plan = bundle.plan((*registry.moving_tags, *options.moving))
         jobs.append(_transfer_job(client, plan, bundle, options, watch))

@@ -17,6 +17,8 @@ from builder.settings.registry import as_known
 
 _HOW = "write oci:FOLDER, folder:FOLDER, https://HOST/PATH, github:OWNER/NAME, or a registry as HOST[:PORT][/PREFIX]"
 
+DOCKER_CERTS = Path("/etc/docker/certs.d")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spots:
@@ -46,6 +48,11 @@ class Spots:
     def file(self, path: Path | None) -> Path | None:
         """A file that the settings name."""
         return None if path is None else self.root / path
+
+    def ca(self, registry: Registry) -> Path | None:
+        """The CA of a registry: the settings', else the one that docker has for it (docker's `certs.d`)."""
+        own = DOCKER_CERTS / registry.host / "ca.crt"
+        return self.file(registry.ca) or (own if own.is_file() else None)
 
     def variable(self, name: str) -> str:
         """The value of an environment variable that the settings name; it is never shown.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.publish import spots
 from builder.publish.artifact import RELEASE_NAME, Attachment
 from builder.publish.content import DOCKER_LIST
 from builder.publish.registry import RegistryClient
@@ -163,6 +164,17 @@ def test_a_certificate_that_is_not_trusted(locked: Look, org: str, tmp_path: Pat
     (outcome, *_) = send(make_bundle(tmp_path, org), locked.host)
     assert outcome.state is State.FAILED
     assert "certificate" in outcome.why
+
+
+def test_a_ca_that_docker_has(
+    locked: Look, tls: Tls, org: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certs = tmp_path / "certs.d" / locked.host / "ca.crt"
+    certs.parent.mkdir(parents=True)
+    certs.write_bytes(tls.ca.read_bytes())
+    monkeypatch.setattr(spots, "DOCKER_CERTS", tmp_path / "certs.d")
+    monkeypatch.setenv("DOCKER_CONFIG", str(docker_config(tmp_path / "login", **{locked.host: basic(USER, PASSWORD)})))
+    assert all(each.good for each in send(make_bundle(tmp_path / "release", org), locked.host))
 
 
 def test_a_ca_that_is_none(org: str, tmp_path: Path) -> None:
