@@ -80,7 +80,7 @@ class BuildError(RoskError):
 
 
 class PublishError(RoskError):
-    """At least one registry does not have all that should have been pushed."""
+    """At least one registry, or another place, does not have all that should have been published there."""
 
     exit_code = 7
 

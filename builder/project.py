@@ -16,6 +16,7 @@ from builder.inputs.kernelorg import VERSION
 from builder.kernelversion import of_archive, of_tree
 from builder.series import Toolchain, check_llvm, choose
 from builder.settings import Registry, Settings, load_settings
+from builder.settings.registry import as_known
 
 SETTINGS_FILE = Path("config/rosk.yaml")
 
@@ -138,7 +139,7 @@ def load_project(
         settings=settings.model_copy(update={"toolchain": own}),
         toolchain=toolchain,
         inputs=inputs,
-        registries=tuple(map(_registry, registries)) or settings.registries,
+        registries=tuple(_registry(text, settings) for text in registries) or settings.registries,
         dist=root / "dist",
         config_strict=strict or settings.config.strict,
     )
@@ -215,11 +216,12 @@ def known_version(source: Source) -> tuple[str, str]:
     return (version, known_from) if version else ("", f"nothing tells the version of {source.path} before the build")
 
 
-def _registry(text: str) -> Registry:
-    """A registry of the command line, in the form of the settings."""
+def _registry(text: str, settings: Settings) -> Registry:
+    """A registry of the command line; how to talk to its host the settings may say."""
     try:
-        return Registry.model_validate(text)
+        named = Registry.model_validate(text)
     except ValidationError as error:
         raise InputError(
             f"{text!r} is not a registry", hint="write host[:port][/prefix], with no https:// and no password"
         ) from error
+    return as_known(named, settings.registries)

@@ -47,7 +47,7 @@ _SHOWN_DIFFERENCES = 25
 _SHOWN_LINES = 15
 _DIFFOSCOPE_SECONDS = 180.0
 _DIFFOSCOPE_BYTES = 1 << 20
-_NO_MATTER = ("registries", "cache")
+_NO_MATTER = ("registries", "publish", "cache")
 """Settings that nothing in the release follows from."""
 
 Say = Callable[[str], None]

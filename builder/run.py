@@ -20,9 +20,13 @@ from builder.engine.install import ensure_engine
 from builder.errors import InputError
 from builder.graph import STAGES, shown_stage
 from builder.project import Project
-from builder.publish import Push, push_images
+from builder.publish import run as publishing
+from builder.publish.render import make_watch, print_table
+from builder.publish.spots import Spots
+from builder.publish.transfer import Outcome
 from builder.release import REPORT, VERIFY, file_names, human_size, shown_path
-from builder.view import make_view
+from builder.releasefolder import find_release
+from builder.view import View, make_view
 
 SHOWN_NOTICES = 40
 
@@ -87,19 +91,30 @@ def run_build(
         view.warn(str(notice))
     if len(built.notices) > SHOWN_NOTICES:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
-    pushed: list[Push] = []
+    pushed: list[Outcome] = []
     summary = not options.quiet and not options.as_json
     if summary:
         _print_files(console, project, built)
     proofs = prove(project) if prove is not None else {}
     if options.push:
-        pushed = push_images(engine, built.images, project.registries, say=view.note)
+        pushed = _push(project, engine, console, view, quiet=options.quiet or options.as_json)
     if summary:
         _print_images(console, built, pushed)
         console.print("\n`rosk cache` shows what is kept for the next build")
     if options.as_json:
         print(json.dumps({**_as_json(project, built, pushed), **proofs}, indent=1))
+    publishing.check(pushed)
     return built
+
+
+def _push(project: Project, engine: Docker, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
+    """Publish what was built to the project's registries."""
+    spots = Spots(root=project.root, registries=project.registries)
+    folders = [find_release(project.dist)]
+    with make_watch(console, quiet=quiet, say=view.note) as watch:
+        return publishing.publish_folders(
+            folders, spots, publishing.PublishOptions(), engine=lambda: engine, watch=watch, note=view.note
+        )
 
 
 def check_host(project: Project) -> None:
@@ -115,7 +130,7 @@ def check_host(project: Project) -> None:
         )
 
 
-def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, Any]:
+def _as_json(project: Project, built: Built, pushed: list[Outcome]) -> dict[str, Any]:
     """What a build did, for programs."""
     return {
         "release": built.manifest["release"],
@@ -123,7 +138,7 @@ def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, An
         "dist": str(project.dist),
         "outputs": built.manifest["outputs"],
         "images": built.manifest["images"],
-        "pushed": [push.reference for push in pushed],
+        "pushed": [push.reference for push in pushed if push.good],
         "ran": [stage for stage in STAGES if stage in built.result.ran],
         "cached": [stage for stage in STAGES if stage in built.result.cached],
         "compiled": built.compiled,
@@ -166,7 +181,11 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
     console.print(f"{counted['ok']} checks passed{failed}; `rosk verify` does all, `rosk boot` boots it")
 
 
-def _print_images(console: Console, built: Built, pushed: list[Push]) -> None:
-    console.print("\n[bold]Images pushed:[/]" if pushed else "\n[bold]Images ready to push:[/]")
-    for name in [push.reference for push in pushed] or built.images:
+def _print_images(console: Console, built: Built, pushed: list[Outcome]) -> None:
+    if pushed:
+        console.print("\n[bold]Images pushed, and the release's files:[/]")
+        print_table(console, pushed)
+        return
+    console.print("\n[bold]Images ready to push:[/]")
+    for name in built.images:
         console.print(f"  {escape(name)}", soft_wrap=True)

@@ -243,15 +243,6 @@ class Docker:
         if left := mounts():
             raise EngineError(f"{len(left)} cache mounts of {scope} are in use")
 
-    def push(self, reference: str) -> None:
-        """Push one tag with the credentials of docker's own configuration.
-
-        Raises:
-            EngineError: The registry did not take it; `what` is the engine's last line.
-        """
-        with _as_engine_error(f"docker push {reference}"):
-            self._client.image.push(reference, quiet=True)
-
 
 def _bake_file(plan: Mapping[str, Any], folder: str) -> Path:
     path = Path(folder, "docker-bake.json")

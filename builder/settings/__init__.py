@@ -8,6 +8,16 @@ from builder.settings.caching import Cache
 from builder.settings.contents import ListRule
 from builder.settings.load import load_settings
 from builder.settings.model import Settings
+from builder.settings.publish import GithubTarget, HttpTarget, Publish
 from builder.settings.registry import Registry
 
-__all__ = ["Cache", "ListRule", "Registry", "Settings", "load_settings"]
+__all__ = [
+    "Cache",
+    "GithubTarget",
+    "HttpTarget",
+    "ListRule",
+    "Publish",
+    "Registry",
+    "Settings",
+    "load_settings",
+]

@@ -102,6 +102,22 @@ CCACHE_REMOTE = Grammar(
     "the address of a remote cache for ccache",
     "write redis://host:port or http://host/path; one with a password goes in a file that secret_file names",
 )
+MOVING_TAG = Grammar(
+    r"(?:\{(?:series|version|suffix)\}|[A-Za-z0-9_])(?:\{(?:series|version|suffix)\}|[A-Za-z0-9_.-]){0,100}",
+    "a tag",
+    "write a tag such as latest; {series} stands for 6.12, {version} for 6.12.64, {suffix} for what follows that in V",
+)
+PUBLISH_URL = Grammar(
+    r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
+    "the address of a folder on a server",
+    "write https://host/path, with no user, password or query in it",
+)
+VARIABLE = Grammar(
+    r"[A-Z_][A-Z0-9_]*",
+    "the name of an environment variable",
+    "give its name, such as GITHUB_TOKEN, not its value",
+)
+GITHUB = Grammar(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "a repository of GitHub", "write owner/name")
 PREFIX = Grammar(rf"(?:{REPOSITORY})?", "a repository prefix", "write lower-case words with / between them")
 
 

@@ -19,6 +19,7 @@ from builder.settings.grammar import (
     Problem,
 )
 from builder.settings.model import Settings
+from builder.settings.publish import GithubTarget, HttpTarget
 from builder.settings.registry import Registry
 
 
@@ -90,7 +91,12 @@ def _did_you_mean(place: Place) -> str:
     return f"the keys here are {', '.join(siblings)}"
 
 
-_ENTRIES: dict[str, type[BaseModel]] = {"registries": Registry, "rules": ListRule}
+_ENTRIES: dict[str, type[BaseModel]] = {
+    "registries": Registry,
+    "rules": ListRule,
+    "http": HttpTarget,
+    "github": GithubTarget,
+}
 """What the entries of a list are, where they have keys of their own."""
 
 

@@ -18,6 +18,7 @@ from builder.settings.grammar import (
     Problem,
     Section,
 )
+from builder.settings.publish import Publish
 from builder.settings.registry import Registry
 from builder.settings.sources import Config, Kernel, Toolchain
 
@@ -37,8 +38,11 @@ class Settings(Section):
     cache: Cache = Field(default_factory=Cache, description="What machines share of their caches")
     packages: Packages = Field(default_factory=Packages, description="How the packages are made")
     registries: tuple[Registry, ...] = Field(
-        default=(), description="Where `--push` pushes to: `host[:port][/prefix]`, or a mapping of `host` and `prefix`"
+        default=(),
+        description="Where `rosk publish` and `--push` push to: `host[:port][/prefix]`, or a mapping of `host`, "
+        "`prefix`, `ca`, `plain_http`, `moving_tags`",
     )
+    publish: Publish = Field(default_factory=Publish, description="Where `rosk publish` puts files beside that")
 
     @model_validator(mode="after")
     def _has_suffix(self) -> Self:

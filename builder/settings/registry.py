@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -12,9 +13,11 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from builder.settings.grammar import (
+    MOVING_TAG,
     PREFIX,
     REGISTRY_HOST,
     REPOSITORY,
+    FilePath,
     Problem,
     Section,
 )
@@ -25,6 +28,14 @@ class Registry(Section):
 
     host: Annotated[str, REGISTRY_HOST] = Field(description="`host[:port]`")
     prefix: Annotated[str, PREFIX] = Field(default="", description="What stands before the org in its repositories")
+    ca: FilePath | None = Field(
+        default=None, description="File with the certificates (PEM) of a private CA that its TLS is trusted by"
+    )
+    plain_http: bool = Field(default=False, description="Talk to it without TLS; on loopback that needs no setting")
+    moving_tags: tuple[Annotated[str, MOVING_TAG], ...] = Field(
+        default=(),
+        description="Tags that follow the newest release, with `{series}` (6.12), `{version}`, `{suffix}` in them",
+    )
 
     def __str__(self) -> str:
         return f"{self.host}/{self.prefix}" if self.prefix else self.host
@@ -46,3 +57,10 @@ class Registry(Section):
         mapping = handler.resolve_ref_schema(handler(schema))
         text = {"type": "string", "pattern": f"^{REGISTRY_HOST.pattern}(?:/{REPOSITORY})?$"}
         return {"anyOf": [text, mapping], "description": "`host[:port][/prefix]`, or the same as a mapping"}
+
+
+def as_known(named: Registry, entries: Sequence[Registry]) -> Registry:
+    """A registry that was named by host and prefix alone, with what the settings say of that host."""
+    known = [entry for entry in entries if entry.host == named.host]
+    same = next((entry for entry in known if entry.prefix == named.prefix), known[0] if known else named)
+    return same.model_copy(update={"prefix": named.prefix})

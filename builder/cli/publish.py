@@ -1,0 +1,88 @@
+"""`rosk publish` and `rosk pull`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.cli.app import app
+from builder.cli.options import JsonOption, ProjectOption, RegistryOption
+
+_TO = (
+    "Publish there instead: oci:FOLDER, folder:FOLDER, https://HOST/PATH, github:OWNER/NAME, or a registry; may be "
+    "given several times."
+)
+
+
+@app.command()
+def publish(
+    dist: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIST", help="Folders of releases, one for each architecture.", show_default="dist of the project"
+        ),
+    ] = None,
+    project: ProjectOption = Path(),
+    registry: RegistryOption = None,
+    to: Annotated[list[str] | None, typer.Option("--to", metavar="PLACE", help=_TO)] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="oci:FOLDER", help="Publish what an OCI layout has, with no engine."),
+    ] = None,
+    moving_tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--moving-tag",
+            metavar="TAG",
+            help="Have this tag follow the release ({series} in it is 6.12); may be given several times.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there under the same name with other content.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask what is missing where, say what would be sent, and send nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
+) -> None:
+    """Publish a release: its images and files to registries, its files to folders, servers and GitHub.
+
+    Without --registry and --to, to every place of the settings. Exits with 7 unless all is where it should be; run
+    again, it sends what is missing.
+    """
+    from builder.publish.command import Publication, run_publish  # noqa: PLC0415
+
+    run_publish(
+        Publication(
+            project=project,
+            folders=tuple(dist or ()),
+            source=source,
+            places=(*(registry or ()), *(to or ())),
+            moving=tuple(moving_tag or ()),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    )
+
+
+@app.command()
+def pull(
+    reference: Annotated[
+        str, typer.Argument(metavar="REF", help="HOST/ORG/os-kernel-release:V, or oci:FOLDER[:NAME] of a layout.")
+    ],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="DIR", help="The folder to write; new or empty.", show_default="./V-A"),
+    ] = None,
+    project: ProjectOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Get the files of a published release, as `rosk build` left them in dist, each checked."""
+    from builder.publish.command import run_pull  # noqa: PLC0415
+
+    run_pull(reference, into=into, project=project, as_json=as_json)
