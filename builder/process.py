@@ -6,7 +6,10 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import termios
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.errors import RoskError
@@ -64,3 +67,40 @@ def run(
             details=(err or out).strip().splitlines()[-20:],
         )
     return subprocess.CompletedProcess(words, done.returncode, out, err)
+
+
+def run_attached(argv: Sequence[str | Path], *, error: type[RoskError] = RoskError, hint: str = "") -> None:
+    """Run a program of the user's with the user's whole environment and terminal, so that it can ask for a passphrase.
+
+    What it prints goes to standard error: standard output is rosk's own.
+
+    Raises:
+        RoskError: (as `error`) The program is missing, or failed; it said why.
+    """
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    env = dict(os.environ)
+    with suppress(OSError):
+        env.setdefault("GPG_TTY", os.ttyname(0))  # gpg's agent asks there (gpg-agent(1))
+    try:
+        with _terminal_kept():
+            done = subprocess.run(words, env=env, stdout=2)
+    except FileNotFoundError as missing:
+        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    if done.returncode != 0:
+        raise error(f"{words[0]} failed with exit code {done.returncode}; it says above why", hint=hint)
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Have the terminal after the block as it was: one who is stopped while it reads a passphrase leaves it mute."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (OSError, ValueError, termios.error):  # there is none
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

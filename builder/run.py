@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +22,8 @@ from builder.errors import InputError
 from builder.graph import STAGES, shown_stage
 from builder.project import Project
 from builder.publish import Push, push_images
-from builder.release import REPORT, VERIFY, file_names, human_size, shown_path
+from builder.release import REPORT, SIGNATURES, VERIFY, file_names, human_size, shown_path
+from builder.trust.signing import sign_when_wanted
 from builder.view import make_view
 
 SHOWN_NOTICES = 40
@@ -81,6 +83,7 @@ def run_build(project: Project, options: BuildOptions) -> Built:
         view.warn(str(notice))
     if len(built.notices) > SHOWN_NOTICES:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
+    signature = sign_when_wanted(project.settings.sign, project.root, project.dist)
     pushed: list[Push] = []
     summary = not options.quiet and not options.as_json
     if summary:
@@ -91,7 +94,7 @@ def run_build(project: Project, options: BuildOptions) -> Built:
         _print_images(console, built, pushed)
         console.print("\n`rosk cache` shows what is kept for the next build")
     if options.as_json:
-        print(json.dumps(_as_json(project, built, pushed), indent=1))
+        print(json.dumps(_as_json(project, built, pushed, signature), indent=1))
     return built
 
 
@@ -108,7 +111,7 @@ def check_host(project: Project) -> None:
         )
 
 
-def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, Any]:
+def _as_json(project: Project, built: Built, pushed: list[Push], signature: Path | None) -> dict[str, Any]:
     """What a build did, for programs."""
     return {
         "release": built.manifest["release"],
@@ -116,6 +119,7 @@ def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, An
         "dist": str(project.dist),
         "outputs": built.manifest["outputs"],
         "images": built.manifest["images"],
+        "signature": str(signature) if signature else None,
         "pushed": [push.reference for push in pushed],
         "ran": [stage for stage in STAGES if stage in built.result.ran],
         "cached": [stage for stage in STAGES if stage in built.result.cached],
@@ -150,7 +154,7 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
     for name in file_names(project, release):
         path = project.dist / "kernel" / name
         console.print(f"  {human_size(path.stat().st_size):>8}  {escape(shown_path(path))}", soft_wrap=True)
-    for name in ("build.log", REPORT):
+    for name in ("build.log", REPORT, *(name for name in SIGNATURES.values() if (project.dist / name).is_file())):
         console.print(f"            {escape(shown_path(project.dist / name))}", soft_wrap=True)
     checks = json.loads((project.dist / VERIFY).read_text())["checks"]
     counted = Counter(check["status"] for check in checks)

@@ -1,6 +1,20 @@
 """The command line. It reads options and calls; what happens is elsewhere. A module here for each group of commands."""
 
-from builder.cli import boot, build, cache, diff, headers, lists, patches, project, proof, report, verify, versions
+from builder.cli import (
+    boot,
+    build,
+    cache,
+    diff,
+    headers,
+    lists,
+    patches,
+    project,
+    proof,
+    report,
+    sign,
+    verify,
+    versions,
+)
 from builder.cli.app import app
 
 __all__ = [
@@ -15,6 +29,7 @@ __all__ = [
     "project",
     "proof",
     "report",
+    "sign",
     "verify",
     "versions",
 ]

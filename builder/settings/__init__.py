@@ -9,5 +9,6 @@ from builder.settings.contents import ListRule
 from builder.settings.load import load_settings
 from builder.settings.model import Settings
 from builder.settings.registry import Registry
+from builder.settings.trust import Sign, Trust
 
-__all__ = ["Cache", "ListRule", "Registry", "Settings", "load_settings"]
+__all__ = ["Cache", "ListRule", "Registry", "Settings", "Sign", "Trust", "load_settings"]

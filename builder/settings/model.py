@@ -20,6 +20,7 @@ from builder.settings.grammar import (
 )
 from builder.settings.registry import Registry
 from builder.settings.sources import Config, Kernel, Toolchain
+from builder.settings.trust import Sign, Trust
 
 
 class Settings(Section):
@@ -39,6 +40,9 @@ class Settings(Section):
     registries: tuple[Registry, ...] = Field(
         default=(), description="Where `--push` pushes to: `host[:port][/prefix]`, or a mapping of `host` and `prefix`"
     )
+    # Of who signs and who is trusted nothing is built: the manifest does not have it.
+    sign: Sign = Field(default_factory=Sign, exclude=True, description="The key that releases are signed with")
+    trust: Trust = Field(default_factory=Trust, exclude=True, description="Whose signatures count")
 
     @model_validator(mode="after")
     def _has_suffix(self) -> Self:
