@@ -197,7 +197,7 @@ def check_dist(release: Release) -> None:
     left = {path.name for path in release.dist.iterdir()}
     own = {"kernel", "images", "manifest.json", "SHA256SUMS", "build.json", "build.log", "verify.json", "report.html"}
     own |= {"sbom.spdx.json", "provenance.intoto.json"}
-    assert own <= left <= own | {"boot.json"}
+    assert own <= left <= own | {"boot.json", "SHA256SUMS.sig"}
 
 
 def check_release(release: Release) -> None:

@@ -88,7 +88,7 @@ def _release(facts: Facts) -> Element:
         facts.name,
         version=facts.manifest["release"],
         supplier=_organization(facts),
-        primaryPackagePurpose="OPERATING-SYSTEM",
+        primaryPackagePurpose="OPERATING_SYSTEM",  # so in JSON, in the specification with a dash
         comment=f"Made by: {' '.join(facts.manifest['reproduce'])}",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ def sums(*names: str) -> dict[str, dict[str, str]]:
     return {name: {kind: hashlib.new(kind, name.encode()).hexdigest() for kind in ("sha1", "sha256")} for name in names}
 
 
-def build(root: Path, *, firmware: dict[str, Any] | None = None, **files: str) -> Path:
+def build(root: Path, files: Mapping[str, str] | None = None, *, firmware: Mapping[str, Any] | None = None) -> Path:
     """The folder `dist` of a release that is made up, from a project with two patches and a hook."""
-    write_project(root, **{"patches/x86/0001-a.patch": PATCH, "hooks/01-tune": "#!/bin/sh\n", **files})
+    write_project(root, **{"patches/x86/0001-a.patch": PATCH, "hooks/01-tune": "#!/bin/sh\n", **(files or {})})
     (root / "hooks/01-tune").chmod(0o755)
     project = load_project(root, arch="x86")
     with release.staging(project.dist) as folder:
@@ -84,6 +85,7 @@ def by_id(dist: Path) -> dict[str, dict[str, Any]]:
 
 
 def named(dist: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = [each for each in document(dist)["packages"] if each["name"] == name]
     return found
 
@@ -99,7 +101,7 @@ def relations(dist: Path, kind: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("firmware", [None, {}, FIRMWARE])
-def test_it_is_valid_spdx(tmp_path: Path, firmware: dict[str, Any] | None) -> None:
+def test_it_is_valid_spdx(tmp_path: Path, firmware: Mapping[str, Any] | None) -> None:
     path = build(tmp_path, firmware=firmware) / release.SBOM
     assert [message.validation_message for message in validate_full_spdx_document(parse_file(str(path)))] == []
 
@@ -112,11 +114,9 @@ def test_a_document_that_is_not_valid_is_found(dist: Path) -> None:
 
 def test_equal_releases_have_equal_documents(dist: Path, tmp_path: Path) -> None:
     other = build(tmp_path / "two", firmware=FIRMWARE)
-    third = build(tmp_path / "three", firmware=FIRMWARE, lists__x86__x="")
     for name in MEDIA_TYPES:
         assert (dist / name).read_bytes() == (other / name).read_bytes()
-    assert (third / release.SBOM).read_bytes() == (dist / release.SBOM).read_bytes()
-    changed = build(tmp_path / "four", firmware=FIRMWARE, **{"config/x86/kernel-config": "CONFIG_MODULES=y\n"})
+    changed = build(tmp_path / "three", {"config/x86/kernel-config": "CONFIG_MODULES=y\n"}, firmware=FIRMWARE)
     assert document(changed)["documentNamespace"] != document(dist)["documentNamespace"]
 
 
@@ -200,7 +200,7 @@ def test_what_goes_to_a_registry(dist: Path) -> None:
 
 def test_who_signs_is_in_no_document(tmp_path: Path) -> None:
     text = "org: acme\nkernel:\n  source: kernel.org\n  version: 6.12.64\nsign:\n  method: ssh\n  key: /home/me/key\n"
-    dist = build(tmp_path, **{"config/rosk.yaml": f"{text}trust:\n  keys: [keys/acme.pub]\n"})
+    dist = build(tmp_path, {"config/rosk.yaml": f"{text}trust:\n  keys: [keys/acme.pub]\n"})
     for path in dist.rglob("*.json"):
         assert not re.search(rb"/home/me|acme\.pub", path.read_bytes())
 

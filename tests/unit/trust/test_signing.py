@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder import release
 from builder.errors import InputError, VerifyError
+from builder.process import run_attached
 from builder.settings import Sign
 from builder.trust import check, signing
 from builder.trust.check import ProgramMissing, check_signature, is_signed
@@ -202,7 +204,7 @@ def test_the_check_of_rosk_verify(keys: dict[str, Key], dist: Path) -> None:
 def test_a_new_release_takes_the_signature_away(keys: dict[str, Key], dist: Path) -> None:
     made = sign(keys["ssh"], dist)
     assert signing.sign_when_wanted(keys["ssh"].sign, dist.parent, dist) == made
-    build(dist.parent, **{"config/x86/kernel-config": "CONFIG_MODULES=y\n"})
+    build(dist.parent, {"config/x86/kernel-config": "CONFIG_MODULES=y\n"})
     assert not is_signed(dist)
     assert signing.sign_when_wanted(Sign(), dist.parent, dist) is None
     assert signing.sign_when_wanted(keys["ssh"].sign, dist.parent, dist) == made and made.is_file()
@@ -211,13 +213,11 @@ def test_a_new_release_takes_the_signature_away(keys: dict[str, Key], dist: Path
 def test_another_release_came_while_a_passphrase_was_typed(
     keys: dict[str, Key], dist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = signing.run_attached
+    def slow(*words: Any, **more: Any) -> None:
+        run_attached(*words, **more)
+        build(dist.parent, {"config/x86/kernel-config": "CONFIG_MODULES=y\n"})
 
-    def slow(*words: object, **more: object) -> None:
-        real(*words, **more)  # type: ignore[arg-type]
-        build(dist.parent, **{"config/x86/kernel-config": "CONFIG_MODULES=y\n"})
-
-    monkeypatch.setattr(signing, "run_attached", slow)
+    monkeypatch.setattr("builder.trust.signing.run_attached", slow)
     with pytest.raises(InputError, match="took the place"):
         sign(keys["ssh"], dist)
     assert not is_signed(dist)
