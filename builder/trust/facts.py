@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.errors import MessageError
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def read_facts(
     for name, entry in manifest["inputs"].items():
         copy = context / name
         if name.startswith(_PATCHES) and copy.is_file():
-            changes.append(Input(name=name, sha256=entry["sha256"], about=about(copy.read_bytes())))
+            changes.append(Input(name=name, sha256=entry["sha256"], about=_about(copy.read_bytes())))
         elif name.startswith(_HOOKS):
             changes.append(Input(name=name, sha256=entry["sha256"]))
     return Facts(
@@ -91,6 +92,14 @@ def read_facts(
         changes=tuple(changes),
         firmware=_firmware(reports / "firmware.json"),
     )
+
+
+def _about(content: bytes) -> About:
+    """What a patch says of itself; nothing where its header is one that the mail parser breaks at."""
+    try:
+        return about(content)
+    except (MessageError, ValueError, LookupError, AttributeError):
+        return About(subject="", author="", origin="", upstream="", limits="")
 
 
 def _firmware(report: Path) -> Firmware:

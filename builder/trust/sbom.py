@@ -7,6 +7,7 @@ that of every file of the release is, and what SPDX wants unique (the namespace)
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -271,7 +272,9 @@ def _output_id(name: str) -> str:
 def _id(kind: str, name: str) -> str:
     """An element's ID, in which SPDX allows letters, digits, `.` and `-`; other names get a checksum, to stay apart."""
     plain = re.sub(r"[^A-Za-z0-9.-]", "-", name)
-    return f"SPDXRef-{kind}-{plain}" + (f"-{hashlib.sha256(name.encode()).hexdigest()[:12]}" if plain != name else "")
+    return f"SPDXRef-{kind}-{plain}" + (
+        f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}" if plain != name else ""
+    )
 
 
 def _checksums(sha256: str | None) -> list[dict[str, str]]:

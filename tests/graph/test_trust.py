@@ -105,11 +105,10 @@ def signed(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "DOCKER_CONFIG": str(home),
             "TMPDIR": str(temporary),
             "ROSK_CACHE": str(home / "kept"),
+            "AWS_SECRET_ACCESS_KEY": words["environment"],
+            "COSIGN_PASSWORD": words["environment"],
         }
-        done = run_rosk(
-            *("build", "-C", root, "-v", "--push", "--registry", registry),
-            **{**env, "AWS_SECRET_ACCESS_KEY": words["environment"], "COSIGN_PASSWORD": words["environment"]},
-        )
+        done = run_rosk("build", "-C", root, "-v", "--push", "--registry", registry, **env)
         marks = {name: [word.encode()] for name, word in words.items()}
         marks["docker"].append(basic("rosk", words["docker"]).encode())
         marks["ccache"].append(basic("rosk", words["ccache"]).encode())
