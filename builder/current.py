@@ -18,8 +18,7 @@ from typing import Any
 
 from builder import graph
 from builder.context import dockerfiles
-from builder.engine.base import BaseImage
-from builder.engine.docker import Docker
+from builder.engine.base import BaseImage, Engine
 from builder.project import Project
 from builder.release import BUILD, IMAGES, MANIFEST, REPORT, SUMMED, SUMS, VERIFY, describe, describe_inputs
 from builder.reports import Notice
@@ -87,7 +86,7 @@ def _digest_of(folder: Path, pattern: str) -> bytes:
     return found.digest()
 
 
-def find_current(project: Project, engine: Docker, key: str) -> Current | None:
+def find_current(project: Project, engine: Engine, key: str) -> Current | None:
     """The release in `dist`, when it is the one of this key and whole, and the engine has its images."""
     try:
         record = json.loads((project.dist / BUILD).read_text())

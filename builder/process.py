@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from builder.errors import RoskError
 
 log = logging.getLogger(__name__)
 
+_STOP_SECONDS = 5.0
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "TERM", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 
 
@@ -67,6 +69,55 @@ def run(
             details=(err or out).strip().splitlines()[-20:],
         )
     return subprocess.CompletedProcess(words, done.returncode, out, err)
+
+
+def follow(
+    argv: Sequence[str | Path],
+    on_line: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    error: type[RoskError] = RoskError,
+    hint: str = "",
+) -> int:
+    """Run a program, hand on each line that it prints (of both streams, in their order), and return its exit code.
+
+    It leads a process group of its own; whatever ends this function, the group is told to stop, and killed when it goes
+    on for longer than a few seconds.
+
+    Raises:
+        RoskError: (as `error`) The program is missing.
+    """
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    try:
+        process = subprocess.Popen(
+            words,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except FileNotFoundError as missing:
+        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    assert process.stdout is not None
+    with process:
+        try:
+            for line in process.stdout:
+                on_line(line.decode(errors="replace").rstrip("\r\n"))
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                _stop_group(process)
+
+
+def _stop_group(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+            return
 
 
 def run_attached(argv: Sequence[str | Path], *, error: type[RoskError] = RoskError, hint: str = "") -> None:

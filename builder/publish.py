@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import requests
 
-from builder.engine.docker import Docker, no_client_left
+from builder.engine.base import Engine
+from builder.engine.docker import no_client_left
 from builder.errors import EngineError, PublishError
 from builder.settings import Registry
 
@@ -26,7 +27,7 @@ class Push:
 
 
 def push_images(
-    engine: Docker, images: Sequence[str], registries: Sequence[Registry], *, say: Callable[[str], None]
+    engine: Engine, images: Sequence[str], registries: Sequence[Registry], *, say: Callable[[str], None]
 ) -> list[Push]:
     """Push every image to every registry, the registries side by side.
 
@@ -63,7 +64,7 @@ def push_images(
 
 
 def _push_all(
-    engine: Docker, images: Sequence[str], registry: Registry, say: Callable[[str], None], stopped: threading.Event
+    engine: Engine, images: Sequence[str], registry: Registry, say: Callable[[str], None], stopped: threading.Event
 ) -> list[Push]:
     """Push to one registry; after its first failure the rest is given up, since it would wait as long again."""
     done: list[Push] = []
@@ -102,7 +103,7 @@ def _deaf(registry: Registry) -> str:
     return ""
 
 
-def _push(engine: Docker, image: str, reference: str) -> Push:
+def _push(engine: Engine, image: str, reference: str) -> Push:
     try:
         had = engine.image_id(reference) is not None
         engine.tag(image, reference)

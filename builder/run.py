@@ -14,8 +14,10 @@ from rich.markup import escape
 
 from builder.arch import host_arch
 from builder.build import Built, build
+from builder.cachespec import NONE
 from builder.cachetransfer import project_caches
-from builder.engine.base import BaseImage, resolve_base
+from builder.engine.base import BaseImage, Engine, resolve_base
+from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
 from builder.errors import InputError
@@ -37,6 +39,7 @@ class BuildOptions:
         push: Push the images to the project's registries.
         allow_install: What is missing on this machine may be installed and started.
         builder: A builder of buildx to solve with; the engine's own when None.
+        buildah: Build with buildah, and no engine.
         scope: Which cache mounts to work with; see `builder.build.build`.
         cache_from, cache_to: Shared caches beside those of the settings, in the same forms.
         as_json: Print what was done as one JSON object, and nothing else on standard output.
@@ -46,6 +49,7 @@ class BuildOptions:
     push: bool = False
     allow_install: bool = True
     builder: str | None = None
+    buildah: bool = False
     scope: str = ""
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
@@ -73,10 +77,17 @@ def run_build(project: Project, options: BuildOptions) -> Built:
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
-    engine, base = prepare(
-        toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
-    )
     caches = project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
+    engine: Engine
+    if options.buildah:
+        engine, base = prepare_buildah(project, options, note)
+        if caches != NONE:
+            view.warn(f"cache.from and cache.to of the settings are not used: {CANNOT}")
+            caches = NONE
+    else:
+        engine, base = prepare(
+            toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
+        )
     with view:
         built = build(project, engine, base, view=view, command=options.command, scope=options.scope, caches=caches)
     for notice in built.notices[:SHOWN_NOTICES]:
@@ -146,6 +157,24 @@ def prepare(
     ensure_engine(allow_install=allow_install, say=note)
     engine = Docker(builder)
     return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
+
+
+def prepare_buildah(project: Project, options: BuildOptions, note: Callable[[str], None]) -> tuple[Engine, BaseImage]:
+    """Buildah, and the toolchain's base image among its images.
+
+    Raises:
+        InputError: What is asked for is beyond buildah.
+        EngineError: It is not installed, or there is no base image to be had.
+    """
+    for name, given in (
+        ("--builder", options.builder),
+        ("--cache-from", options.cache_from),
+        ("--cache-to", options.cache_to),
+    ):
+        if given:
+            raise InputError(f"{name} does not go with --engine buildah", hint=f"{CANNOT}: leave one of them out")
+    toolchain, engine = project.settings.toolchain, Buildah()
+    return engine, resolve_base(engine, toolchain.suite, toolchain.base, allow_install=options.allow_install, say=note)
 
 
 def _print_files(console: Console, project: Project, built: Built) -> None:

@@ -15,8 +15,8 @@ from builder.buildlog import BuildLog
 from builder.cachespec import NONE, Caches, is_race
 from builder.context import dockerfiles, write_context
 from builder.current import own_code, release_key
-from builder.engine.base import BaseImage
-from builder.engine.docker import Docker, SolveError
+from builder.engine.base import BaseImage, Engine
+from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import BuildError, InputError
 from builder.failure import explain
@@ -48,7 +48,7 @@ class Builder:
     """
 
     project: Project
-    engine: Docker
+    engine: Engine
     base: BaseImage
     view: View
     log: BuildLog

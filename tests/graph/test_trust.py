@@ -26,7 +26,7 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.release import PROVENANCE, SBOM, SIGNATURES
 from tests import contract
-from tests.conftest import Rosk, run_rosk, serve_registry, serving
+from tests.conftest import ROOT, Rosk, run_rosk, serve_registry, serving
 from tests.graph.conftest import FakeProject
 from tests.graph.edits import new_project
 
@@ -108,7 +108,7 @@ def signed(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "AWS_SECRET_ACCESS_KEY": words["environment"],
             "COSIGN_PASSWORD": words["environment"],
         }
-        done = run_rosk("build", "-C", root, "-v", "--push", "--registry", registry, **env)
+        done = run_rosk("build", "-C", root, "-v", "--push", "--registry", registry, cwd=ROOT, **env)
         marks = {name: [word.encode()] for name, word in words.items()}
         marks["docker"].append(basic("rosk", words["docker"]).encode())
         marks["ccache"].append(basic("rosk", words["ccache"]).encode())
