@@ -13,8 +13,7 @@ from builder.buildlog import BuildLog
 from builder.cachespec import NONE, Caches, told
 from builder.ccache import ccache_config
 from builder.current import find_current
-from builder.engine.base import BaseImage
-from builder.engine.docker import Docker
+from builder.engine.base import BaseImage, Engine
 from builder.engine.events import BuildResult
 from builder.errors import RoskError
 from builder.foresight import foreseen
@@ -47,7 +46,7 @@ class Built:
 
 def build(
     project: Project,
-    engine: Docker,
+    engine: Engine,
     base: BaseImage,
     *,
     view: View,

@@ -18,10 +18,9 @@ from typing import Any
 
 from builder import graph
 from builder.context import dockerfiles
-from builder.engine.base import BaseImage
-from builder.engine.docker import Docker
+from builder.engine.base import BaseImage, Engine
 from builder.project import Project
-from builder.release import BUILD, MANIFEST, REPORT, VERIFY, describe, describe_inputs
+from builder.release import BUILD, IMAGES, MANIFEST, REPORT, SUMMED, SUMS, VERIFY, describe, describe_inputs
 from builder.reports import Notice
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -87,7 +86,7 @@ def _digest_of(folder: Path, pattern: str) -> bytes:
     return found.digest()
 
 
-def find_current(project: Project, engine: Docker, key: str) -> Current | None:
+def find_current(project: Project, engine: Engine, key: str) -> Current | None:
     """The release in `dist`, when it is the one of this key and whole, and the engine has its images."""
     try:
         record = json.loads((project.dist / BUILD).read_text())
@@ -113,12 +112,12 @@ def _is_whole(dist: Path, manifest: Mapping[str, Any]) -> bool:
     outputs = manifest["outputs"]
     if {f"kernel/{path.name}" for path in (dist / "kernel").iterdir()} != set(outputs):
         return False
-    sums = {name: sum for sum, name in (line.split("  ", 1) for line in (dist / "SHA256SUMS").read_text().splitlines())}
-    if (dist / "images").read_text().split() != list(manifest["images"]):
+    sums = {name: sum for sum, name in (line.split("  ", 1) for line in (dist / SUMS).read_text().splitlines())}
+    if (dist / IMAGES).read_text().split() != list(manifest["images"]):
         return False
     if sums != {
         **{name: row["sha256"] for name, row in outputs.items()},
-        MANIFEST: describe(dist / MANIFEST)["sha256"],
+        **{name: describe(dist / name)["sha256"] for name in SUMMED},
     }:
         return False
     with ThreadPoolExecutor() as pool:

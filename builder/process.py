@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -16,6 +19,7 @@ from builder.errors import RoskError
 
 log = logging.getLogger(__name__)
 
+_STOP_SECONDS = 5.0
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "TERM", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 
 
@@ -106,3 +110,89 @@ def output_of(argv: Sequence[str | Path], *, error: type[RoskError] = RoskError,
             details = said.read().decode(errors="replace").strip().splitlines()[-20:]
             what = f"{shlex.join(words)} failed with exit code {process.returncode}"
             raise error(what, hint=hint, details=details)
+
+
+def follow(
+    argv: Sequence[str | Path],
+    on_line: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    error: type[RoskError] = RoskError,
+    hint: str = "",
+) -> int:
+    """Run a program, hand on each line that it prints (of both streams, in their order), and return its exit code.
+
+    It leads a process group of its own; whatever ends this function, the group is told to stop, and killed when it goes
+    on for longer than a few seconds.
+
+    Raises:
+        RoskError: (as `error`) The program is missing.
+    """
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    try:
+        process = subprocess.Popen(
+            words,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except FileNotFoundError as missing:
+        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    assert process.stdout is not None
+    with process:
+        try:
+            for line in process.stdout:
+                on_line(line.decode(errors="replace").rstrip("\r\n"))
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                _stop_group(process)
+
+
+def _stop_group(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+            return
+
+
+def run_attached(argv: Sequence[str | Path], *, error: type[RoskError] = RoskError, hint: str = "") -> None:
+    """Run a program of the user's with the user's whole environment and terminal, so that it can ask for a passphrase.
+
+    What it prints goes to standard error: standard output is rosk's own.
+
+    Raises:
+        RoskError: (as `error`) The program is missing, or failed; it said why.
+    """
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    env = dict(os.environ)
+    with suppress(OSError):
+        env.setdefault("GPG_TTY", os.ttyname(0))  # gpg's agent asks there (gpg-agent(1))
+    try:
+        with _terminal_kept():
+            done = subprocess.run(words, env=env, stdout=2)
+    except FileNotFoundError as missing:
+        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    if done.returncode != 0:
+        raise error(f"{words[0]} failed with exit code {done.returncode}; it says above why", hint=hint)
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Have the terminal after the block as it was: one who is stopped while it reads a passphrase leaves it mute."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (OSError, ValueError, termios.error):  # there is none
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

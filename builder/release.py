@@ -16,20 +16,32 @@ from pathlib import Path
 from typing import Any
 
 from builder import __version__
-from builder.errors import BuildError, InterruptedBuild
+from builder.errors import BuildError, InputError, InterruptedBuild
 from builder.files import file_errors, uninterrupted
 from builder.graph import Resolved
+from builder.inputs.store import write_atomically
 from builder.project import Project
 
 MANIFEST, BUILD, VERIFY, REPORT = "manifest.json", "build.json", "verify.json", "report.html"
-NAMES = (MANIFEST, "SHA256SUMS", "images", BUILD, VERIFY, REPORT)
-"""The files of `dist` beside `kernel/` that belong to a release. BUILD says how it was built (`builder.current`),
-VERIFY what its checks saw (`builder.verify`), and REPORT shows it all (`builder.report`)."""
+SUMS, IMAGES, SBOM, PROVENANCE = "SHA256SUMS", "images", "sbom.spdx.json", "provenance.intoto.json"
+NAMES = (MANIFEST, SUMS, IMAGES, SBOM, PROVENANCE, BUILD, VERIFY, REPORT)
+"""The files of `dist` beside `kernel/` that belong to a release. SBOM and PROVENANCE say what is in it and what it was
+made from (`builder.trust`), BUILD how it was built (`builder.current`), VERIFY what its checks saw (`builder.verify`),
+and REPORT shows it all (`builder.report`)."""
+SUMMED = (MANIFEST, IMAGES, SBOM, PROVENANCE)
+"""Those that SUMS vouches for beside `kernel/`; the others grow with what is found out about the release."""
+SIGNATURES = {
+    "minisign": f"{SUMS}.minisig",
+    "ssh": f"{SUMS}.sig",
+    "gpg": f"{SUMS}.asc",
+    "cosign": f"{SUMS}.sigstore.json",
+}
+"""The signature over SUMS that each method makes (`builder.trust.signing`)."""
 BOOT = "boot.json"
 """What `rosk boot` found."""
 REJECTED = "rejected"
 """The folder of `dist` with the last release that did not pass its checks."""
-_OF_ONE_RELEASE = (BOOT,)
+_OF_ONE_RELEASE = (BOOT, *SIGNATURES.values())
 CONTEXT = "context"
 """The folder of a staging folder that is the build context."""
 MANIFEST_SCHEMA = 1
@@ -110,10 +122,10 @@ def describe_release(
     archives: Mapping[str, str] | None = None,
     firmware: str | None = None,
 ) -> dict[str, Any]:
-    """Write manifest, checksums and list of images for what a complete build exported into `folder`.
+    """Write manifest, checksums, documents and list of images for what a complete build exported into `folder`.
 
     Args:
-        folder: The staging folder, with `kernel/` in it.
+        folder: The staging folder, with `kernel/` in it, and the reports of the stages where there are some.
         sums: The packages, as the build summed them up.
         images: Image tag to digest, in the order of `dist/images`.
         command: The command line that reproduces the build.
@@ -126,6 +138,8 @@ def describe_release(
     Raises:
         BuildError: The export is not complete.
     """
+    from builder.trust.documents import write_documents  # noqa: PLC0415 - not for a build that has nothing to do
+
     release, kernel = project.release(resolved.kernel_version), folder / "kernel"
     missing = [name for name in file_names(project, release) if not (kernel / name).is_file()]
     if missing:
@@ -138,10 +152,11 @@ def describe_release(
     manifest["source"]["sha256"] = sums_of.get("source")
     manifest["firmware"] = {"revision": firmware, "sha256": sums_of.get("firmware")}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    summed = {**outputs, MANIFEST: describe(folder / MANIFEST)}
+    (folder / IMAGES).write_text("".join(f"{tag}\n" for tag in images))
+    write_documents(project, folder, manifest)
+    summed = {**outputs, **{name: describe(folder / name) for name in SUMMED}}
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in summed.items())
-    (folder / "SHA256SUMS").write_text(lines)
-    (folder / "images").write_text("".join(f"{tag}\n" for tag in images))
+    (folder / SUMS).write_text(lines)
     return manifest
 
 
@@ -177,6 +192,25 @@ def forget_rejected(dist: Path) -> bool:
     found = (dist / REJECTED).is_dir()
     shutil.rmtree(dist / REJECTED, ignore_errors=True)
     return found
+
+
+def place_signature(dist: Path, name: str, signature: bytes, *, signed: bytes) -> Path:
+    """Put a signature beside the release in `dist`, and return its file.
+
+    Args:
+        name: One of SIGNATURES.
+        signed: What was signed: SUMS of the release as it was then.
+
+    Raises:
+        InputError: The release is another one by now.
+    """
+    with output_errors(dist), _locked(dist):
+        if (dist / SUMS).read_bytes() != signed:
+            raise InputError(
+                "another release took the place of the one that was signed", where=dist, hint="sign it again: rosk sign"
+            )
+        write_atomically(dist / name, signature)
+    return dist / name
 
 
 def reject(dist: Path, folder: Path) -> Path:

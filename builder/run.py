@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,8 +14,10 @@ from rich.markup import escape
 
 from builder.arch import host_arch
 from builder.build import Built, build
+from builder.cachespec import NONE
 from builder.cachetransfer import project_caches
-from builder.engine.base import BaseImage, resolve_base
+from builder.engine.base import BaseImage, Engine, resolve_base
+from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
 from builder.errors import InputError
@@ -24,8 +27,9 @@ from builder.publish import run as publishing
 from builder.publish.render import make_watch, print_table
 from builder.publish.spots import Spots
 from builder.publish.transfer import Outcome
-from builder.release import REPORT, VERIFY, file_names, human_size, shown_path
+from builder.release import REPORT, SIGNATURES, VERIFY, file_names, human_size, shown_path
 from builder.releasefolder import find_release
+from builder.trust.signing import sign_when_wanted
 from builder.view import View, make_view
 
 SHOWN_NOTICES = 40
@@ -39,6 +43,7 @@ class BuildOptions:
         push: Push the images to the project's registries.
         allow_install: What is missing on this machine may be installed and started.
         builder: A builder of buildx to solve with; the engine's own when None.
+        buildah: Build with buildah, and no engine.
         scope: Which cache mounts to work with; see `builder.build.build`.
         cache_from, cache_to: Shared caches beside those of the settings, in the same forms.
         as_json: Print what was done as one JSON object, and nothing else on standard output.
@@ -48,6 +53,7 @@ class BuildOptions:
     push: bool = False
     allow_install: bool = True
     builder: str | None = None
+    buildah: bool = False
     scope: str = ""
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
@@ -81,10 +87,17 @@ def run_build(
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
-    engine, base = prepare(
-        toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
-    )
     caches = project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
+    engine: Engine
+    if options.buildah:
+        engine, base = prepare_buildah(project, options, note)
+        if caches != NONE:
+            view.warn(f"cache.from and cache.to of the settings are not used: {CANNOT}")
+            caches = NONE
+    else:
+        engine, base = prepare(
+            toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
+        )
     with view:
         built = build(project, engine, base, view=view, command=options.command, scope=options.scope, caches=caches)
     for notice in built.notices[:SHOWN_NOTICES]:
@@ -92,6 +105,7 @@ def run_build(
     if len(built.notices) > SHOWN_NOTICES:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
     pushed: list[Outcome] = []
+    signature = sign_when_wanted(project.settings.sign, project.root, project.dist)
     summary = not options.quiet and not options.as_json
     if summary:
         _print_files(console, project, built)
@@ -102,12 +116,12 @@ def run_build(
         _print_images(console, built, pushed)
         console.print("\n`rosk cache` shows what is kept for the next build")
     if options.as_json:
-        print(json.dumps({**_as_json(project, built, pushed), **proofs}, indent=1))
+        print(json.dumps({**_as_json(project, built, pushed, signature), **proofs}, indent=1))
     publishing.check(pushed)
     return built
 
 
-def _push(project: Project, engine: Docker, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
+def _push(project: Project, engine: Engine, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
     """Publish what was built to the project's registries."""
     spots = Spots(root=project.root, registries=project.registries)
     folders = [find_release(project.dist)]
@@ -130,7 +144,7 @@ def check_host(project: Project) -> None:
         )
 
 
-def _as_json(project: Project, built: Built, pushed: list[Outcome]) -> dict[str, Any]:
+def _as_json(project: Project, built: Built, pushed: list[Outcome], signature: Path | None) -> dict[str, Any]:
     """What a build did, for programs."""
     return {
         "release": built.manifest["release"],
@@ -139,6 +153,7 @@ def _as_json(project: Project, built: Built, pushed: list[Outcome]) -> dict[str,
         "outputs": built.manifest["outputs"],
         "images": built.manifest["images"],
         "pushed": [push.reference for push in pushed if push.good],
+        "signature": str(signature) if signature else None,
         "ran": [stage for stage in STAGES if stage in built.result.ran],
         "cached": [stage for stage in STAGES if stage in built.result.cached],
         "compiled": built.compiled,
@@ -166,13 +181,31 @@ def prepare(
     return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
 
 
+def prepare_buildah(project: Project, options: BuildOptions, note: Callable[[str], None]) -> tuple[Engine, BaseImage]:
+    """Buildah, and the toolchain's base image among its images.
+
+    Raises:
+        InputError: What is asked for is beyond buildah.
+        EngineError: It is not installed, or there is no base image to be had.
+    """
+    for name, given in (
+        ("--builder", options.builder),
+        ("--cache-from", options.cache_from),
+        ("--cache-to", options.cache_to),
+    ):
+        if given:
+            raise InputError(f"{name} does not go with --engine buildah", hint=f"{CANNOT}: leave one of them out")
+    toolchain, engine = project.settings.toolchain, Buildah()
+    return engine, resolve_base(engine, toolchain.suite, toolchain.base, allow_install=options.allow_install, say=note)
+
+
 def _print_files(console: Console, project: Project, built: Built) -> None:
     release = str(built.manifest["release"])
     console.print(f"\n[bold]Kernel {escape(release)} for {project.arch.name}[/]")
     for name in file_names(project, release):
         path = project.dist / "kernel" / name
         console.print(f"  {human_size(path.stat().st_size):>8}  {escape(shown_path(path))}", soft_wrap=True)
-    for name in ("build.log", REPORT):
+    for name in ("build.log", REPORT, *(name for name in SIGNATURES.values() if (project.dist / name).is_file())):
         console.print(f"            {escape(shown_path(project.dist / name))}", soft_wrap=True)
     checks = json.loads((project.dist / VERIFY).read_text())["checks"]
     counted = Counter(check["status"] for check in checks)

@@ -16,8 +16,8 @@ from builder.cachespec import NONE, Caches
 from builder.context import dockerfiles, write_context
 from builder.current import own_code, release_key
 from builder.engine.again import once_more
-from builder.engine.base import BaseImage
-from builder.engine.docker import Docker, SolveError
+from builder.engine.base import BaseImage, Engine
+from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import BuildError, InputError
 from builder.failure import explain
@@ -50,7 +50,7 @@ class Builder:
     """
 
     project: Project
-    engine: Docker
+    engine: Engine
     base: BaseImage
     view: View
     log: BuildLog
@@ -270,7 +270,7 @@ class Solved:
     images: Mapping[str, str]
 
 
-def base_layout(engine: Docker, base: BaseImage) -> str | None:
+def base_layout(engine: Engine, base: BaseImage) -> str | None:
     """Where a builder that is not the engine's own finds the base image; None for the engine's own."""
     if not engine.remote:
         return None

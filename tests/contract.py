@@ -191,12 +191,13 @@ def check_dist(release: Release) -> None:
     lines = (release.dist / "SHA256SUMS").read_text().splitlines()
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
     files = {f"kernel/{path.name}" for path in (release.dist / "kernel").iterdir()}
-    assert set(sums) == files | {"manifest.json"}
+    assert set(sums) == files | {"manifest.json", "images", "sbom.spdx.json", "provenance.intoto.json"}
     for name, digest in sums.items():
         assert hashlib.sha256((release.dist / name).read_bytes()).hexdigest() == digest
     left = {path.name for path in release.dist.iterdir()}
     own = {"kernel", "images", "manifest.json", "SHA256SUMS", "build.json", "build.log", "verify.json", "report.html"}
-    assert own <= left <= own | {"boot.json"}
+    own |= {"sbom.spdx.json", "provenance.intoto.json"}
+    assert own <= left <= own | {"boot.json", "SHA256SUMS.sig"}
 
 
 def check_release(release: Release) -> None:

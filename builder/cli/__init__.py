@@ -15,6 +15,7 @@ from builder.cli import (
     publish,
     release,
     report,
+    sign,
     verify,
     versions,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "publish",
     "release",
     "report",
+    "sign",
     "verify",
     "versions",
 ]

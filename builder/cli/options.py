@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,14 @@ import typer
 
 from builder.errors import InputError
 from builder.project import Project
+
+
+class EngineName(StrEnum):
+    """What builds."""
+
+    DOCKER = "docker"
+    BUILDAH = "buildah"
+
 
 ProjectOption = Annotated[
     Path, typer.Option("--project", "-C", help="The project's folder.", file_okay=False, show_default="this folder")
@@ -45,6 +54,14 @@ BuilderOption = Annotated[
         metavar="NAME",
         help="Solve with this builder of buildx, remote or clustered ones included.",
         show_default="the engine's own",
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        envvar="ROSK_ENGINE",
+        help="docker: an engine with buildx; buildah: no daemon at all, as root; the packages are the same.",
     ),
 ]
 CacheFromOption = Annotated[

@@ -29,6 +29,19 @@ def verify(
         bool,
         typer.Option("--allow-unchecked", help="Pass also when a check could not be done, for want of a program."),
     ] = False,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="A public key that must have signed it, or one of several.",
+            show_default="trust.keys of the project",
+        ),
+    ] = None,
+    allow_unsigned: Annotated[
+        bool,
+        typer.Option("--allow-unsigned", help="Pass also a release that nobody has signed."),
+    ] = False,
     list_checks: Annotated[
         bool, typer.Option("--list", help="Name the checks, and what it means when one fails.")
     ] = False,
@@ -39,10 +52,18 @@ def verify(
     Exits with 10 when a check fails. A check that needs a program which is not installed is `unchecked`: that fails
     too, unless it is allowed. One that does not apply is `skipped`, which does not.
     """
+    from builder.trust.run import required_keys  # noqa: PLC0415 - quicker --help
     from builder.verify.run import VerifyOptions, print_checks, run_verify  # noqa: PLC0415
 
     if list_checks:
         print_checks()
         return
-    options = VerifyOptions(only=tuple(only or ()), fast=fast, allow_unchecked=allow_unchecked, as_json=as_json)
-    run_verify(dist or project / "dist", options)
+    folder = dist or project / "dist"
+    options = VerifyOptions(
+        only=tuple(only or ()),
+        fast=fast,
+        allow_unchecked=allow_unchecked,
+        as_json=as_json,
+        keys=required_keys(project, folder, key or (), allow_unsigned=allow_unsigned),
+    )
+    run_verify(folder, options)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from builder.engine import apt
 from builder.engine.install import Say, announce
@@ -53,6 +54,45 @@ class Images(Protocol):
 
     def import_tar(self, tar: Path, reference: str) -> None:
         """Make an image of a root file system."""
+        ...
+
+
+class Engine(Images, Protocol):
+    """What a build asks of an engine: `builder.engine.docker.Docker`, or `builder.engine.buildah.Buildah`."""
+
+    remote: bool
+    """Solves run elsewhere: the builder has none of the engine's images, and gives it none by itself."""
+
+    def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+        """Solve all targets of a bake file, and return their metadata."""
+        ...
+
+    def image_ids(self, references: Sequence[str]) -> dict[str, str]:
+        """The IDs of local images by their references; empty when one of them is missing."""
+        ...
+
+    def gateway(self) -> str:
+        """The address of the engine's machine as build steps see it."""
+        ...
+
+    def load(self, tar: Path) -> None:
+        """Take the images of an archive."""
+        ...
+
+    def save_layout(self, reference: str, folder: Path) -> str:
+        """Write a local image as an OCI image layout, and return what BuildKit calls it."""
+        ...
+
+    def tag(self, reference: str, other: str) -> None:
+        """Give a local image one more name."""
+        ...
+
+    def untag(self, reference: str) -> None:
+        """Take a name from a local image."""
+        ...
+
+    def save(self, reference: str, tar: Path) -> None:
+        """Write a local image as an archive (`docker save`)."""
         ...
 
 

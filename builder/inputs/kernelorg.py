@@ -6,8 +6,6 @@ checksum autosigner signs (https://www.kernel.org/signature.html).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
 import re
 import tempfile
@@ -18,6 +16,7 @@ from typing import NamedTuple
 
 from builder.errors import FetchError, InputError
 from builder.inputs.fetch import PATIENCE, MirrorError, Patience, mirrors_failed, read
+from builder.inputs.openpgp import binary_keys, good_signers
 from builder.inputs.pins import TARBALLS
 from builder.inputs.store import cache_errors, write_atomically
 from builder.process import run
@@ -203,14 +202,15 @@ class _Signer:
             folder = Path(name)
             message, text, ring = folder / "message", folder / "text", folder / "keyring.pgp"
             message.write_bytes(data)
-            ring.write_bytes(_binary_keys(self.keyring or self.kept))
+            hint = "kernel.keyring is relative to the project's folder"
+            ring.write_bytes(binary_keys(self.keyring or self.kept, hint))
             done = run(
                 ["gpgv", "--homedir", folder, "--status-fd", "1", "--keyring", ring, "--output", text, message],
                 check=False,
                 error=FetchError,
                 hint=f"install gpgv, {_PIN_HINT}",
             )
-            signers = _signers(done.stdout)
+            signers = good_signers(done.stdout)
             if done.returncode != 0:
                 said = done.stderr.strip().splitlines() or ["gpgv says nothing"]
                 raise MirrorError("signature", f"the signature is not good: {said[-1].removeprefix('gpgv: ')}")
@@ -219,37 +219,3 @@ class _Signer:
             if not signers <= {key.upper() for key in self.keys}:
                 raise MirrorError("signature", f"signed by {', '.join(sorted(signers))}, not by kernel.signing_keys")
             return text.read_text(errors="replace")
-
-
-def _signers(status: str) -> set[str]:
-    """Primary fingerprints of the good signatures in GnuPG's status lines (doc/DETAILS in its source).
-
-    An expired or revoked key has no GOODSIG; the last word of VALIDSIG is the primary key's fingerprint.
-    """
-    lines = [line.split() for line in status.splitlines()]
-    good = [words for words in lines if words[1:2] == ["GOODSIG"]]
-    valid = {words[-1] for words in lines if words[1:2] == ["VALIDSIG"]}
-    return valid if len(good) >= len(valid) else set()
-
-
-def _binary_keys(file: Path) -> bytes:
-    """The public keys of a file without their ASCII armour (RFC 9580, 6.2), as gpgv wants them."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        hint = "kernel.keyring is relative to the project's folder"
-        raise InputError(f"the keyring cannot be read: {error.strerror}", where=file, hint=hint) from error
-    blocks = re.findall(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\s*?\n(.*?)-----END PGP", data, re.S)
-    if not blocks:
-        return data
-    try:
-        return b"".join(map(_without_armour, blocks))
-    except binascii.Error as error:
-        hint = "export the key again with `gpg --export`"
-        raise InputError("the keyring's ASCII armour is damaged", where=file, hint=hint) from error
-
-
-def _without_armour(block: bytes) -> bytes:
-    body = re.sub(rb"\A(?:\S+: [^\n]*\n)*\s*", b"", block)  # the headers and the empty line after them
-    lines = [line for line in body.splitlines() if not line.startswith(b"=")]  # all but the checksum line
-    return base64.b64decode(b"".join(lines), validate=True)

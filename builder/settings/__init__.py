@@ -10,6 +10,7 @@ from builder.settings.load import load_settings
 from builder.settings.model import Settings
 from builder.settings.publish import GithubTarget, HttpTarget, Publish
 from builder.settings.registry import Registry
+from builder.settings.trust import Sign, Trust
 
 __all__ = [
     "Cache",
@@ -19,5 +20,7 @@ __all__ = [
     "Publish",
     "Registry",
     "Settings",
+    "Sign",
+    "Trust",
     "load_settings",
 ]

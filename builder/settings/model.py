@@ -21,6 +21,7 @@ from builder.settings.grammar import (
 from builder.settings.publish import Publish
 from builder.settings.registry import Registry
 from builder.settings.sources import Config, Kernel, Toolchain
+from builder.settings.trust import Sign, Trust
 
 
 class Settings(Section):
@@ -43,6 +44,9 @@ class Settings(Section):
         "`prefix`, `ca`, `plain_http`, `moving_tags`",
     )
     publish: Publish = Field(default_factory=Publish, description="Where `rosk publish` puts files beside that")
+    # Of who signs and who is trusted nothing is built: the manifest does not have it.
+    sign: Sign = Field(default_factory=Sign, exclude=True, description="The key that releases are signed with")
+    trust: Trust = Field(default_factory=Trust, exclude=True, description="Whose signatures count")
 
     @model_validator(mode="after")
     def _has_suffix(self) -> Self:

@@ -7,6 +7,7 @@ other), or none.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import lzma
 import posixpath
 import shutil
@@ -122,6 +123,7 @@ def ship(
         "revision": revision,
         "files": sorted(names),
         **told_licences(source, names),
+        "sums": {package: sums(out / package / "lib/firmware") for package in ("main", "extra")},
         "warnings": absent_warnings(source, [*first.absent, *second.absent]),
     }
 
@@ -138,6 +140,18 @@ def told_licences(source: FirmwareTree, names: Iterable[str]) -> Report:
         "licences": {name: licence.text for name, licence in told.items() if licence.text},
         "sections": {name: licence.section for name, licence in told.items() if licence.section},
     }
+
+
+def sums(folder: Path) -> dict[str, dict[str, str]]:
+    """The checksums that a bill of materials names (SPDX wants SHA-1), by the paths of the files below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            digests = {"sha1": hashlib.sha1(content).hexdigest(), "sha256": hashlib.sha256(content).hexdigest()}
+            found[path.relative_to(folder).as_posix()] = digests
+    found.pop(".git-commit", None)
+    return found
 
 
 def _entries(path: Path | None) -> list[Entry]:

@@ -33,6 +33,7 @@ from builder.verify import (
     hostprograms,
     images,
     indexes,
+    signature,
     signatures,
     split,
     symbols,
@@ -54,7 +55,10 @@ from builder.verify.model import (
 from builder.verify.subject import Subject, Unreadable
 from builder.verify.unpack import FULL
 
-MODULES = (archives, versions, split, symbols, indexes, wishes, signatures, headers, hostprograms, config, images)
+MODULES = (
+    *(archives, versions, split, symbols, indexes, wishes, signatures, headers, hostprograms, config, images),
+    signature,
+)
 """Where the checks are, in the order of the output."""
 SHOWN_DETAILS = 20
 _ROOM = 32
@@ -71,12 +75,14 @@ class VerifyOptions:
         fast: The cheap checks only.
         allow_unchecked: A check that could not be done is no failure.
         as_json: Print the result as one JSON object, and nothing else on standard output.
+        keys: Files of the public keys whose signature counts; none: it need not be signed.
     """
 
     only: tuple[str, ...] = ()
     fast: bool = False
     allow_unchecked: bool = False
     as_json: bool = False
+    keys: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +113,14 @@ class Report:
         return self.of(Status.UNCHECKED)
 
 
-def examine(root: Path, *, cheap: bool, only: Sequence[str] = ()) -> Report:
+def examine(root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence[Path] = ()) -> Report:
     """Run checks over the release in a folder, and print nothing.
 
     Args:
         root: A folder with the packages, or with a folder `kernel` that has them.
         cheap: Leave out what takes long, or an engine or other programs.
         only: Names of checks; all when empty.
+        keys: Files of the public keys whose signature counts.
 
     Raises:
         InputError: There is no release, or no such check.
@@ -122,7 +129,7 @@ def examine(root: Path, *, cheap: bool, only: Sequence[str] = ()) -> Report:
     chosen = choose(only, cheap=cheap)
     release = find_release(root)
     with temporary_folder(release, cheap=cheap) as work:
-        subject = Subject(release, work)
+        subject = Subject(release, work, keys)
         return Report(
             release=release, results=tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
         )
@@ -211,7 +218,7 @@ def run_verify(root: Path, options: VerifyOptions) -> Report:
         VerifyError: A check failed, or could not be done.
         InputError, NoSpaceError: See `examine`.
     """
-    report = examine(root, cheap=options.fast, only=options.only)
+    report = examine(root, cheap=options.fast, only=options.only, keys=options.keys)
     if not options.only:
         keep_result(report.release, VERIFY, as_json(report, options))
     if options.as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tarfile import TarInfo
@@ -28,11 +28,13 @@ class Subject:
     Args:
         release: The folder.
         work: An empty folder to unpack into; the caller removes it.
+        keys: Files of the public keys whose signature counts; none: whoever made it will do.
     """
 
-    def __init__(self, release: ReleaseFolder, work: Path) -> None:
+    def __init__(self, release: ReleaseFolder, work: Path, keys: Sequence[Path] = ()) -> None:
         self.release = release
         self.work = work
+        self.keys = keys
         self._contents: dict[tuple[str, bool], Contents] = {}
         self._sums: dict[Path, str] = {}
 

@@ -1,0 +1,78 @@
+"""What buildah is given of the Dockerfile, and what its output tells; building with it is in tests/graph."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from builder.context import dockerfiles
+from builder.engine.buildah import _Events, _local, resolved
+from builder.engine.events import BuildState, StageState
+from builder.stages.common import MARK
+
+OUTPUT = """\
+[1/4] STEP 1/3: FROM localhost/base:1 AS tools
+[1/4] STEP 2/3: LABEL rosk.stage=tools
+[1/4] STEP 3/3: RUN apt-get -q update
+Hit:1 http://deb.example.org trixie
+Getting image source signatures
+Storing signatures
+[4/4] STEP 1/2: FROM scratch AS release
+[4/4] STEP 2/2: COPY --from=compile /out /
+[2/4] STEP 1/2: FROM 62e52600a274 AS compile
+[2/4] STEP 2/2: RUN make
+"""
+
+
+def state(text: str, code: int) -> BuildState:
+    found, heard = BuildState(), list[object]()
+    events = _Events(lambda line: heard.extend(found.feed(line.encode())))
+    for line in text.splitlines():
+        events.line(line)
+    events.end(code)
+    found.finish()
+    return found
+
+
+def test_stages_that_wait_for_others() -> None:
+    found = state(OUTPUT + "  CC init/main.o\nGetting image source signatures\n[4/4] COMMIT\n", 0)
+    assert {name: stage.state for name, stage in found.stages.items()} == dict.fromkeys(
+        ("tools", "release", "compile"), StageState.DONE
+    )
+    assert list(found.stages["compile"].tail) == ["  CC init/main.o"]
+    assert list(found.stages["tools"].tail) == ["Hit:1 http://deb.example.org trixie"]
+
+
+def test_the_stage_that_fails() -> None:
+    said = f'{MARK}{{"event": "error", "what": "it does not compile"}}\n'
+    found = state(f'{OUTPUT}{said}Error: building at STEP "RUN make": exit status 1\n', 1)
+    assert found.failure is not None and found.failure.name == "compile"
+    assert "exit status 1" in found.failure.error
+    assert found.errors == [{"event": "error", "what": "it does not compile", "stage": "compile"}]
+
+
+def test_every_stage_of_the_dockerfile_is_named() -> None:
+    text = resolved(
+        (dockerfiles() / "kernel.Dockerfile").read_text(), {"BASE": "localhost/base:1", "SOURCE_KIND": "tree"}
+    )
+    lines = re.findall(r"^FROM .*$", text, re.M)
+    assert lines[0] == "FROM localhost/base:1 AS tools"
+    assert "FROM source-tree AS kernel-source" in lines
+    assert "FROM firmware-none AS kernel-firmware" in lines  # the Dockerfile's own value
+    assert not any("$" in line for line in lines)
+    assert len(set(re.findall(r"^LABEL rosk\.stage=(\S+)$", text, re.M))) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("rosk-base:trixie", "localhost/rosk-base:trixie"),
+        ("acme/os-kernel:6.1", "localhost/acme/os-kernel:6.1"),
+        ("localhost/acme/x:1", "localhost/acme/x:1"),
+        ("localhost:5000/acme/x:1", "localhost:5000/acme/x:1"),
+        ("registry.example/acme/x:1", "registry.example/acme/x:1"),
+    ],
+)
+def test_names(name: str, stored: str) -> None:
+    assert _local(name) == stored
