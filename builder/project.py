@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from builder.arch import Arch, find_arch, host_arch
+from builder.config.policy import Policy, load_policies
 from builder.errors import InputError
 from builder.inputs.check import check_inputs
 from builder.inputs.kernelorg import VERSION
@@ -51,6 +52,7 @@ class Project:
         dist: The folder that receives the release.
         config_strict: Options of a full config that did not survive are errors too.
         settings: The settings file, for what needs no resolving.
+        policies: What the resolved config has to keep.
     """
 
     root: Path
@@ -61,6 +63,7 @@ class Project:
     registries: tuple[Registry, ...] = ()
     dist: Path
     config_strict: bool = False
+    policies: tuple[Policy, ...] = ()
 
     @property
     def org(self) -> str:
@@ -133,6 +136,7 @@ def load_project(
         registries=tuple(map(_registry, registries)) or settings.registries,
         dist=root / "dist",
         config_strict=strict or settings.config.strict,
+        policies=load_policies(settings.config.policies, root),
     )
 
 

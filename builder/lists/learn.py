@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from rich.console import Console
-
-from builder.errors import RoskError
 from builder.lists.model import Kernel, Policy
-from builder.lists.source import Foreseen, foresee, join, read_release
+from builder.lists.source import Foreseen, join, read_foreseen, read_release
 from builder.project import Project
-
-_LOG = "dist/build.log"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,43 +52,13 @@ def learn(project: Project, options: ListOptions) -> Kernel:
 
 
 def ask_engine(project: Project, options: ListOptions) -> Foreseen:
-    """See `builder.lists.source.foresee`."""
-    # With --no-engine, none of this has to be imported.
-    from builder.buildlog import BuildLog  # noqa: PLC0415
-    from builder.cachetransfer import project_caches  # noqa: PLC0415
-    from builder.graph import STAGES, shown_stage  # noqa: PLC0415
-    from builder.run import check_host, prepare  # noqa: PLC0415
-    from builder.solver import Builder  # noqa: PLC0415
-    from builder.view import make_view  # noqa: PLC0415
+    """Ask the engine which modules the project's config makes.
 
-    check_host(project)
-    console = Console(stderr=True, highlight=False, emoji=False)
-    view = make_view(STAGES, console, shown=shown_stage, quiet=not options.verbose, verbose=options.verbose)
-    toolchain = project.settings.toolchain
-    engine, base = prepare(
-        toolchain.suite,
-        toolchain.base,
-        allow_install=options.allow_install,
-        note=console.print,
-        builder=options.builder,
-    )
-    caches = project_caches(project, warn=view.warn)
-    with TemporaryDirectory(prefix="rosk-lists-") as temp:
-        folder = Path(temp)
-        # What a failed solve says of the output folder is true of this one; dist stays as it is.
-        with BuildLog(folder / "log.new", folder / "log") as log, view:
-            builder = Builder(
-                project=replace(project, dist=folder),
-                engine=engine,
-                base=base,
-                view=view,
-                log=log,
-                folder=folder,
-                caches=caches,
-            )
-            try:
-                return foresee(builder)
-            except RoskError as error:
-                if _LOG in error.hint:  # this one is gone with its folder
-                    error.hint = "give --verbose to see the whole log"
-                raise
+    Raises:
+        RoskError: The engine, a source or the config failed; see `builder.question`.
+    """
+    from builder.question import Asking, questioner  # noqa: PLC0415 - with --no-engine nothing of it is needed
+
+    asking = Asking(allow_install=options.allow_install, builder=options.builder, verbose=options.verbose)
+    with questioner(project, asking, dockerfile="lists.Dockerfile") as asked:
+        return read_foreseen(asked.answer("lists"))
