@@ -37,4 +37,5 @@ FROM config-facts AS config-menu
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- libncurses-dev ncurses-term
+RUN make -s -C /usr/src/linux O=/obj ARCH="${ARCH}" build_menuconfig build_nconfig || echo "make builds them later"
 COPY stages/configtext.py stages/configedit.py /rosk/builder/stages/

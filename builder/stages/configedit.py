@@ -76,7 +76,8 @@ def saved(file: Path, before: Mapping[str, str], minimal: Mapping[str, str], edi
     changes: dict[str, str | None] = {}
     for name, (_, value) in differences(before, values).items():
         if name in asks or full:
-            changes[name] = value
+            # A whole config does not name what cannot be seen.
+            changes[name] = None if full and name not in values else value
     for name in differences(minimal, small):
         if name in small:
             changes[name] = small[name]
