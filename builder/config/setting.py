@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builder.config.ask import ConfigOptions, ask, console, find_file, shown
@@ -83,9 +83,7 @@ class Outcome:
             for each in self.settings
             if not each.took
         ]
-        return lost + [
-            f"line {each.line} of {each.where} loses: {each.describe()}" for each in self.broken if each.refused
-        ]
+        return lost + [f"{each.describe()} ({each.where}:{each.line})" for each in self.broken if each.refused]
 
 
 def parse_words(words: Sequence[str]) -> dict[str, str]:
@@ -136,7 +134,11 @@ def outcome(
         if not is_of_the_toolchain(each.name)
     )
     lost_before = {each.name for each in before.config.dropped}
-    broken = tuple(each for each in after.config.dropped if each.name not in wanted and each.name not in lost_before)
+    broken = tuple(
+        replace(each, where=shown(project, each.where))
+        for each in after.config.dropped
+        if each.name not in wanted and each.name not in lost_before
+    )
     return Outcome(file=file, before=texts[0], after=texts[1], settings=settings, also=also, broken=broken)
 
 

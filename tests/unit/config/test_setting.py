@@ -99,7 +99,7 @@ def test_a_line_that_loses_what_it_asks_for_is_a_refusal(project: Project) -> No
     lost = dropped("INET", "y", "needs NET (n)", line=2)
     found = outcome({"NET": "n"}, before, answer({}, dropped=(lost,)), file=FILE, texts=("", ""), project=project)
     assert found.settings[0].took
-    assert found.refused == ["CONFIG_INET=y became n: needs NET (n) (config/kernel-config:2)"]
+    assert found.refused == ["CONFIG_INET=y became n: needs NET (n) (config/x86/kernel-config:2)"]
     # What was lost before is no news.
     before = answer({"NET": "y"}, dropped=(lost,))
     found = outcome({"DUMMY": "n"}, before, before, file=FILE, texts=("", ""), project=project)
