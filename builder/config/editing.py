@@ -84,7 +84,18 @@ def _in_container(project: Project, options: ConfigOptions, file: str, menu: str
         with locked(lock), questioner(replace(project, policies=()), options.asking, dockerfile=DOCKERFILE) as asked:
             asked.image("config-menu", tag)
         argv = ["python3", "-m", "builder.stages.configedit", "--tree", "/usr/src/linux", "--obj", "/obj"]
-        argv += ["--config", _IN, "--out", _OUT, "--file", file.removeprefix("config/"), "--menu", menu]
+        argv += [
+            "--config",
+            _IN,
+            "--work",
+            "/tmp/config",
+            "--out",
+            _OUT,
+            "--file",
+            file.removeprefix("config/"),
+            "--menu",
+            menu,
+        ]
         argv += ["--arch", project.arch.kbuild, "--srcarch", project.arch.srcarch]
         argv.append(f"--localversion={project.localversion}")
         ended = run_container(tag, argv, mounts={given: _IN}, writable={out: _OUT}, env=_terminal(), tty=True)

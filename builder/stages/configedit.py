@@ -94,16 +94,16 @@ def saved(file: Path, before: Mapping[str, str], minimal: Mapping[str, str], edi
 
 
 def main() -> None:
-    """Command line; see the module's text. `--config` is a folder that may be written to, `--file` a name in it."""
+    """Command line; see the module's text. `--file` is a name in the folder `--config`; `--work` is for a copy."""
     parser = argparse.ArgumentParser(prog="configedit", description=__doc__)
-    for option in ("--tree", "--obj", "--config", "--out"):
+    for option in ("--tree", "--obj", "--config", "--work", "--out"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--arch", "--srcarch", "--localversion", "--file", "--menu"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
     args = parser.parse_args()
-    folder = Path("/tmp/rosk-config")
-    shutil.copytree(args.config, folder)
+    folder = args.work
+    shutil.copytree(args.config, folder, dirs_exist_ok=True)
     make = Make(args.tree, args.obj, args.arch, args.cross_compile)
     editing = Editing(make, args.obj, Kconfig(args.tree, args.srcarch), folder, args.localversion)
     before, minimal = editing.resolve()

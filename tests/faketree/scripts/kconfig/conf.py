@@ -164,7 +164,16 @@ def main() -> None:
     tree, srcarch = Path(sys.argv[1]), sys.argv[2]
     symbols: dict[str, Symbol] = {}
     parse(tree, "Kconfig", srcarch, symbols, [])
-    values = solve(symbols, read(Path(".config")))
+    asked = read(Path(".config"))
+    if "--menu" in sys.argv:
+        # Stands in for the menus: words NAME=VALUE, and `save` at the end or nothing is written.
+        *words, last = sys.stdin.read().split()
+        if last != "save":
+            return
+        for name, _, value in (word.partition("=") for word in words):
+            asked.pop(name, None)
+            asked[name] = value
+    values = solve(symbols, asked)
     if "--savedefconfig" in sys.argv:
         save_minimal(symbols, values)
         return
