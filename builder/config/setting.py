@@ -192,7 +192,7 @@ def run_set(
         write_text(project, file, after_text)
     if options.as_json:
         print(json.dumps(as_json(found, project, written=write), indent=1))
-    else:
+    elif write or dry_run or not refused:
         _print(found, project, written=write, dry_run=dry_run)
     if refused and not force:
         first = next((each for each in found.settings if each.first), None)
