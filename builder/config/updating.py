@@ -107,7 +107,7 @@ def compare(old: Answer, new: Answer) -> Update:
     return Update(
         old=old.facts.version,
         new=new.facts.version,
-        fresh=tuple(_fresh(old, new)),
+        fresh=tuple(_fresh(old, new, {each.renamed for each in gone if each.sure})),
         gone=(*gone, *never),
         changed=tuple(
             Moved(
@@ -123,13 +123,15 @@ def compare(old: Answer, new: Answer) -> Update:
     )
 
 
-def _fresh(old: Answer, new: Answer) -> Sequence[NewOption]:
+def _fresh(old: Answer, new: Answer, renamed: set[str]) -> Sequence[NewOption]:
+    """The options that are new, without those that only have a new name."""
     return [
         NewOption(
             name=name, value=new.config.value(name), prompt=option.prompt, help=option.help, group=group_of(option)
         )
         for name, option in new.facts.options.items()
         if name not in old.facts.options
+        and name not in renamed
         and option.prompt
         and name in new.config.values
         and not is_of_the_toolchain(name)
@@ -292,6 +294,8 @@ def _print(update: Update, project: Project, texts: Mapping[str, str], *, writte
         f"{count(len(update.lost), 'option')} asked for and not had",
         [f"{shown(project, each.where)}:{each.line}: {each.describe()}" for each in update.lost],
     )
+    if not (update.fresh or update.gone or moved or update.lost):
+        out.print("the config is the same there")
     out.print()
     names = ", ".join(shown(project, file) for file in texts)
     if written:
@@ -303,6 +307,8 @@ def _print(update: Update, project: Project, texts: Mapping[str, str], *, writte
 
 
 def _section(title: str, lines: Sequence[str]) -> None:
+    if not lines:
+        return
     out = console()
     out.print(f"\n{title}", markup=False, style="bold")
     for line in lines[:_SHOWN]:

@@ -121,7 +121,7 @@ def enforce(
             hint="set what the policy wants, or take the rule or the policy out",
             where=first.where,
             line=first.line,
-            details=[f"{each.rule.where}:{each.rule.line}: {line}" for each, line in lines.items()],
+            details=[f"{each.rule.where}:{each.rule.line}: {line}" for each, line in lines.items()] if count else [],
         )
     return [
         {

@@ -14,6 +14,7 @@ from tests.unit.projects import SETTINGS, write_project
 NEW_OPTIONS = {name: each for name, each in OPTIONS.items() if name not in ("DUMMY", "VXLAN")} | {
     "NET_DUMMY": option("tristate", "Dummy net driver support", help="Routes nowhere."),
     "VXLAN2": option("tristate", "Virtual LAN, again"),
+    "NEW_SEEN": option("bool", "A new thing", help="It is new."),
     "NEW_HIDDEN": option("bool", ""),
     "NEW_UNSEEN": option("bool", "Needs what is off"),
 }
@@ -33,13 +34,13 @@ def project(tmp_path: Path) -> Project:
 
 def test_what_becomes_of_a_config() -> None:
     old = answer(OLD_VALUES)
-    values = {"NET": "y", "LOG_BUF_SHIFT": "17", "NET_DUMMY": "n", "NEW_HIDDEN": "y"}
+    values = {"NET": "y", "LOG_BUF_SHIFT": "17", "NET_DUMMY": "n", "NEW_SEEN": "y", "NEW_HIDDEN": "y"}
     lost = dropped("INET", "y", "needs MORE (n)", line=2)
     new = answer(values, asked=old.config.asked, dropped=(lost, dropped("VXLAN", "m", "no such option")), facts=NEW)
     found = compare(old, new)
     assert (found.old, found.new) == ("6.12.99", "6.18.3")
     assert [(each.name, each.value, each.help, each.group) for each in found.fresh] == [
-        ("NET_DUMMY", "n", "Routes nowhere.", "drivers/net")
+        ("NEW_SEEN", "y", "It is new.", "drivers/net")
     ]
     assert [(each.name, each.value, each.line, each.renamed, each.sure) for each in found.gone] == [
         ("VXLAN", "m", 3, "VXLAN2", False),
