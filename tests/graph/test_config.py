@@ -172,7 +172,7 @@ def test_a_config_goes_to_another_kernel(fake: FakeProject, config: Config) -> N
     (gone,) = told["gone"]
     assert (gone["name"], gone["where"], gone["renamed"], gone["sure"]) == ("DUMMY", CONFIG, "NET_DUMMY", True)
     assert [(each["name"], each["new"]) for each in told["changed"]] == [("SND_TIMER", "n")]
-    assert caught.value.details == [f"{CONFIG}:11: CONFIG_SND_TIMER=m became n: needs XEN (n) [sound/Kconfig:7]"]
+    assert list(caught.value.details) == [f"{CONFIG}:11: CONFIG_SND_TIMER=m became n: needs XEN (n) [sound/Kconfig:7]"]
 
     config.set("SND_TIMER=n")
     before = (fake.root / CONFIG).read_text()
