@@ -19,7 +19,7 @@ from builder.errors import InputError
 from builder.files import uninterrupted
 from builder.inputs.store import write_atomically
 from builder.project import SETTINGS_FILE, Project
-from builder.stages.configtext import assign
+from builder.stages.configtext import assign, rename
 from builder.stages.dotconfig import value_of
 from builder.verify.model import count
 
@@ -222,16 +222,14 @@ def new_texts(project: Project, update: Update, new: Answer) -> dict[str, str]:
     whole .config is the whole one of the new kernel.
     """
     texts = {}
-    order = list(new.facts.options)
     for file in [CONFIG, *(name for name in project.inputs if name.startswith("config/fragments/"))]:
         text = project.inputs[file].read_text()
         if file == CONFIG and new.config.form == "full":
             changed = whole(text, new)
         else:
             own = {gone.name: gone for gone in update.gone if gone.where == file}
-            changes: dict[str, str | None] = dict.fromkeys(own)
-            changes |= {gone.renamed: gone.value for gone in own.values() if gone.sure}
-            changed = assign(text, changes, order)
+            renamed = {name: gone.renamed for name, gone in own.items() if gone.sure}
+            changed = assign(rename(text, renamed), dict.fromkeys(own.keys() - renamed.keys()))
         if changed != text:
             texts[file] = changed
     return texts

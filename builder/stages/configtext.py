@@ -42,6 +42,15 @@ def assign(text: str, changes: Mapping[str, str | None], order: Sequence[str] = 
     return end.join([*result, ""]) if result else ""
 
 
+def rename(text: str, names: Mapping[str, str]) -> str:
+    """The text with options under other names, each in its line."""
+
+    def renamed(match: re.Match[str]) -> str:
+        return match[0].replace(f"CONFIG_{match[1]}", f"CONFIG_{names.get(match[1], match[1])}", 1)
+
+    return re.sub(r"^\s*(?:# )?CONFIG_(\w+)(?:=| is not set).*", renamed, text, flags=re.MULTILINE)
+
+
 def _same(old: str, new: str) -> str:
     """The old line where it says the same."""
     return old if old.strip() == new else new

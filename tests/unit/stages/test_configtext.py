@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from builder.stages.configtext import assign
+from builder.stages.configtext import assign, rename
 
 TEXT = """\
 # Networking
@@ -48,3 +48,9 @@ def test_what_says_so_already_is_left_to_the_byte() -> None:
 def test_a_comment_that_names_an_option_is_none() -> None:
     text = "# CONFIG_NET=y would do\nCONFIG_NET=m\n"
     assert assign(text, {"NET": "y"}) == "# CONFIG_NET=y would do\nCONFIG_NET=y\n"
+
+
+def test_an_option_gets_another_name_in_its_line() -> None:
+    text = "# CONFIG_NET=y would do\nCONFIG_NET=y\nCONFIG_NETDEV=y\n# CONFIG_XFS is not set\n"
+    after = rename(text, {"NET": "WEB", "XFS": "YFS"})
+    assert after == "# CONFIG_WEB=y would do\nCONFIG_WEB=y\nCONFIG_NETDEV=y\n# CONFIG_YFS is not set\n"
