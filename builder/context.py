@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from builder.errors import InputError
 from builder.project import Project
+from builder.stages.policy import FILE as POLICIES
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -37,3 +39,5 @@ def write_context(project: Project, folder: Path) -> None:
         shutil.copyfile(path, folder / name)
         if name.startswith("hooks/"):
             (folder / name).chmod(0o755)
+    if project.policies:
+        (folder / POLICIES).write_text(json.dumps([policy.as_json() for policy in project.policies], indent=1))

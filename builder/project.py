@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from builder.arch import Arch, find_arch, host_arch
+from builder.config.policy import Policy, load_policies
 from builder.errors import InputError
 from builder.inputs.check import check_inputs
 from builder.inputs.kernelorg import VERSION
@@ -55,6 +56,7 @@ class Project:
         config_strict: Options of a full config that did not survive are errors too.
         settings: The settings file, for what needs no resolving; its suite is the one of `toolchain`.
         toolchain: What compiles it, and why; None: as the settings say.
+        policies: What the resolved config has to keep.
     """
 
     root: Path
@@ -66,6 +68,7 @@ class Project:
     dist: Path
     config_strict: bool = False
     toolchain: Toolchain | None = None
+    policies: tuple[Policy, ...] = ()
 
     @property
     def org(self) -> str:
@@ -142,6 +145,7 @@ def load_project(
         registries=tuple(_registry(text, settings) for text in registries) or settings.registries,
         dist=root / "dist",
         config_strict=strict or settings.config.strict,
+        policies=load_policies(settings.config.policies, root),
     )
 
 

@@ -66,7 +66,8 @@ RUN python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconf
 FROM toolchain AS configured
 COPY --from=kconfig /out/kconfig /usr/src/linux
 COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
-    stages/maketools.py stages/reproducible.py stages/configure.py /rosk/builder/stages/
+    stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py stages/configure.py \
+    /rosk/builder/stages/
 COPY config /rosk/config
 ARG ARCH
 ARG CROSS_COMPILE=

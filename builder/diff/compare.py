@@ -16,11 +16,12 @@ from builder.stages.modules import normal
 LAYOUT = "module_layout"
 """The symbol whose CRC stands for the form of a module itself: with CONFIG_MODVERSIONS every module uses it."""
 
-_OF_THE_TOOLCHAIN = re.compile(
+OF_THE_TOOLCHAIN = re.compile(
     r"LOCALVERSION|BUILD_SALT"
     r"|(?:CC|RUSTC|BINDGEN)_VERSION_TEXT|(?:GCC|CLANG|AS|LD|LLD|PAHOLE|RUSTC|RUSTC_LLVM)_VERSION"
     r"|(?:CC|AS|LD|GCC|CLANG|RUSTC|PAHOLE|TOOLS)_(?:HAS|CAN|IS|SUPPORTS)_\w+|GCC\d+_\w+"
 )
+"""Options that follow from the version and the toolchain."""
 
 T = TypeVar("T")
 
@@ -161,8 +162,8 @@ def compare(old: Contents, new: Contents) -> Differences:
     return Differences(
         old=old,
         new=new,
-        options=tuple(option for option in options if not _OF_THE_TOOLCHAIN.fullmatch(option.name)),
-        toolchain_options=tuple(option for option in options if _OF_THE_TOOLCHAIN.fullmatch(option.name)),
+        options=tuple(option for option in options if not OF_THE_TOOLCHAIN.fullmatch(option.name)),
+        toolchain_options=tuple(option for option in options if OF_THE_TOOLCHAIN.fullmatch(option.name)),
         modules=modules,
         symbols=symbols,
         rebuild=rebuild(old, new, symbols, modules),

@@ -42,6 +42,7 @@ def run_container(
     argv: Sequence[str],
     *,
     mounts: Mapping[Path, str],
+    writable: Mapping[Path, str] | None = None,
     env: Mapping[str, str] | None = None,
     network: str = "none",
     timeout: float | None = None,
@@ -56,6 +57,7 @@ def run_container(
         image: A local image with a /bin/sh; it is not pulled.
         argv: Program and arguments, in place of what the image would start.
         mounts: Files and folders of this machine to absolute paths in the container, where they are read-only.
+        writable: Folders of this machine to absolute paths where the program may write.
         env: Variables of the program.
         network: A network of the engine, or `none`.
         timeout: Seconds after which it is stopped.
@@ -74,7 +76,10 @@ def run_container(
         "name": name,
         "entrypoint": argv[0] if tty else _MERGED[0],
         "command": list(argv[1:]) if tty else [*_MERGED[1:], *argv],
-        "mounts": [_mount(path.absolute(), place) for path, place in mounts.items()],
+        "mounts": [
+            *(_mount(path.absolute(), place) for path, place in mounts.items()),
+            *(_mount(path.absolute(), place)[:-1] for path, place in (writable or {}).items()),
+        ],
         "envs": dict(env or {}),
         "networks": [network],
         "devices": list(devices),

@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from builder.errors import BuildError, InputError
 from builder.firmware.model import EXTRAS, KERNEL, Asking, Known, Offer
-from builder.lists.learn import ListOptions, ask_engine, policy_of
+from builder.lists.learn import ListOptions, policy_of
 from builder.lists.model import Kernel
-from builder.lists.source import Foreseen, explore, join, read_foreseen, read_release
+from builder.lists.source import Foreseen, join, read_foreseen, read_release
 from builder.project import Project
 from builder.stages.common import StageError
 from builder.stages.firmwarefetch import git_head
@@ -24,9 +24,6 @@ from builder.stages.firmwaretree import FirmwareTree, scan
 from builder.stages.licence import licences_from
 from builder.stages.split import Lists, place, read_lists
 from builder.verify.model import count
-
-if TYPE_CHECKING:
-    from builder.solver import Builder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +49,7 @@ def learn(project: Project, options: ListOptions) -> Known:
         RoskError: See `builder.lists.source`; or a firmware folder of this machine cannot be read.
     """
     released = read_release(project.dist, project.arch.name)
-    told = ask_engine(project, options, ask_firmware) if options.engine else None
+    told = ask_engine(project, options) if options.engine else None
     offer = told.offer if told else _offer_here(project)
     no_source = project.settings.firmware.source == "none"
     said = _offer_said(offer, no_source=no_source)
@@ -118,9 +115,16 @@ def _by_builtin(kernel: Kernel, told: Mapping[str, tuple[str, ...]]) -> Iterator
         yield from kernel.built.builtin_firmware.items()
 
 
-def ask_firmware(builder: Builder) -> Told:
-    """Ask the engine."""
-    return read_told(explore(builder, ("lists.Dockerfile", "firmware.Dockerfile"), "firmware-known"))
+def ask_engine(project: Project, options: ListOptions) -> Told:
+    """Ask the engine what the config makes, what its code asks for, and what the firmware source offers.
+
+    Raises:
+        RoskError: The engine, a source or the config failed; see `builder.question`.
+    """
+    from builder.question import questioner  # noqa: PLC0415 - with --no-engine nothing of it is needed
+
+    with questioner(project, options.asking, dockerfiles=("lists.Dockerfile", "firmware.Dockerfile")) as asked:
+        return read_told(asked.answer("firmware-known"))
 
 
 def read_told(folder: Path) -> Told:

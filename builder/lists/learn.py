@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from builder.errors import RoskError
 from builder.lists.model import Kernel, Policy
-from builder.lists.source import foresee, join, read_release
+from builder.lists.source import Foreseen, join, read_foreseen, read_release
 from builder.project import Project
 
 if TYPE_CHECKING:
-    from builder.solver import Builder
-
-Told = TypeVar("Told")
-_LOG = "dist/build.log"
+    from builder.question import Asking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +37,13 @@ class ListOptions:
     as_json: bool = False
     verbose: bool = False
 
+    @property
+    def asking(self) -> Asking:
+        """How the engine is asked."""
+        from builder.question import Asking  # noqa: PLC0415 - with --no-engine nothing of it is needed
+
+        return Asking(allow_install=self.allow_install, builder=self.builder, verbose=self.verbose)
+
 
 def policy_of(project: Project) -> Policy:
     """What a project's settings say of its lists."""
@@ -59,48 +58,17 @@ def learn(project: Project, options: ListOptions) -> Kernel:
         RoskError: See `builder.lists.source`.
     """
     released = read_release(project.dist, project.arch.name)
-    foreseen = ask_engine(project, options, foresee) if options.engine else None
+    foreseen = ask_engine(project, options) if options.engine else None
     return join(foreseen, released, project.dist)
 
 
-def ask_engine(project: Project, options: ListOptions, ask: Callable[[Builder], Told]) -> Told:
-    """Ask the engine something of a project (`builder.lists.source.foresee`), in a folder that is gone afterwards."""
-    # With --no-engine, none of this has to be imported.
-    from builder.buildlog import BuildLog  # noqa: PLC0415
-    from builder.cachetransfer import project_caches  # noqa: PLC0415
-    from builder.graph import STAGES, shown_stage  # noqa: PLC0415
-    from builder.run import check_host, prepare  # noqa: PLC0415
-    from builder.solver import Builder  # noqa: PLC0415
-    from builder.view import make_view  # noqa: PLC0415
+def ask_engine(project: Project, options: ListOptions) -> Foreseen:
+    """Ask the engine which modules the project's config makes.
 
-    check_host(project)
-    console = Console(stderr=True, highlight=False, emoji=False)
-    view = make_view(STAGES, console, shown=shown_stage, quiet=not options.verbose, verbose=options.verbose)
-    toolchain = project.settings.toolchain
-    engine, base = prepare(
-        toolchain.suite,
-        toolchain.base,
-        allow_install=options.allow_install,
-        note=console.print,
-        builder=options.builder,
-    )
-    caches = project_caches(project, warn=view.warn)
-    with TemporaryDirectory(prefix="rosk-lists-") as temp:
-        folder = Path(temp)
-        # What a failed solve says of the output folder is true of this one; dist stays as it is.
-        with BuildLog(folder / "log.new", folder / "log") as log, view:
-            builder = Builder(
-                project=replace(project, dist=folder),
-                engine=engine,
-                base=base,
-                view=view,
-                log=log,
-                folder=folder,
-                caches=caches,
-            )
-            try:
-                return ask(builder)
-            except RoskError as error:
-                if _LOG in error.hint:  # this one is gone with its folder
-                    error.hint = "give --verbose to see the whole log"
-                raise
+    Raises:
+        RoskError: The engine, a source or the config failed; see `builder.question`.
+    """
+    from builder.question import questioner  # noqa: PLC0415 - with --no-engine nothing of it is needed
+
+    with questioner(project, options.asking, dockerfiles=("lists.Dockerfile",)) as asked:
+        return read_foreseen(asked.answer("lists"))

@@ -8,20 +8,15 @@ modules this config makes (`builder.stages.foresee`), with the options that buil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, Any
 
-from builder import graph
-from builder.cachespec import Caches
-from builder.context import dockerfiles
 from builder.errors import BuildError, InputError
 from builder.files import file_errors
 from builder.lists.model import Kernel
-from builder.project import Project
 from builder.release import shown_path
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.stages.common import StageError
@@ -30,9 +25,6 @@ from builder.stages.modules import Module, ModuleSet, normal, scan
 from builder.stages.split import Known
 from builder.verify.model import count
 from builder.verify.unpack import read_package
-
-if TYPE_CHECKING:
-    from builder.solver import Builder
 
 _AGAIN = "build the release again, or move its folder away"
 
@@ -105,79 +97,6 @@ def _temporary_folder() -> Iterator[Path]:
     )
     with errors, TemporaryDirectory(prefix="rosk-lists-") as folder:
         yield Path(folder)
-
-
-def foresee(builder: Builder) -> Foreseen:
-    """Ask the engine which modules the project's config makes.
-
-    Args:
-        builder: Of the project; its folder is empty. What caches it writes to does not count: this is a part of a
-            build only, which is not to take a whole one's place.
-
-    Raises:
-        RoskError: The engine, a source or the config failed; see `builder.solver`.
-    """
-    return read_foreseen(explore(builder, ("lists.Dockerfile",), "lists"))
-
-
-def explore(builder: Builder, parts: Sequence[str], target: str) -> Path:
-    """Have the engine run the graph up to `configured`, and a target that goes on from there.
-
-    Args:
-        builder: See `foresee`.
-        parts: The files that go on where kernel.Dockerfile ends.
-
-    Returns:
-        The folder, in the builder's, with what the target exports.
-    """
-    builder = replace(builder, caches=Caches(sources=builder.caches.sources))
-    context = builder.context()
-    resolved = _resolve(builder, context)
-    tar, out = builder.folder / "lists.tar", builder.folder / "lists"
-    dockerfile = builder.folder / "lists.Dockerfile"
-    dockerfile.write_text(
-        "\n".join(path.read_text() for path in (context.dockerfile, *(dockerfiles() / part for part in parts)))
-    )
-    plan = lists_plan(builder.project, replace(context, dockerfile=dockerfile), resolved, tar, builder.caches, target)
-    builder.solve(plan, epoch=resolved.epoch)
-    out.mkdir()
-    _unpack(tar, out)
-    return out
-
-
-def lists_plan(
-    project: Project,
-    context: graph.Context,
-    resolved: graph.Resolved,
-    output: Path,
-    caches: Caches,
-    target: str = "lists",
-) -> dict[str, Any]:
-    """The bake file whose one target runs the graph as far as `configured`.
-
-    Args:
-        context: Its Dockerfile is kernel.Dockerfile with the one that has the target behind it.
-        output: The tar archive that receives what `read_foreseen` reads.
-    """
-    shared = graph.build_plan(project, context, resolved, output=output, caches=caches)["target"]["release"]
-    return {"target": {target: {**shared, "target": target}}}
-
-
-def _resolve(builder: Builder, context: graph.Context) -> graph.Resolved:
-    """What the source is: as it is remembered, else as the engine tells."""
-    from builder.recall import recall, remember  # noqa: PLC0415 - only with an engine
-
-    resolved = recall(builder.project, context, builder.base)
-    if resolved is None:
-        resolved = builder.resolve(context)
-        remember(builder.project, context, builder.base, resolved)
-    return resolved
-
-
-def _unpack(tar: Path, folder: Path) -> None:
-    from builder.solver import unpack  # noqa: PLC0415 - only with an engine
-
-    unpack(tar, folder)
 
 
 def read_foreseen(folder: Path) -> Foreseen:

@@ -104,3 +104,8 @@ class Config(Section):
         description="Config fragments, relative to the project's folder, merged in this order (the last one wins)",
     )
     strict: StrictBool = Field(default=False, description="An option of a full config that was dropped is an error too")
+    policies: tuple[Text, ...] = Field(
+        default=(),
+        description="What the resolved config must and must not set; a build that breaks one stops before its compile: "
+        "`docker`, `containerd`, or files of the project",
+    )

@@ -28,6 +28,8 @@ from builder.stages.dotconfig import (
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
 from builder.stages.maketools import add_options, tool_arguments
+from builder.stages.policy import FILE as POLICIES
+from builder.stages.policy import enforce
 from builder.stages.reproducible import KIND, findings, kernel_of
 
 CONFIG = "config/kernel-config"
@@ -81,6 +83,15 @@ def complete(make: Make, obj: Path, asks: Mapping[str, Option], localversion: st
 def dropped(asks: Mapping[str, Option], got: Mapping[str, str]) -> list[Option]:
     """The options that did not come out as asked, in the order of the files."""
     return [ask for name, ask in asks.items() if name not in _OWN and not is_kept(ask.value, value_of(got, name))]
+
+
+def wanted(form: str, asks: Mapping[str, Option], kconfig: Kconfig) -> dict[str, Option]:
+    """What somebody asked for: in a whole config, what has no prompt records the compiler and other options."""
+    return {
+        name: ask
+        for name, ask in asks.items()
+        if form == "minimal" or ask.where != CONFIG or not kconfig.type_of(name) or kconfig.has_prompt(name)
+    }
 
 
 def describe(ask: Option, got: str, reason: str) -> str:
@@ -188,33 +199,37 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     complete(make, obj, asks, args.localversion)
     values = read_values(obj / ".config")
     warnings = localversion_warning(asks, args.localversion)
-    # In a whole config, what has no prompt records the compiler and other options: nobody asked for it.
-    wanted = {
-        name: ask
-        for name, ask in asks.items()
-        if form == "minimal" or ask.where != CONFIG or not kconfig.type_of(name) or kconfig.has_prompt(name)
-    }
+    asked_for = wanted(form, asks, kconfig)
     explain = partial(_explain, kconfig, values)
-    warnings += check_dropped(form, wanted, values, explain, strict=args.strict)
+    warnings += check_dropped(form, asked_for, values, explain, strict=args.strict)
     make("include/config/kernel.release")
     release = (obj / "include/config/kernel.release").read_text().strip()
     if release != args.release:
         raise explain_release(args.tree, release, args.release)
     warnings += reproducible_warnings(asks, values, release)
-    changed = {f"CONFIG_{ask.name}": value_of(values, ask.name) for ask in dropped(wanted, values)}
+    kept = enforce(
+        args.config.with_name(Path(POLICIES).name),
+        values,
+        release,
+        lambda option, value: kconfig.explain(option, value, values),
+    )
+    changed = {f"CONFIG_{ask.name}": value_of(values, ask.name) for ask in dropped(asked_for, values)}
     kbuild = Kbuild(args.tree, srcarch)
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(obj / ".config", args.out / "config")
     (args.out / "kernel.release").write_text(f"{release}\n")
     (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
     write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
-    asked = {f"CONFIG_{ask.name}": _place(ask) for ask in asks.values() if ask.name not in _OWN}
+    asked = {f"CONFIG_{ask.name}": place_of(ask) for ask in asks.values() if ask.name not in _OWN}
     given = {"by": "make alldefconfig", "values": defaults(make, obj)}
     report = {"form": form, "changed": changed, "asked": asked, "defaults": given, "warnings": warnings}
+    if kept:
+        report["policies"] = kept
     write_json(args.out / "report.json", report)
 
 
-def _place(ask: Option) -> dict[str, Any]:
+def place_of(ask: Option) -> dict[str, Any]:
+    """An option that was asked for, for a report."""
     return {"value": ask.value, "where": ask.where, "line": ask.line}
 
 

@@ -43,6 +43,19 @@ def conjuncts(text: str) -> list[str]:
     return [_joined(part) for part in parts if part]
 
 
+def disjuncts(text: str) -> list[str]:
+    """The parts of an expression that `||` joins at its top level."""
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for word in tokens(text):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if word == "||" and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return [_joined(part) for part in parts if part]
+
+
 def _joined(words: Sequence[str]) -> str:
     text = " ".join(words)
     return re.sub(r"(?<=[(!]) | (?=\))", "", re.sub(r"\s*(!?=)\s*", r"\1", text).replace("! ", "!"))
@@ -50,10 +63,11 @@ def _joined(words: Sequence[str]) -> str:
 
 def annotate(text: str, values: Mapping[str, str]) -> str:
     """An expression with each option's value behind it: `INET (n) && NET (y)`."""
-    return _joined([f"{word} ({values.get(word, 'n')})" if _is_option(word) else word for word in tokens(text)])
+    return _joined([f"{word} ({values.get(word, 'n')})" if is_option(word) else word for word in tokens(text)])
 
 
-def _is_option(word: str) -> bool:
+def is_option(word: str) -> bool:
+    """Whether a word of an expression is the name of an option, not a level, a number or a text."""
     return re.fullmatch(r"[A-Z0-9_a-z]*[A-Z][A-Z0-9_a-z]*", word) is not None
 
 
@@ -100,7 +114,7 @@ class _Evaluation:
         return LEVEL.get(self.text_of(left), 0)
 
     def text_of(self, word: str) -> str:
-        return self.values.get(word, "n").strip('"') if _is_option(word) else word.strip("\"'")
+        return self.values.get(word, "n").strip('"') if is_option(word) else word.strip("\"'")
 
 
 def _compare(left: str, operator: str, right: str) -> bool:

@@ -68,17 +68,26 @@ def read_limits(content: bytes, name: str) -> Limits:
             raise StageError(
                 f"{HEADER} stands there twice", hint="write all limits in one line", where=name, line=number
             )
-        found = _parsed(match[1].decode(errors="replace"), name, number)
+        found = parse_limits(match[1].decode(errors="replace"), name, number)
     return found or Limits()
 
 
-def _parsed(text: str, name: str, line: int) -> Limits:
+def parse_limits(text: str, name: str, line: int | None, what: str = HEADER) -> Limits:
+    """The limits that a text states (`>=6.6 <6.13`).
+
+    Args:
+        name, line: Where it stands, for errors.
+        what: What it is called there.
+
+    Raises:
+        StageError: They cannot be understood.
+    """
     words = re.split(r"(?<=\d)[\s,]+", text)
     matches = [_LIMIT.fullmatch(word) for word in words]
     if not all(matches):
         raise StageError(
-            f"{HEADER} is not understood: {text!r}",
-            hint=f"write comparisons (>=, <=, ==, >, <) with a version each, as in `{HEADER}: >=6.6 <6.13`",
+            f"{what} is not understood: {text!r}",
+            hint=f"write comparisons (>=, <=, ==, >, <) with a version each, as in `{what}: >=6.6 <6.13`",
             where=name,
             line=line,
         )

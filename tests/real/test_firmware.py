@@ -7,8 +7,8 @@ import json
 import pytest
 
 from builder.firmware.run import run_check
-from builder.firmware.source import ask_firmware
-from builder.lists.learn import ListOptions, ask_engine
+from builder.firmware.source import ask_engine
+from builder.lists.learn import ListOptions
 from builder.lists.source import read_release
 from builder.project import load_project
 from tests.conftest import ROOT
@@ -31,7 +31,7 @@ def test_the_default_firmware_is_asked_for_and_its_licences_are_known(
 
 def test_the_source_code_tells_what_the_compiled_modules_ask_for(release: Release) -> None:
     project = load_project(ROOT)
-    told = ask_engine(project, ListOptions(root=ROOT), ask_firmware)
+    told = ask_engine(project, ListOptions(root=ROOT))
     released = read_release(project.dist, project.arch.name)
     assert released is not None
     said = {path: set(module.firmware) for path, module in released.modules.modules.items() if module.firmware}

@@ -8,7 +8,7 @@ import pytest
 
 from builder.lists.learn import ListOptions, ask_engine
 from builder.lists.run import run_check
-from builder.lists.source import foresee, read_release
+from builder.lists.source import read_release
 from builder.project import load_project
 from tests.conftest import ROOT
 from tests.contract import Release
@@ -27,7 +27,7 @@ def test_the_default_lists_are_good(release: Release, capsys: pytest.CaptureFixt
 
 def test_the_modules_of_a_config_are_foreseen(release: Release) -> None:
     project = load_project(ROOT)
-    foreseen = ask_engine(project, ListOptions(root=ROOT), foresee)
+    foreseen = ask_engine(project, ListOptions(root=ROOT))
     released = read_release(project.dist, project.arch.name)
     assert released is not None and foreseen.v == released.v
     assert foreseen.built == set(released.modules.modules)

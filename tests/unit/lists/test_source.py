@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from builder import graph
-from builder.cachespec import Caches
 from builder.context import dockerfiles
 from builder.errors import BuildError
-from builder.lists.source import Foreseen, Released, join, lists_plan, read_foreseen
-from builder.project import load_project
+from builder.lists.source import Foreseen, Released, join, read_foreseen
 from builder.stages.modules import scan
 from builder.stages.split import Known
 from tests.unit.lists.kernels import BASE, BTRFS, CONFIG, HASH, NIC, NVME, OPTIONS, XOR, V, write_modules
-from tests.unit.projects import write_project
 from tests.unit.test_dockerfile import closure
 
 TEXT = "\n".join((dockerfiles() / f"{name}.Dockerfile").read_text() for name in ("kernel", "lists"))
@@ -62,17 +58,6 @@ def test_the_stage_has_what_its_program_imports() -> None:
         for name in line.split()[:-1]
     }
     assert copied == closure("foresee")
-
-
-def test_the_plan_is_one_target_with_the_arguments_of_a_build(tmp_path: Path) -> None:
-    project = load_project(write_project(tmp_path), arch="x86")
-    context = graph.Context(folder=Path("CONTEXT"), dockerfile=Path("D"), source=Path("SOURCE"))
-    resolved = graph.Resolved(kernel_version="6.12.64", epoch=1, packages={}, base="base", base_digest="sha256:0")
-    caches = Caches(sources=("type=registry,ref=r",))
-    plan = lists_plan(project, context, resolved, Path("out.tar"), caches)
-    build = graph.build_plan(project, context, resolved, output=Path("out.tar"), caches=caches)["target"]["release"]
-    assert plan == {"target": {"lists": {**build, "target": "lists"}}}
-    assert "cache-to" not in plan["target"]["lists"]
 
 
 def test_what_was_never_compiled_has_only_its_path(released: Released) -> None:

@@ -149,11 +149,34 @@ def depends() -> str:
     return "\n".join(lines) + "\n"
 
 
+def save_minimal(symbols: dict[str, Symbol], values: dict[str, str]) -> None:
+    """Write `defconfig`: what cannot be left out without another value."""
+    asked = {name: values[name] for name, symbol in symbols.items() if symbol.prompt}
+    for name in list(asked):
+        rest = {other: asked[other] for other in asked if other != name}
+        if solve(symbols, rest) == values:
+            asked = rest
+    lines = (f"# CONFIG_{name} is not set" if asked[name] == "n" else f"CONFIG_{name}={asked[name]}" for name in asked)
+    write("defconfig", "".join(f"{line}\n" for line in lines))
+
+
 def main() -> None:
     tree, srcarch = Path(sys.argv[1]), sys.argv[2]
     symbols: dict[str, Symbol] = {}
     parse(tree, "Kconfig", srcarch, symbols, [])
-    values = solve(symbols, read(Path(".config")))
+    asked = read(Path(".config"))
+    if "--menu" in sys.argv:
+        # Stands in for the menus: words NAME=VALUE, and `save` at the end or nothing is written.
+        *words, last = sys.stdin.read().split()
+        if last != "save":
+            return
+        for name, _, value in (word.partition("=") for word in words):
+            asked.pop(name, None)
+            asked[name] = value
+    values = solve(symbols, asked)
+    if "--savedefconfig" in sys.argv:
+        save_minimal(symbols, values)
+        return
     text = dotconfig(symbols, values, srcarch)
     if not Path(".config").exists() or Path(".config").read_text() != text:
         Path(".config").write_text(text)

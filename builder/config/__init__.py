@@ -1,0 +1,1 @@
+"""`rosk config`: a project's kernel config, edited, checked, compared and moved to other kernels without a compile."""

@@ -1,0 +1,158 @@
+"""`rosk config check`: what a build would say of a project's config, and of its policies, before any compile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from builder.config.ask import ConfigOptions, ask, console, shown
+from builder.config.model import Answer, Dropped
+from builder.config.policy import Policy
+from builder.errors import InputError
+from builder.project import Project
+from builder.stages.policy import Broken, check
+from builder.verify.model import count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a check found.
+
+    Attributes:
+        strict: An option of a full config that was dropped is an error too.
+        broken: The rules that the config breaks, required ones and recommendations.
+    """
+
+    project: Project
+    answer: Answer
+    strict: bool
+    broken: tuple[Broken, ...]
+
+    def is_error(self, dropped: Dropped) -> bool:
+        return dropped.refused or self.strict
+
+    @property
+    def errors(self) -> list[str]:
+        """What stops a build, a line each."""
+        dropped = [self.line(each) for each in self.answer.config.dropped if self.is_error(each)]
+        return dropped + [rule_line(each, self.answer) for each in self.broken if each.rule.required]
+
+    def line(self, dropped: Dropped) -> str:
+        """A dropped option with its place."""
+        first = f"; set first {dropped.remedy()}" if dropped.first else ""
+        return f"{shown(self.project, dropped.where)}:{dropped.line}: {dropped.describe()}{first}"
+
+
+def rule_line(broken: Broken, answer: Answer) -> str:
+    """A rule that was broken, with its place."""
+    rule = broken.rule
+    unknown = [f"CONFIG_{name}" for name in rule.options if name not in answer.facts.options]
+    more = f" (Linux {answer.facts.version} has no {', '.join(unknown)})" if unknown else ""
+    return f"{rule.where}:{rule.line}: {rule.describe(answer.config.values)}{more}"
+
+
+def broken_rules(policies: Sequence[Policy], answer: Answer) -> tuple[Broken, ...]:
+    """The rules of policies that a config breaks."""
+    found = check([policy.as_json() for policy in policies], answer.config.values, answer.facts.version)
+    return tuple(found)
+
+
+def run_check(options: ConfigOptions, *, strict: bool = False) -> Checked:
+    """Print what is wrong with the config.
+
+    Args:
+        strict: Warnings of dropped options are errors too.
+
+    Raises:
+        InputError: A build with this config stops.
+        RoskError: The engine or the source cannot be had.
+    """
+    project = options.project()
+    answer = ask(project, options.asking)
+    checked = Checked(
+        project=project,
+        answer=answer,
+        strict=strict or project.config_strict,
+        broken=broken_rules(project.policies, answer),
+    )
+    if options.as_json:
+        print(json.dumps(as_json(checked), indent=1))
+    else:
+        _print(checked)
+    if errors := checked.errors:
+        hint = "give each what it needs, or take its line out; `rosk config set` does both"
+        raise InputError(f"{count(len(errors), 'error')} in the config", hint=hint, details=errors)
+    return checked
+
+
+def as_json(checked: Checked) -> dict[str, Any]:
+    """What was found, for programs."""
+    config, project = checked.answer.config, checked.project
+    return {
+        "version": checked.answer.facts.version,
+        "form": config.form,
+        "options": sum(value != "n" for value in config.values.values()),
+        "modules": sum(value == "m" for value in config.values.values()),
+        "asked": len(config.asked),
+        "dropped": [
+            {
+                "name": each.name,
+                "asked": each.asked,
+                "got": each.got,
+                "where": shown(project, each.where),
+                "line": each.line,
+                "reason": each.reason,
+                "first": [f"{name}={value}" for name, value in each.first],
+                "error": checked.is_error(each),
+            }
+            for each in config.dropped
+        ],
+        "warnings": [{**each, "where": shown(project, str(each["where"]))} for each in config.warnings],
+        "policies": [
+            {
+                "name": policy.name,
+                "rules": len(policy.rules),
+                "broken": [
+                    {
+                        "options": list(each.rule.options),
+                        "required": each.rule.required,
+                        "wish": each.rule.wish,
+                        "reason": each.rule.reason,
+                        "where": each.rule.where,
+                        "line": each.rule.line,
+                    }
+                    for each in checked.broken
+                    if each.policy == policy.name
+                ],
+            }
+            for policy in project.policies
+        ],
+        "errors": len(checked.errors),
+    }
+
+
+def _print(checked: Checked) -> None:
+    out = console()
+    told = as_json(checked)
+    out.print(
+        f"Linux {told['version']} with {told['asked']} options asked for ({told['form']} form): {told['options']} on, "
+        f"{told['modules']} of them modules",
+        markup=False,
+    )
+    for each in checked.answer.config.dropped:
+        if not checked.is_error(each):
+            out.print(f"warning: {checked.line(each)}", markup=False)
+    for warning in checked.answer.config.warnings:
+        place = f"{shown(checked.project, str(warning['where']))}:{warning['line']}: " if warning["where"] else ""
+        out.print(f"warning: {place}{warning['what']}", markup=False)
+    for policy in checked.project.policies:
+        own = [each.rule for each in checked.broken if each.policy == policy.name]
+        required = sum(rule.required for rule in own)
+        kept = f"policy {policy.name}: {len(policy.rules) - len(own)} of {count(len(policy.rules), 'rule')} kept"
+        wishes = f", {count(len(own) - required, 'recommendation')} not" if len(own) > required else ""
+        more = f"; `rosk config policy {policy.name}` lists them" if own else ""
+        out.print(f"{kept}{f', {required} broken' if required else ''}{wishes}{more}", markup=False)
+    if not checked.errors:
+        out.print("every option comes out as asked" if not checked.answer.config.dropped else "a build takes it")

@@ -1,0 +1,105 @@
+"""What comes of the config that a project asks for, and of each option that does not come out as asked: why.
+
+Unlike `builder.stages.configure` it fails for no option: it tells. Outputs: `config` (the complete .config),
+`defconfig` (the same in minimal form, `make savedefconfig`) and `resolved.json`: `form`; `asked` (option to value, file
+and line); `dropped` (`name`, `asked`, `got`, `where`, `line`, `reason`, `first`: option and value of what to set before
+it, `refused`: a build fails for it); `warnings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from builder.stages.common import stage_main, warning, write_json
+from builder.stages.configure import (
+    CONFIG,
+    Make,
+    complete,
+    dropped,
+    localversion_warning,
+    overruled,
+    place_of,
+    read_asks,
+    read_values,
+    reproducible_warnings,
+    wanted,
+)
+from builder.stages.dotconfig import Option, merge, value_of
+from builder.stages.kconfig import Kconfig
+from builder.stages.kremedy import remedy
+
+
+def twice(files: Sequence[Sequence[Option]]) -> list[dict[str, Any]]:
+    """A warning for each option that one file sets twice, to different values."""
+    found = []
+    for options in files:
+        seen: dict[str, Option] = {}
+        for option in options:
+            before = seen.get(option.name)
+            if before is not None and before.value != option.value:
+                what = f"{option} stands against {before} in line {before.line}: the last one counts"
+                found.append(warning("config-twice", what, where=option.where, line=option.line))
+            seen[option.name] = option
+    return found
+
+
+def lost(kconfig: Kconfig, form: str, asks: Mapping[str, Option], values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What did not come out as asked, and why."""
+    found = []
+    for ask in dropped(wanted(form, asks, kconfig), values):
+        found.append(
+            {
+                "name": ask.name,
+                "asked": ask.value,
+                "got": value_of(values, ask.name),
+                "where": ask.where,
+                "line": ask.line,
+                "reason": kconfig.explain(ask.name, ask.value, values),
+                "first": remedy(kconfig, ask.name, ask.value, values),
+                "refused": form == "minimal" or ask.where != CONFIG,
+            }
+        )
+    return found
+
+
+def main() -> None:
+    """Command line; see the module's text. `--obj` is the folder that `builder.stages.kconfigfacts` left."""
+    parser = argparse.ArgumentParser(prog="configask", description=__doc__)
+    for option in ("--tree", "--obj", "--config", "--fragments", "--out"):
+        parser.add_argument(option, type=Path, required=True)
+    for option in ("--arch", "--srcarch", "--localversion"):
+        parser.add_argument(option, required=True)
+    parser.add_argument("--cross-compile", default="")
+    args = parser.parse_args()
+    make = Make(args.tree, args.obj, args.arch, args.cross_compile)
+    form, files = read_asks(args.config, args.fragments)
+    kconfig = Kconfig(args.tree, args.srcarch)
+    asks = merge(*files)
+    for name in overruled(files, kconfig):
+        del asks[name]
+    complete(make, args.obj, asks, args.localversion)
+    values = read_values(args.obj / ".config")
+    args.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(args.obj / ".config", args.out / "config")
+    make("savedefconfig")
+    shutil.copyfile(args.obj / "defconfig", args.out / "defconfig")
+    version = make("kernelversion").split()[-1]
+    report = {
+        "form": form,
+        "asked": {ask.name: place_of(ask) for ask in asks.values()},
+        "dropped": lost(kconfig, form, asks, values),
+        "warnings": [
+            *twice(files),
+            *localversion_warning(asks, args.localversion),
+            *reproducible_warnings(asks, values, version),
+        ],
+    }
+    write_json(args.out / "resolved.json", report)
+
+
+if __name__ == "__main__":
+    stage_main(main)

@@ -1,0 +1,41 @@
+# What `rosk config` asks the engine, in seconds. It goes on where kernel.Dockerfile ends (builder/question.py joins the
+# two), and takes nothing from a stage that compiles.
+
+# The architecture's defconfigs are no Kconfig files, so that the stage `kconfig` does not have them.
+FROM patched AS defconfigs
+ARG SRCARCH
+RUN mkdir -p "/out/configs" && if [ -d "/usr/src/linux/arch/${SRCARCH}/configs" ]; then \
+    cp -r "/usr/src/linux/arch/${SRCARCH}/configs/." /out/configs/; fi
+
+# What follows from the source and the toolchain alone; kconfig's own program is compiled here, once.
+FROM toolchain AS config-facts
+COPY --from=kconfig /out/kconfig /usr/src/linux
+ARG SRCARCH
+COPY --from=defconfigs /out/configs /usr/src/linux/arch/${SRCARCH}/configs
+COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
+    stages/reproducible.py stages/patchlimits.py stages/policy.py stages/configure.py stages/kconfigfacts.py \
+    /rosk/builder/stages/
+ARG ARCH
+ARG CROSS_COMPILE=
+RUN python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
+    --cross-compile="${CROSS_COMPILE}" --out /out/facts
+
+FROM config-facts AS config-asked
+COPY stages/kremedy.py stages/configask.py /rosk/builder/stages/
+COPY config /rosk/config
+ARG LOCALVERSION
+RUN python3 -m builder.stages.configask --tree /usr/src/linux --obj /obj --config /rosk/config/kernel-config \
+    --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --arch "${ARCH}" --srcarch "${SRCARCH}" \
+    --cross-compile="${CROSS_COMPILE}" --out /out/asked
+
+FROM scratch AS config
+COPY --from=config-facts /out/facts/facts.json /
+COPY --from=config-asked /out/asked /
+
+# The menus run in a container of this image. Their libraries have no part in a build's toolchain.
+FROM config-facts AS config-menu
+RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
+    apt-get -q update && apt-get -q install -y --no-install-recommends -- libncurses-dev ncurses-term
+RUN make -s -C /usr/src/linux O=/obj ARCH="${ARCH}" build_menuconfig build_nconfig || echo "make builds them later"
+COPY stages/configtext.py stages/configedit.py /rosk/builder/stages/
