@@ -22,7 +22,7 @@ class ListOptions:
 
     Attributes:
         root: The project's folder.
-        kernel, arch: As of `builder.project.load_project`.
+        kernel, arch, flavour: As of `builder.project.load_project`.
         engine: Ask the engine; else only the release in dist counts.
         allow_install: What is missing on this machine may be installed and started.
         builder: A builder of buildx to solve with.
@@ -33,6 +33,7 @@ class ListOptions:
     root: Path
     kernel: str | None = None
     arch: str | None = None
+    flavour: str | None = None
     engine: bool = True
     allow_install: bool = True
     builder: str | None = None
@@ -63,11 +64,10 @@ def ask_engine(project: Project, options: ListOptions) -> Foreseen:
     from builder.buildlog import BuildLog  # noqa: PLC0415
     from builder.cachetransfer import project_caches  # noqa: PLC0415
     from builder.graph import STAGES, shown_stage  # noqa: PLC0415
-    from builder.run import check_host, prepare  # noqa: PLC0415
+    from builder.run import prepare  # noqa: PLC0415
     from builder.solver import Builder  # noqa: PLC0415
     from builder.view import make_view  # noqa: PLC0415
 
-    check_host(project)
     console = Console(stderr=True, highlight=False, emoji=False)
     view = make_view(STAGES, console, shown=shown_stage, quiet=not options.verbose, verbose=options.verbose)
     toolchain = project.settings.toolchain

@@ -6,8 +6,9 @@ from them (`builder.schema`).
 
 from builder.settings.caching import Cache
 from builder.settings.contents import ListRule
+from builder.settings.flavours import Flavour
 from builder.settings.load import load_settings
 from builder.settings.model import Settings
 from builder.settings.registry import Registry
 
-__all__ = ["Cache", "ListRule", "Registry", "Settings", "load_settings"]
+__all__ = ["Cache", "Flavour", "ListRule", "Registry", "Settings", "load_settings"]
