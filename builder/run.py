@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from builder.arch import host_arch
-from builder.build import Built, build
+from builder import graph
+from builder.build import Built, Order, build_all
 from builder.cachetransfer import project_caches
 from builder.engine.base import BaseImage, resolve_base
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
 from builder.errors import InputError
-from builder.graph import STAGES, shown_stage
+from builder.graph import STAGES
 from builder.project import Project
 from builder.publish import Push, push_images
 from builder.release import REPORT, VERIFY, file_names, human_size, shown_path
-from builder.view import make_view
+from builder.view import View, make_view
 
 SHOWN_NOTICES = 40
 
@@ -38,7 +39,8 @@ class BuildOptions:
         scope: Which cache mounts to work with; see `builder.build.build`.
         cache_from, cache_to: Shared caches beside those of the settings, in the same forms.
         as_json: Print what was done as one JSON object, and nothing else on standard output.
-        command: The command line that reproduces the build.
+        every: All kernels of a project were asked for: what is printed as JSON is a list, also where that is one.
+        commands: The command lines that reproduce the builds, in the order of the projects.
     """
 
     push: bool = False
@@ -50,62 +52,67 @@ class BuildOptions:
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
-    command: tuple[str, ...] = ()
+    every: bool = False
+    commands: tuple[tuple[str, ...], ...] = ()
 
 
-def run_build(project: Project, options: BuildOptions) -> Built:
+def run_build(projects: Sequence[Project], options: BuildOptions) -> list[Built]:
     """Build, push when asked to, and print the summary on standard output.
 
+    Args:
+        projects: Kernels of one project.
+
     Raises:
-        RoskError: See `builder.errors`; `dist` has either the new release or the one before.
+        RoskError: See `builder.errors`; each `dist` has either the new release or the one before.
     """
-    if options.push and not project.registries:
+    if options.push and not projects[0].registries:
         raise InputError(
             "there is no registry to push to",
             hint="name one with --registry, or list them under registries: in the settings",
         )
-    check_host(project)
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
-    view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
-    toolchain = project.settings.toolchain
+    titles = graph.titles([project.name for project in projects])
+    view = make_view(titles, console, shown=graph.shown_stage, quiet=options.quiet, verbose=options.verbose)
+    toolchain = projects[0].settings.toolchain
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
     engine, base = prepare(
         toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
     )
-    caches = project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
+    orders = [
+        Order(
+            project=project,
+            command=command,
+            caches=project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn),
+        )
+        for project, command in zip(projects, options.commands, strict=True)
+    ]
     with view:
-        built = build(project, engine, base, view=view, command=options.command, scope=options.scope, caches=caches)
+        done = build_all(orders, engine, base, view=view, scope=options.scope)
+    for project, built in zip(projects, done, strict=True):
+        _print_notices(view, project, built)
+    pushed: list[list[Push]] = [[] for _ in done]
+    summary = not options.quiet and not options.as_json
+    if summary:
+        for project, built in zip(projects, done, strict=True):
+            _print_files(console, project, built)
+    if options.push:
+        pushed = [push_images(engine, built.images, projects[0].registries, say=view.note) for built in done]
+    if summary:
+        _print_images(console, done, list(chain.from_iterable(pushed)))
+        console.print("\n`rosk cache` shows what is kept for the next build")
+    if options.as_json:
+        found = [_as_json(*each) for each in zip(projects, done, pushed, strict=True)]
+        print(json.dumps(found if options.every else found[0], indent=1))
+    return done
+
+
+def _print_notices(view: View, project: Project, built: Built) -> None:
     for notice in built.notices[:SHOWN_NOTICES]:
         view.warn(str(notice))
     if len(built.notices) > SHOWN_NOTICES:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
-    pushed: list[Push] = []
-    summary = not options.quiet and not options.as_json
-    if summary:
-        _print_files(console, project, built)
-    if options.push:
-        pushed = push_images(engine, built.images, project.registries, say=view.note)
-    if summary:
-        _print_images(console, built, pushed)
-        console.print("\n`rosk cache` shows what is kept for the next build")
-    if options.as_json:
-        print(json.dumps(_as_json(project, built, pushed), indent=1))
-    return built
-
-
-def check_host(project: Project) -> None:
-    """See that this machine can build for the project's architecture.
-
-    Raises:
-        InputError: It cannot.
-    """
-    if project.arch != host_arch():
-        raise InputError(
-            f"a kernel for {project.arch.name} cannot be built on {host_arch().name} yet",
-            hint=f"build on a machine of that architecture, or use --arch {host_arch().name}",
-        )
 
 
 def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, Any]:
@@ -113,6 +120,7 @@ def _as_json(project: Project, built: Built, pushed: list[Push]) -> dict[str, An
     return {
         "release": built.manifest["release"],
         "arch": project.arch.name,
+        "flavour": project.flavour,
         "dist": str(project.dist),
         "outputs": built.manifest["outputs"],
         "images": built.manifest["images"],
@@ -159,7 +167,7 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
     console.print(f"{counted['ok']} checks passed{failed}; `rosk verify` does all, `rosk boot` boots it")
 
 
-def _print_images(console: Console, built: Built, pushed: list[Push]) -> None:
+def _print_images(console: Console, done: Sequence[Built], pushed: Sequence[Push]) -> None:
     console.print("\n[bold]Images pushed:[/]" if pushed else "\n[bold]Images ready to push:[/]")
-    for name in [push.reference for push in pushed] or built.images:
+    for name in [push.reference for push in pushed] or [image for built in done for image in built.images]:
         console.print(f"  {escape(name)}", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, ProjectOption
+from builder.cli.options import ArchOption, FlavourOption, JsonOption, ProjectOption, release_folder
 
 
 @app.command()
@@ -18,6 +18,8 @@ def verify(
         typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
     ] = None,
     project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Do this check only; may be given several times."),
@@ -45,4 +47,4 @@ def verify(
         print_checks()
         return
     options = VerifyOptions(only=tuple(only or ()), fast=fast, allow_unchecked=allow_unchecked, as_json=as_json)
-    run_verify(dist or project / "dist", options)
+    run_verify(release_folder(dist, project, arch=arch, flavour=flavour), options)

@@ -1,0 +1,196 @@
+"""The solves of a build of one or several kernels of a project, in which what they have in common runs once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from builder import graph, release
+from builder.engine.events import BuildResult, BuildState
+from builder.errors import BuildError, InputError
+from builder.recall import recall, remember
+from builder.release import Sum
+from builder.solver import Builder, unpack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """A solved graph.
+
+    Attributes:
+        resolved: What its source and toolchain were.
+        result: Which of the Dockerfile's stages ran.
+        images: Image tag to digest, in the order of `graph.IMAGES`.
+    """
+
+    resolved: graph.Resolved
+    result: BuildResult
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One kernel of a build: its builder, and its build context."""
+
+    builder: Builder
+    context: graph.Context
+
+    @property
+    def name(self) -> str:
+        return self.builder.project.name
+
+    @property
+    def tar(self) -> Path:
+        return self.builder.folder / "release.tar"
+
+    @property
+    def images(self) -> Path | None:
+        """Where the images come as archives, from a builder that does not give them to the engine."""
+        return self.builder.folder / "images.new" if self.builder.engine.remote else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointBuilder:
+    """The solves of one build of several kernels of a project, which have one source and one toolchain; or of one.
+
+    Attributes:
+        members: The kernels.
+        lead: The builder that solves for all of them.
+    """
+
+    members: Sequence[Member]
+    lead: Builder
+
+    def release(self) -> list[Solved]:
+        """Solve the whole graph of each, under the names that its source and toolchain give it.
+
+        What these are is remembered from an earlier build where there was one, and found out where that was wrong.
+        """
+        first, context = self.lead, self.members[0].context
+        resolved = recall(first.project, context, first.base)
+        known = resolved or first.resolve(context)
+        while True:
+            try:
+                solved = self._release(known)
+            except (InputError, BuildError):
+                if resolved is None or (found := first.resolve(context)) == resolved:
+                    raise
+            else:
+                found = first.read_resolved(first.folder / "reports")
+                if (found.kernel_version, found.epoch) == (known.kernel_version, known.epoch):
+                    remember(first.project, context, first.base, found)
+                    return [replace(each, resolved=found) for each in solved]
+            resolved, known = None, found
+
+    def _release(self, resolved: graph.Resolved) -> list[Solved]:
+        for member in self.members:
+            own = member.builder
+            for name in own.limit_patches(member.context, resolved):
+                own.view.note(f"{own.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
+            if member.images:
+                member.images.mkdir(exist_ok=True)
+        plan = joint_plan({member.name: _plan(member, resolved) for member in self.members})
+        with ExitStack() as stack:
+            for member in sorted(self.members, key=lambda member: member.name):
+                stack.enter_context(member.builder.alone(resolved))
+            state, metadata = self.lead.solve(plan, epoch=resolved.epoch)
+            for folder in filter(None, (member.images for member in self.members)):
+                for archive in sorted(folder.iterdir()):
+                    self.lead.engine.load(archive)
+        return [self._solved(member, resolved, state, plan, metadata) for member in self.members]
+
+    def _solved(
+        self,
+        member: Member,
+        resolved: graph.Resolved,
+        state: BuildState,
+        plan: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> Solved:
+        """What a solve gave for one of the kernels, unpacked in its folder."""
+        for left in ("kernel", "reports"):
+            shutil.rmtree(member.builder.folder / left, ignore_errors=True)
+        unpack(member.tar, member.builder.folder)
+        alone = len(self.members) == 1
+        names = [name if alone else target_name(member.name, name) for name in graph.IMAGES]
+        digests = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in names}
+        return Solved(resolved=resolved, result=state.result, images=digests)
+
+    def fetch(self, resolved: graph.Resolved, wanted: Mapping[str, Mapping[str, Sum]]) -> BuildResult:
+        """Bring packages of the build into `kernel/` of the staging folders.
+
+        Args:
+            wanted: Name of a kernel to its packages.
+
+        Raises:
+            BuildError: One is not what the build has summed up.
+        """
+        members = [member for member in self.members if wanted[member.name]]
+        tars = {
+            (member.name, package): member.builder.folder / f"{package}.tar"
+            for member in members
+            for package in wanted[member.name]
+        }
+        plans = {
+            member.name: graph.files_plan(
+                member.builder.project,
+                member.context,
+                resolved,
+                outputs={package: tars[member.name, package] for package in wanted[member.name]},
+                scope=self.lead.scope,
+                caches=member.builder.caches,
+            )
+            for member in members
+        }
+        state, _ = self.lead.solve(joint_plan(plans), epoch=resolved.epoch)
+        for member in members:
+            kernel = member.builder.folder / "kernel"
+            for package, sum in wanted[member.name].items():
+                unpack(tars[member.name, package], kernel)
+                if not release.holds(kernel, sum):
+                    raise BuildError(
+                        f"the {package} package is not the one that was built",
+                        hint="build again; if it happens again, report it: this is an error in rosk",
+                    )
+        return state.result
+
+
+def joint_plan(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One bake file of several: BuildKit runs once what they have in common.
+
+    Args:
+        plans: The name of each build (`cloud-x86`) to its plan; a single one stays as it is.
+    """
+    if len(plans) == 1:
+        return dict(*plans.values())
+    targets = {
+        target_name(name, each): target for name, plan in plans.items() for each, target in plan["target"].items()
+    }
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def target_name(name: str, target: str) -> str:
+    """What a target of one of several builds is called in `joint_plan`."""
+    return f"{name}_{target}"
+
+
+def _plan(member: Member, resolved: graph.Resolved) -> dict[str, Any]:
+    own = member.builder
+    return graph.build_plan(
+        own.project,
+        member.context,
+        resolved,
+        output=member.tar,
+        images=member.images,
+        scope=own.scope,
+        caches=own.caches,
+    )
+
+
+def _digest(metadata: Mapping[str, Any]) -> str:
+    """The digest of an image: its manifest's with the containerd image store, its config's with the classic one."""
+    return str(metadata.get("containerimage.digest") or metadata["containerimage.config.digest"])
