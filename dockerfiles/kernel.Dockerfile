@@ -21,11 +21,11 @@ RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked
 # a cross compiler links with.
 FROM tools AS toolchain
 ARG FOREIGN=
+RUN for arch in ${FOREIGN}; do dpkg --add-architecture "${arch}" || exit 1; done
 ARG TOOLCHAIN_PACKAGES
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
-    for arch in ${FOREIGN}; do dpkg --add-architecture "${arch}" || exit 1; done && apt-get -q update \
-    && apt-get -q install -y --no-install-recommends -- ${TOOLCHAIN_PACKAGES}
+    apt-get -q update && apt-get -q install -y --no-install-recommends -- ${TOOLCHAIN_PACKAGES}
 RUN mkdir -p /out && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
 # The kernel source, from one of three places.
