@@ -61,7 +61,7 @@ kernel/sound/core/snd-timer.ko
 
 
 MANY_RECORDS = 600
-_DEAR = ("apt-get", "dpkg-query")
+_DEAR = ("apt-get", "dpkg")
 """What the steps of the toolchain have in their text."""
 
 
