@@ -9,6 +9,9 @@ import pytest
 from builder.choice import Choice, choose, every_choice
 from builder.cli.options import release_folder, reproducer
 from builder.errors import InputError
+from builder.lists.files import find_files
+from builder.patches.run import PatchOptions
+from builder.patches.series import read_series
 from builder.project import load_all, load_project
 from builder.settings import Settings, load_settings
 from tests.unit.projects import SETTINGS, write_project
@@ -174,6 +177,23 @@ def test_the_release_that_a_command_looks_at(root: Path, tmp_path: Path) -> None
         release_folder(tmp_path, root, arch="x86", flavour=None)
     nowhere = tmp_path / "nowhere"
     assert release_folder(None, nowhere, arch=None, flavour=None) == nowhere / "dist"
+
+
+def test_the_patches_that_commands_look_at(root: Path) -> None:
+    cloud = PatchOptions(root=root, flavour="cloud")
+    assert [patch.name for patch in read_series(*cloud.folders)] == ["0001-a.patch", "0002-b.patch", "0003-c.patch"]
+    assert read_series(*cloud.folders)[0].path == root / "more/x86/0001-a.patch"
+    assert cloud.folder == root / "more/x86"
+    assert PatchOptions(root=root).folder == root / "patches/x86"
+    assert PatchOptions(root=root, arch="arm64").folders == [root / "patches/arm64"]
+    with pytest.raises(InputError, match="the flavour generic has no patches of its own"):
+        _ = PatchOptions(root=root, flavour="generic").folder
+
+
+def test_the_lists_that_commands_look_at(root: Path) -> None:
+    own = {name: path.parent.parent.name for name, path in find_files(root, flavour="cloud").inputs.items()}
+    assert own == {"lists/modules.list": "cloud", "lists/modules-extra.list": "lists"}
+    assert find_files(root, "arm64").inputs["lists/modules.list"] == root / "lists/arm64/modules.list"
 
 
 @pytest.mark.parametrize(
