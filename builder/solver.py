@@ -26,6 +26,10 @@ from builder.project import Project
 from builder.view import View
 
 
+_RACES = 3
+"""So often BuildKit may lose track of what it does; each time it keeps what it has finished, and has less to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Builder:
     """What a build works with, from its first solve to its last.
@@ -64,10 +68,13 @@ class Builder:
         Raises:
             RoskError: A stage or the engine failed; `builder.failure` says which error that is.
         """
-        try:
-            return self._solve(plan, epoch)
-        except SolveError as error:
-            self.log.line(f"solved once more: {error.what}")
+        for _ in range(_RACES):
+            try:
+                return self._solve(plan, epoch)
+            except SolveError as error:
+                self.log.line(f"solved once more: {error.what}")
+                if not is_race(error.what):
+                    break
         return self._solve(plan, epoch, again=True)
 
     def _solve(self, plan: Mapping[str, Any], epoch: int, *, again: bool = False) -> tuple[BuildState, dict[str, Any]]:
