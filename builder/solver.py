@@ -25,7 +25,6 @@ from builder.patches.limits import limit_context
 from builder.project import Project
 from builder.view import View
 
-
 _RACES = 3
 """So often BuildKit may lose track of what it does; each time it keeps what it has finished, and has less to do."""
 
