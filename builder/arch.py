@@ -18,7 +18,8 @@ class Arch:
         srcarch: The folder under the kernel's `arch/`.
         image: The make target of the bootable image (`make help`, "Architecture specific targets").
         image_path: Where make leaves that image, from the object tree.
-        oci: The architecture of an OCI image (`GOARCH`).
+        oci: The architecture of an OCI image (`GOARCH`), and Debian's name of it.
+        gnu: Its GNU system type, which cross compilers are named for.
         tag_suffix: What follows V in the image tags.
     """
 
@@ -28,6 +29,7 @@ class Arch:
     image: str
     image_path: str
     oci: str
+    gnu: str
     tag_suffix: str
 
 
@@ -38,6 +40,7 @@ X86 = Arch(
     image="bzImage",
     image_path="arch/x86/boot/bzImage",
     oci="amd64",
+    gnu="x86_64-linux-gnu",
     tag_suffix="",
 )
 ARM64 = Arch(
@@ -47,6 +50,7 @@ ARM64 = Arch(
     image="Image",
     image_path="arch/arm64/boot/Image",
     oci="arm64",
+    gnu="aarch64-linux-gnu",
     tag_suffix="_arm64",
 )
 ARCHES = {arch.name: arch for arch in (X86, ARM64)}

@@ -1,25 +1,28 @@
-"""`rosk build`: project → context → one solve → release. What each step does is in the module that it calls."""
+"""`rosk build`: projects → contexts → one solve → releases. What each step does is in the module that it calls."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.buildlog import BuildLog
+from builder.buildlog import BuildLog, JointLog
 from builder.cachespec import NONE, Caches, told
 from builder.ccache import ccache_config
 from builder.current import find_current
 from builder.engine.base import BaseImage, Engine
-from builder.engine.events import BuildResult
+from builder.engine.events import BuildResult, BuildState
 from builder.errors import RoskError
 from builder.foresight import foreseen
+from builder.joint import JointBuilder, Member, Solved
 from builder.project import Project
 from builder.recall import recall
-from builder.release import shown_path
+from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
 from builder.solver import Builder
 from builder.view import View
@@ -55,56 +58,141 @@ def build(
     fresh: bool = False,
     caches: Caches = NONE,
 ) -> Built:
-    """Build the project's release into `project.dist` and its images into the engine.
+    """Build one kernel; see `build_all`."""
+    order = Order(project=project, command=command, caches=caches)
+    return build_all([order], engine, base, view=view, scope=scope, fresh=fresh)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One kernel to build.
+
+    Attributes:
+        command: The command line that reproduces the build, for the manifest.
+        caches: Caches that machines share, to read from and to write to.
+    """
+
+    project: Project
+    command: tuple[str, ...]
+    caches: Caches = NONE
+
+
+def build_all(
+    orders: Sequence[Order],
+    engine: Engine,
+    base: BaseImage,
+    *,
+    view: View,
+    scope: str = "",
+    fresh: bool = False,
+) -> list[Built]:
+    """Build releases, each into the `dist` of its project, and their images into the engine.
+
+    Those that a build would give again are left as they are; the others come from one solve, and take their places when
+    all of them have passed their checks.
 
     Args:
+        orders: Kernels of one project: their source and their toolchain are the same.
         base: The image that the toolchain is installed in.
         view: Shown what happens.
-        command: The command line that reproduces the build, for the manifest.
         scope: A word; builds of another one share no cache mount with this one.
         fresh: Take nothing but the toolchain and the source from the cache; for a scope that is new.
-        caches: Caches that machines share, to read from and to write to.
 
     Raises:
-        VerifyError: It does not pass the fast checks of `rosk verify`; it is in `rejected` of `project.dist`.
-        RoskError: It failed; `project.dist` is as it was, except for `build.log`.
+        VerifyError: One does not pass the fast checks of `rosk verify`; it is in `rejected` of its `dist`.
+        RoskError: It failed; every `dist` is as it was, except for `build.log`.
     """
-    with (
-        release.staging(project.dist) as folder,
-        BuildLog(folder / "build.log", project.dist / "build.log") as log,
-    ):
-        builder = Builder(
-            project=project,
-            engine=engine,
-            base=base,
-            view=view,
-            log=log,
-            folder=folder,
-            scope=scope,
-            fresh=fresh,
-            caches=caches,
-        )
+    with ExitStack() as stack:
+        shared = Shared(engine=engine, base=base, view=view, scope=scope, fresh=fresh)
+        works = [_open(stack, order, shared) for order in orders]
+        logs = JointLog({work.name: work.log for work in works})
         try:
-            with ccache_config(project, folder, engine.gateway) as ccache:
-                context = builder.context(ccache)
-                return _current(builder, context, command) or _build(builder, context, command)
+            found = {work.name: _current(work) for work in works}
+            stale = [work for work in works if found[work.name] is None]
+            found |= _build(stale, logs) if stale else {}
         except RoskError as error:
-            log.line(f"error: {error}")
+            logs.line(f"error: {error}")
             raise
+        return [built for work in works if (built := found[work.name])]
 
 
-def _current(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built | None:
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What the builders of one build have in common; see `builder.solver.Builder`."""
+
+    engine: Engine
+    base: BaseImage
+    view: View
+    scope: str
+    fresh: bool
+    warnings: list[str] = field(default_factory=list)
+    states: list[BuildState] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One kernel in the making: what was ordered, its solves, and its own log."""
+
+    order: Order
+    member: Member
+    log: BuildLog
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def project(self) -> Project:
+        return self.order.project
+
+    @property
+    def folder(self) -> Path:
+        """The staging folder."""
+        return self.member.builder.folder
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+
+def _open(stack: ExitStack, order: Order, shared: Shared) -> Work:
+    """Have a staging folder, a log and a build context for one kernel, until the stack is closed."""
+    project = order.project
+    folder = stack.enter_context(release.staging(project.dist))
+    log = stack.enter_context(BuildLog(folder / "build.log", project.dist / "build.log"))
+    builder = Builder(
+        project=project,
+        engine=shared.engine,
+        base=shared.base,
+        view=shared.view,
+        log=log,
+        folder=folder,
+        scope=shared.scope,
+        fresh=shared.fresh,
+        caches=order.caches,
+        warnings=shared.warnings,
+        states=shared.states,
+    )
+    try:
+        ccache = stack.enter_context(ccache_config(project, folder, shared.engine.gateway))
+        return Work(order=order, member=Member(builder=builder, context=builder.context(ccache)), log=log)
+    except RoskError as error:
+        log.line(f"error: {error}")
+        raise
+
+
+def _current(work: Work) -> Built | None:
     """The release in `dist`, when a build would give it again, and does nothing else."""
-    project = builder.project
+    project, builder, context = work.project, work.member.builder, work.member.context
     resolved = recall(project, context, builder.base)
     if resolved is None or builder.fresh or builder.caches.targets:
         return None
     builder.limit_patches(context, resolved)
-    key = builder.key(context, resolved, command)
+    key = builder.key(context, resolved, work.order.command)
     current = find_current(project, builder.engine, key) if key else None
     if current is None:
         return None
-    builder.log.needless = True
+    work.log.needless = True
     builder.view.note(f"nothing changed since {shown_path(project.dist)} was built")
     if release.forget_rejected(project.dist):
         left = shown_path(project.dist / release.REJECTED)
@@ -118,51 +206,75 @@ def _current(builder: Builder, context: graph.Context, command: tuple[str, ...])
     )
 
 
-def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built:
-    """Solve the graph, bring what is new of it into the staging folder, prove it, and make that the release."""
-    # A build with nothing to do is not to wait for these.
+def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
+    """Solve the graph, bring what is new of it into the staging folders, prove it, and make that the releases."""
+    # A build with nothing to do is not to wait for this.
     from builder.proof import check_release  # noqa: PLC0415
+
+    lead = works[0].member.builder
+    if len(works) > 1:
+        lead = replace(lead, log=logs, others={work.name: work.project for work in works})
+    joint = JointBuilder(members=[work.member for work in works], lead=lead)
+    solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
+    sums = [release.read_sums(work.reports / "sums") for work in works]
+    wanted = {
+        work.name: {name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum)}
+        for work, own in zip(works, sums, strict=True)
+    }
+    fetched = [joint.fetch(solved[0].resolved, wanted)] if any(wanted.values()) else []
+    built: dict[str, Built | None] = {}
+    for work, each, own in zip(works, solved, sums, strict=True):
+        result = shown_result(each.result, *fetched, name=work.name)
+        built[work.name] = _stage(work, each, own, result)
+    for work in works:
+        check_release(work.folder, work.project.dist)
+    for work in works:
+        release.commit(work.project.dist, work.folder)
+    return built
+
+
+def _stage(work: Work, solved: Solved, sums: Mapping[str, Sum], result: BuildResult) -> Built:
+    """Make a whole release of what was solved of one kernel, in its staging folder."""
     from builder.report.kept import write_kept  # noqa: PLC0415
     from builder.report.record import build_facts  # noqa: PLC0415
 
-    project, folder = builder.project, builder.folder
-    solved = builder.release(context, fetch=foreseen(project, context))
-    sums = release.read_sums(folder / "reports/sums")
-    wanted = {name: sum for name, sum in sums.items() if not release.has(project.dist, folder, sum)}
-    fetched = [builder.fetch(context, solved.resolved, wanted)] if wanted else []
-    result = shown_result(solved.result, *fetched)
-    compiled = json.loads((folder / "reports/compile.json").read_text()) if "compile" in result.ran else {}
-    builder.log.append(folder / "reports" / "compile.log")
-    lasting, firmware = read_reports(project, folder / "reports")
+    project, folder, builder, context = work.project, work.folder, work.member.builder, work.member.context
+    compiled = json.loads((work.reports / "compile.json").read_text()) if "compile" in result.ran else {}
+    work.log.append(work.reports / "compile.log")
+    lasting, firmware = read_reports(project, work.reports)
     # What a compile and a solve noticed of their caches is of that day.
     passing = [Notice(kind="cache", what=what) for what in told(builder.warnings)]
     passing += [Notice(kind=entry["kind"], what=entry["what"]) for entry in compiled.get("warnings", ())]
     notices = passing + lasting
     for notice in notices:
-        builder.log.line(f"warning: {notice}")
+        work.log.line(f"warning: {notice}")
     manifest = release.describe_release(
         project,
         solved.resolved,
         folder,
         sums=sums,
         images=solved.images,
-        command=command,
+        command=work.order.command,
         archives=context.archives(project),
         firmware=firmware,
     )
-    record = build_facts(project, folder / "reports", states=builder.states, notices=lasting, compiled=compiled)
-    write_kept(folder, release.BUILD, {"key": builder.key(context, solved.resolved, command), **record})
-    check_release(folder, project.dist)
-    release.commit(project.dist, folder)
+    record = build_facts(project, work.reports, states=builder.states, notices=lasting, compiled=compiled)
+    key = builder.key(context, solved.resolved, work.order.command)
+    write_kept(folder, release.BUILD, {"key": key, **record})
     return Built(
         manifest=manifest, images=tuple(solved.images), notices=tuple(notices), result=result, compiled=compiled
     )
 
 
-def shown_result(*results: BuildResult) -> BuildResult:
-    """Which stages of `graph.STAGES` ran, were cached whole, and failed: one that ran in part ran."""
+def shown_result(*results: BuildResult, name: str = "") -> BuildResult:
+    """Which stages of `graph.STAGES` ran, were cached whole, and failed: one that ran in part ran.
+
+    Args:
+        name: Of several builds in a solve, the one that is meant.
+    """
     ran, cached, failed = (
-        frozenset(map(graph.shown_stage, chain.from_iterable(lists))) & set(graph.STAGES)
+        frozenset(filter(None, (graph.stage_of(name, stage) for stage in chain.from_iterable(lists))))
+        & set(graph.STAGES)
         for lists in zip(*((result.ran, result.cached, result.failed) for result in results), strict=True)
     )
     return BuildResult(ran=ran, cached=cached - ran, failed=failed)

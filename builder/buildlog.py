@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from builder.engine.events import (
     Event,
@@ -18,6 +19,20 @@ from builder.engine.events import (
     StageStarted,
     StageStopped,
 )
+from builder.graph import stage_of
+
+
+class Log(Protocol):
+    """Where a solve is written down."""
+
+    def line(self, text: str) -> None:
+        """Write one line, at once."""
+
+    def event(self, event: Event) -> None:
+        """Write what happened."""
+
+    def append(self, file: Path) -> None:
+        """Write the whole of another log."""
 
 
 class BuildLog:
@@ -78,3 +93,31 @@ class BuildLog:
         self.line(f"--- {file.name}")
         with file.open("rb") as source:
             shutil.copyfileobj(source, self._file)
+
+
+class JointLog:
+    """The logs of several builds that are solved together: each has what is its own, and what is of no one alone.
+
+    Args:
+        logs: The name of each build to its log.
+    """
+
+    def __init__(self, logs: Mapping[str, BuildLog]) -> None:
+        self._logs = logs
+
+    def line(self, text: str) -> None:
+        """Write one line to all of them."""
+        for log in self._logs.values():
+            log.line(text)
+
+    def event(self, event: Event) -> None:
+        """Write what happened, without the other builds' own stages."""
+        stage = "" if isinstance(event, PlainLine) else event.stage
+        for name, log in self._logs.items():
+            if stage_of(name, stage) is not None:
+                log.event(event)
+
+    def append(self, file: Path) -> None:
+        """Write the whole of another log to all of them."""
+        for log in self._logs.values():
+            log.append(file)

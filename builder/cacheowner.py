@@ -23,7 +23,7 @@ _CONTEXT = re.compile(r"local source for rosk-(source|firmware)")
 _IMPORTED = re.compile(r"imported sha256:[0-9a-f]{64}")
 _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
-    **dict.fromkeys(("tools", "toolchain"), "toolchain"),
+    **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
     **dict.fromkeys(("source", "patched", "patch", "kconfig", "kconfigtree", "kernel-source"), "source"),
     **dict.fromkeys(("configured", "configure", "compile"), "compile"),
 }

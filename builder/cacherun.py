@@ -23,7 +23,7 @@ from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.release import human_size
-from builder.run import check_host, prepare
+from builder.run import prepare
 from builder.solver import Builder
 from builder.view import make_view
 
@@ -81,7 +81,6 @@ def run_import(project: Project, source: str, *, builder: str | None, allow_inst
 
 
 def _transfer(project: Project, transfer: Transfer, place: str, *, builder: str | None, allow_install: bool) -> None:
-    check_host(project)
     console = Console(highlight=False, emoji=False)
     view = make_view(STAGES, console, shown=shown_stage)
     toolchain = project.settings.toolchain

@@ -93,6 +93,7 @@ def make_caches(
     root: Path,
     tag: str,
     warn: Callable[[str], None],
+    variant: str = "",
     strict: bool = False,
 ) -> Caches:
     """Bring entries into BuildKit's form, without those that cannot work on this machine.
@@ -101,11 +102,12 @@ def make_caches(
         sources, targets: Entries that match PATTERN, to read from and to write to.
         root: The folder that relative paths start from.
         tag: The name of this project's cache in a folder, which may hold several.
+        variant: What ends a reference in a registry (`cache:6.12-VARIANT`); one without it is read as well.
         warn: Told which folders are left out, and why.
         strict: A cache that cannot be written fails the solve; else it is a warning.
     """
-    read = [form for entry in dict.fromkeys(sources) for form in _source(entry, root, tag, warn)]
-    written = [form for entry in dict.fromkeys(targets) for form in _target(entry, root, tag, warn)]
+    read = [form for entry in dict.fromkeys(sources) for form in _source(entry, root, tag, variant, warn)]
+    written = [form for entry in dict.fromkeys(targets) for form in _target(entry, root, tag, variant, warn)]
     if strict:
         written = [_joined(word for word in _words(form) if word != "ignore-error=true") for form in written]
     return Caches(sources=tuple(read), targets=tuple(written))
@@ -125,7 +127,14 @@ def folder_tags(folder: Path) -> list[str]:
         return []
 
 
-def _source(entry: str, root: Path, tag: str, warn: Callable[[str], None]) -> list[str]:
+def _of_variant(reference: str, variant: str) -> str:
+    """A reference of its own for a variant."""
+    if not variant:
+        return reference
+    return f"{reference}{'-' if ':' in reference.rpartition('/')[2] else ':'}{variant}"
+
+
+def _source(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str], None]) -> list[str]:
     if is_folder(entry):
         folder = _folder(entry, root)
         tags = folder_tags(folder)
@@ -136,10 +145,11 @@ def _source(entry: str, root: Path, tag: str, warn: Callable[[str], None]) -> li
         return [_joined(("type=local", f"src={folder}", f"tag={name}")) for name in chosen]
     if entry.startswith("type="):
         return [_joined(_absolute(word, "src", root) for word in _words(entry))]
-    return [_joined(("type=registry", f"ref={entry}"))]
+    references = dict.fromkeys((_of_variant(entry, variant), entry))
+    return [_joined(("type=registry", f"ref={reference}")) for reference in references]
 
 
-def _target(entry: str, root: Path, tag: str, warn: Callable[[str], None]) -> list[str]:
+def _target(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str], None]) -> list[str]:
     if entry.startswith("type="):
         words = [_absolute(word, "dest", root) for word in _words(entry)]
         keys = {word.partition("=")[0] for word in words}
@@ -147,7 +157,7 @@ def _target(entry: str, root: Path, tag: str, warn: Callable[[str], None]) -> li
         return [_joined((*words, *given))]
     options = (f"{key}={value}" for key, value in {**_EXPORT, **_FORMAT}.items())
     if not is_folder(entry):
-        return [_joined(("type=registry", f"ref={entry}", *options))]
+        return [_joined(("type=registry", f"ref={_of_variant(entry, variant)}", *options))]
     folder = _folder(entry, root)
     try:  # buildx makes it too, but fails the whole solve when it cannot
         folder.mkdir(parents=True, exist_ok=True)

@@ -46,15 +46,21 @@ def project_caches(
         [*settings.targets, *map(check_entry, targets)],
         root=project.root,
         tag=_tag(project),
+        variant=_variant(project),
         warn=warn,
     )
 
 
+def _variant(project: Project) -> str:
+    """What ends the references of its caches in a registry, so that no kernel of the project replaces another's."""
+    return "" if project.default else project.name
+
+
 def _tag(project: Project) -> str:
-    """The name of the project's cache in a folder: one for each org, architecture and kernel."""
+    """The name of the project's cache in a folder: one for each org, flavour, architecture and kernel."""
     source = project.source
     kernel = source.package or source.version or (source.path.name if source.path else "")
-    return folder_tag(project.org, project.arch.name, kernel)
+    return folder_tag(project.org, project.name, kernel)
 
 
 def export_cache(

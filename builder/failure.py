@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from builder.engine.docker import SolveError
@@ -19,14 +20,33 @@ _INPUT_STAGES = frozenset({"patched", "configured", "split", "firmware"})
 """Stages that fail because of what the user wrote; a failure of another is one of the build."""
 
 
-def explain(project: Project, state: BuildState, error: SolveError) -> RoskError:
+def explain(
+    project: Project, state: BuildState, error: SolveError, *, others: Mapping[str, Project] | None = None
+) -> RoskError:
     """The error that a failed solve means.
 
     Args:
         project: Tells which of its files a name of the build context stands for.
+        others: Where the solve had several kernels: all of them by their names. The error says which failed.
         state: What the solve reported.
         error: BuildKit's own account.
     """
+    name = _failed(state).partition("@")[2]
+    if others and name in others:
+        found = _explain(others[name], state, error)
+        found.what = f"{name}: {found.what}"
+        return found
+    return _explain(project, state, error)
+
+
+def _failed(state: BuildState) -> str:
+    """The stage that failed, if one did."""
+    if state.errors:
+        return str(state.errors[0]["stage"])
+    return state.failure.name if state.failure else ""
+
+
+def _explain(project: Project, state: BuildState, error: SolveError) -> RoskError:
     if state.no_space or (not state.errors and _is_full(project.dist)):
         return NoSpaceError(
             "no space left on the engine's disk or the output's",
@@ -41,10 +61,10 @@ def explain(project: Project, state: BuildState, error: SolveError) -> RoskError
     failed = state.failure
     if failed is None or failed.name == EXPORT:
         return EngineError(error.what, where="buildkit", hint="`rosk doctor` looks at the engine")
-    shown = shown_stage(failed.name)
+    shown = _shown(failed.name)
     return BuildError(
         f"the stage {shown} ({STAGES.get(shown, 'of its own')}) failed: {_short(failed.error)}",
-        hint="the whole log is in dist/build.log",
+        hint=_in_its_log(project, "the whole log is in dist/build.log"),
         details=list(failed.tail)[-_TAIL:],
     )
 
@@ -55,7 +75,7 @@ def _is_full(folder: Path) -> bool:
 
 
 def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
-    shown = shown_stage(str(event["stage"]))
+    shown = _shown(str(event["stage"]))
     kind: type[RoskError] = InputError if shown in _INPUT_STAGES else BuildError
     if shown == "source":
         kind = FetchError
@@ -68,9 +88,19 @@ def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
         _renamed(str(event["what"]), names),
         where=names.get(str(where), str(where)) if where else None,
         line=line if isinstance(line, int) else None,
-        hint=_renamed(str(event.get("hint") or "the whole log is in dist/build.log"), names),
+        hint=_in_its_log(project, _renamed(str(event.get("hint") or "the whole log is in dist/build.log"), names)),
         details=[_renamed(str(each), names) for each in details] if isinstance(details, list) else (),
     )
+
+
+def _shown(dockerfile_stage: str) -> str:
+    return shown_stage(dockerfile_stage.partition("@")[0])
+
+
+def _in_its_log(project: Project, text: str) -> str:
+    """Text that names the log where it is: a kernel that is not the default one has a folder of its own."""
+    own = project.dist == project.root / "dist" / project.name
+    return text.replace("dist/build.log", f"dist/{project.name}/build.log") if own else text
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:

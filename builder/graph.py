@@ -7,12 +7,13 @@ which arguments, and what becomes of their output.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from builder.cachespec import NONE, Caches, with_caches
+from builder.cross import cross_args, cross_packages
 from builder.project import Project
 from builder.series import make_words
 
@@ -62,13 +63,29 @@ STAGES: Mapping[str, str] = {
 }
 """What the user sees of the graph, in its order: a stage's name and its title."""
 
+SHARED = frozenset({"tools", "toolchain", "source", "patched"})
+"""Stages that several kernels of a project have in common, as far as their input is the same."""
+
 _FROM = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M)
-_SHOWN_AS = {"kernel-source": "source", "kernel-firmware": "firmware", "kconfig": "configured"}
+_SHOWN_AS = {
+    "kernel-source": "source",
+    "kernel-firmware": "firmware",
+    "kconfig": "configured",
+    "foreign-tools": "tools",
+}
 _FILE = "-file"
 
 
 def shown_stage(dockerfile_stage: str) -> str:
-    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`)."""
+    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`).
+
+    One of several builds in a solve (`builder.engine.events`) keeps its name (`os-kernel@cloud-x86`), but for what they
+    share.
+    """
+    stage, at, name = dockerfile_stage.partition("@")
+    if at:
+        shown = shown_stage(stage)
+        return shown if shown in SHARED else f"{shown}@{name}"
     if dockerfile_stage in _SHOWN_AS:
         return _SHOWN_AS[dockerfile_stage]
     if dockerfile_stage.endswith(_FILE):
@@ -79,12 +96,30 @@ def shown_stage(dockerfile_stage: str) -> str:
     return dockerfile_stage.removesuffix("-root")
 
 
+def stage_of(name: str, dockerfile_stage: str) -> str | None:
+    """The stage of `STAGES`, for one of the builds in a solve; None for a stage of another one."""
+    stage, _, other = dockerfile_stage.partition("@")
+    shown = shown_stage(stage)
+    return None if other and other != name and shown not in SHARED else shown
+
+
+def titles(names: Sequence[str]) -> dict[str, str]:
+    """`STAGES` for a solve of the builds of these names: each has rows of its own, but for what they share."""
+    if len(names) < 2:
+        return dict(STAGES)
+    shared = {stage: title for stage, title in STAGES.items() if stage in SHARED}
+    own = {stage: title for stage, title in STAGES.items() if stage not in SHARED}
+    return shared | {f"{stage}@{name}": f"{name}: {title}" for name in names for stage, title in own.items()}
+
+
 def takes_from(dockerfile: str) -> dict[str, set[str]]:
     """Which stages of `STAGES` each of them takes from, as the text of the Dockerfile has it.
 
     Helper stages that several others start from (`packer`) count as what they start from themselves.
     """
     direct: dict[str, set[str]] = {}
+    for name, default in re.findall(r"^ARG (\w+)=(\S*)$", dockerfile.partition("\nFROM ")[0], flags=re.M):
+        dockerfile = dockerfile.replace(f"FROM ${{{name}}} ", f"FROM {default} ")
     for block in re.split(r"^(?=FROM )", dockerfile, flags=re.M)[1:]:
         base, stage = _FROM.findall(block)[0]
         direct[stage] = {base, *re.findall(r"COPY --from=(\S+)", block)} & {*direct, *_SHOWN_AS}
@@ -245,8 +280,8 @@ def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
     targets = {}
     for name, target in plan["target"].items():
         targets[name] = {**target, "args": {**target["args"], "FRESH": word}}
-        if name in IMAGES:
-            targets[name]["no-cache-filter"] = [name]
+        if target["target"] in IMAGES:
+            targets[name]["no-cache-filter"] = [target["target"]]
     return {**plan, "target": targets}
 
 
@@ -254,6 +289,7 @@ def _build_args(project: Project, context: Context, resolved: Resolved, scope: s
     release = project.release(resolved.kernel_version)
     args = {
         **_source_args(project, context, resolved.base),
+        **cross_args(project),
         "ARCH": project.arch.kbuild,
         "SRCARCH": project.arch.srcarch,
         "IMAGE": project.arch.image,
@@ -329,7 +365,8 @@ def _source_args(project: Project, context: Context, base: str) -> dict[str, str
     args = {
         "BASE": base,
         "TOOLS_PACKAGES": " ".join(TOOLS_PACKAGES),
-        "TOOLCHAIN_PACKAGES": " ".join((*packages, *toolchain.packages)),
+        "TOOLCHAIN_PACKAGES": " ".join((*packages, *cross_packages(project), *toolchain.packages)),
+        "FOREIGN": " ".join(arch.oci for arch in project.foreign),
         "DEBIAN_AS_OF": toolchain.as_of,
         "SOURCE_KIND": project.source.kind,
     }

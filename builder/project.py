@@ -9,13 +9,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from builder.arch import Arch, find_arch, host_arch
+from builder.arch import ARCHES, Arch, host_arch
+from builder.choice import Choice, choose, every_choice, kernel_name
 from builder.config.policy import Policy, load_policies
 from builder.errors import InputError
 from builder.inputs.check import check_inputs
 from builder.inputs.kernelorg import VERSION
 from builder.kernelversion import of_archive, of_tree
-from builder.series import Toolchain, check_llvm, choose
+from builder.series import Toolchain, check_llvm
+from builder.series import choose as choose_suite
 from builder.settings import Registry, Settings, load_settings
 from builder.settings.registry import as_known
 
@@ -49,18 +51,25 @@ class Project:
     Attributes:
         root: The project's folder.
         arch: The target architecture.
+        machine: That of the machine whose engine builds.
+        flavour: The name of the flavour; None in a project that has none.
+        default: It is the kernel of the project that is built when nothing is said.
         source: The kernel's source.
         inputs: What the build context holds, name there (`patches/a.patch`) to the file in the project.
         registries: Where `--push` pushes to.
-        dist: The folder that receives the release.
+        dist: The folder that receives the release: `dist` for what is built when nothing is said, else one below it.
         config_strict: Options of a full config that did not survive are errors too.
-        settings: The settings file, for what needs no resolving; its suite is the one of `toolchain`.
+        settings: The settings file, for what needs no resolving; of the flavours only this one, and the suite of
+            `toolchain`.
         toolchain: What compiles it, and why; None: as the settings say.
         policies: What the resolved config has to keep.
     """
 
     root: Path
     arch: Arch
+    machine: Arch = field(default_factory=host_arch)
+    flavour: str | None = None
+    default: bool = True
     source: Source
     settings: Settings
     inputs: Mapping[str, Path] = field(default_factory=dict)
@@ -75,9 +84,21 @@ class Project:
         return self.settings.org
 
     @property
+    def name(self) -> str:
+        """What tells it from the project's other kernels: `cloud-x86`, or `arm64` in a project without flavours."""
+        return kernel_name(self.flavour, self.arch)
+
+    @property
+    def foreign(self) -> tuple[Arch, ...]:
+        """What this project cross-compiles for: all of its architectures have one toolchain, and so share a source."""
+        wanted = {*self.settings.architectures, self.arch.name}
+        return tuple(arch for arch in ARCHES.values() if arch.name in wanted and arch != self.machine)
+
+    @property
     def localversion(self) -> str:
         """`CONFIG_LOCALVERSION`, with its dash."""
-        return self.settings.localversion
+        settings = self.settings
+        return settings.localversion if self.flavour is None else settings.localversion_of(self.flavour)
 
     def release(self, kernel_version: str) -> str:
         """V: what `uname -r` prints on a kernel of this project."""
@@ -112,6 +133,7 @@ def load_project(
     *,
     kernel: str | None = None,
     arch: str | None = None,
+    flavour: str | None = None,
     registries: Sequence[str] = (),
     strict: bool = False,
 ) -> Project:
@@ -120,7 +142,8 @@ def load_project(
     Args:
         root: The project's folder, which holds `config/rosk.yaml`.
         kernel: A kernel.org version that wins over the settings (`--kernel`, or the environment's KERNEL_TAG).
-        arch: A package architecture; this machine's when None.
+        arch: A package architecture; see `Choice` when None.
+        flavour: One of the settings' flavours; see `Choice` when None.
         registries: Registries that take the place of the settings' (`host[:port][/prefix]`).
         strict: A dropped option is an error in a full config too.
 
@@ -129,45 +152,83 @@ def load_project(
     """
     root = root.resolve()
     settings = load_settings(root / SETTINGS_FILE)
-    target = find_arch(arch) if arch else host_arch()
-    inputs = _collect(root, target, settings)
+    choice = choose(settings, arch=arch, flavour=flavour)
+    return _load(root, settings, choice, kernel=kernel, registries=registries, strict=strict)
+
+
+def load_one(
+    root: Path,
+    *,
+    kernel: str | None = None,
+    arch: str | None = None,
+    flavour: str | None = None,
+    registries: Sequence[str] = (),
+    strict: bool = False,
+) -> tuple[Project, ...]:
+    """`load_project`, in the form of `load_all`."""
+    return (load_project(root, kernel=kernel, arch=arch, flavour=flavour, registries=registries, strict=strict),)
+
+
+def load_all(
+    root: Path,
+    *,
+    kernel: str | None = None,
+    arch: str | None = None,
+    flavour: str | None = None,
+    registries: Sequence[str] = (),
+    strict: bool = False,
+) -> tuple[Project, ...]:
+    """All kernels of a project, of every flavour for every architecture; of one of them where that is given.
+
+    Args, Raises: As of `load_project`.
+    """
+    root = root.resolve()
+    settings = load_settings(root / SETTINGS_FILE)
+    choices = every_choice(settings, arch=arch, flavour=flavour)
+    return tuple(_load(root, settings, each, kernel=kernel, registries=registries, strict=strict) for each in choices)
+
+
+def _load(
+    root: Path, settings: Settings, choice: Choice, *, kernel: str | None, registries: Sequence[str], strict: bool
+) -> Project:
+    inputs = _collect(root, choice, settings)
     check_inputs(inputs, root)
+    own = {} if choice.flavour is None else {choice.flavour: settings.flavours[choice.flavour]}
     source = _source(root, settings, kernel)
     toolchain = choose_toolchain(source, settings, root / SETTINGS_FILE)
-    own = settings.toolchain.model_copy(update={"suite": toolchain.suite})
+    compiler = settings.toolchain.model_copy(update={"suite": toolchain.suite})
     return Project(
         root=root,
-        arch=target,
+        arch=choice.arch,
+        flavour=choice.flavour,
+        default=choice == choose(settings),
         source=source,
-        settings=settings.model_copy(update={"toolchain": own}),
+        settings=settings.model_copy(update={"flavours": own, "toolchain": compiler}),
         toolchain=toolchain,
         inputs=inputs,
         registries=tuple(_registry(text, settings) for text in registries) or settings.registries,
-        dist=root / "dist",
+        dist=choice.dist(root, settings),
         config_strict=strict or settings.config.strict,
         policies=load_policies(settings.config.policies, root),
     )
 
 
-def _collect(root: Path, arch: Arch, settings: Settings) -> dict[str, Path]:
+def _collect(root: Path, choice: Choice, settings: Settings) -> dict[str, Path]:
     """The files of the build context. Lists that a project does not have are absent here, and empty there."""
-    inputs = {"config/kernel-config": root / "config" / arch.name / "kernel-config"}
-    for number, fragment in enumerate(settings.config.fragments):
+    arch, own = choice.arch.name, choice.own(settings)
+    inputs = {"config/kernel-config": root / "config" / arch / "kernel-config"}
+    for number, fragment in enumerate((*settings.config.fragments, *own.fragments)):
         inputs[f"config/fragments/{number:02}-{fragment.name}"] = root / fragment
-    lists = root / "lists" / arch.name
-    inputs["lists/modules.list"] = lists / "modules.list"
-    inputs["lists/modules-extra.list"] = lists / "modules-extra.list"
-    for name in ("firmware.list", "firmware-extra.list"):
-        if (lists / name).exists():
-            inputs[f"lists/{name}"] = lists / name
-    for path in sorted((root / "patches" / arch.name).glob("*.patch"), key=lambda path: os.fsencode(path.name)):
-        inputs[f"patches/{path.name}"] = path
+    inputs |= choice.lists(root, settings)
+    by_name = {path.name: path for folder in choice.patches(root, settings) for path in folder.glob("*.patch")}
+    for name, path in sorted(by_name.items(), key=lambda item: os.fsencode(item[0])):
+        inputs[f"patches/{name}"] = path
     for path in sorted((root / "hooks").glob("*"), key=lambda path: os.fsencode(path.name)):
         if path.is_file() and os.access(path, os.X_OK):
             inputs[f"hooks/{path.name}"] = path
     for path in inputs.values():
         if not path.is_file():
-            raise InputError("there is no such file", where=path, hint=f"a project for {arch.name} needs it")
+            raise InputError("there is no such file", where=path, hint=f"a project for {arch} needs it")
     return inputs
 
 
@@ -203,7 +264,7 @@ def choose_toolchain(source: Source, settings: Settings, where: Path) -> Toolcha
     version, known_from = known_version(source)
     wanted = settings.toolchain
     check_llvm(wanted.compiler, version, known_from, where)
-    return choose(wanted.suite, wanted.compiler, version, known_from)
+    return choose_suite(wanted.suite, wanted.compiler, version, known_from)
 
 
 def known_version(source: Source) -> tuple[str, str]:

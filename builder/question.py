@@ -21,7 +21,7 @@ from builder.context import dockerfiles as context_files
 from builder.errors import RoskError
 from builder.project import Project
 from builder.recall import recall, remember
-from builder.run import check_host, prepare
+from builder.run import prepare
 from builder.solver import Builder, unpack
 from builder.view import make_view
 
@@ -110,7 +110,6 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
     Raises:
         RoskError: There is no engine, or the source cannot be had.
     """
-    check_host(project)
     console = Console(stderr=True, highlight=False, emoji=False)
     view = make_view(graph.STAGES, console, shown=graph.shown_stage, quiet=not asking.verbose, verbose=asking.verbose)
     toolchain = project.settings.toolchain

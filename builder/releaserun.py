@@ -42,7 +42,7 @@ def run_release(project: Project, options: ReleaseOptions) -> Built:
         with _output(options.build):
             return dict(_proofs(project, options))
 
-    built = run_build(project, options.build, prove=prove)
+    (built,) = run_build((project,), options.build, prove=prove)
     if not options.build.as_json and not options.build.quiet:
         print("`rosk install-into OS_CHECKOUT` puts it into an OS, `rosk services DIR` has machines find its images")
     return built

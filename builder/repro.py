@@ -31,7 +31,7 @@ from builder.inputs.fetch import default_cache
 from builder.process import run
 from builder.project import Project
 from builder.release import describe, shown_path
-from builder.run import check_host, prepare
+from builder.run import prepare
 from builder.settings import Cache
 from builder.stages.dotconfig import config_values
 from builder.stages.reproducible import findings, kernel_of
@@ -118,7 +118,6 @@ def run_repro(project: Project, options: ReproOptions) -> Proof:
     """
     manifest = read_manifest(project)
     check_unchanged(project, manifest)
-    check_host(project)
     check_keep(options.keep)
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
@@ -295,12 +294,13 @@ def known_causes(project: Project, manifest: Mapping[str, Any]) -> tuple[str, ..
 def second_project(project: Project, dist: Path, scope: str, *, toolchain: bool) -> Project:
     """The project with a release folder, image names and caches of its own; none of that goes into the release."""
     settings = project.settings
-    own: dict[str, Any] = {"org": scope, "suffix": project.localversion.removeprefix("-"), "cache": Cache()}
+    suffix = project.localversion.removeprefix("-")
+    own: dict[str, Any] = {"org": scope, "suffix": suffix, "flavours": {}, "cache": Cache()}
     if toolchain:
         # Debian's packages are taken anew when this word is a new one.
         word = f"{settings.toolchain.as_of} {scope}".strip()
         own["toolchain"] = settings.toolchain.model_copy(update={"as_of": word})
-    return replace(project, dist=dist, settings=settings.model_copy(update=own))
+    return replace(project, dist=dist, flavour=None, settings=settings.model_copy(update=own))
 
 
 def snapshot(dist: Path, folder: Path, manifest: Mapping[str, Any]) -> None:

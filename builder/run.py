@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from builder.arch import host_arch
-from builder.build import Built, build
+from builder import graph
+from builder.build import Built, Order, build_all
 from builder.cachespec import NONE
 from builder.cachetransfer import project_caches
 from builder.engine.base import BaseImage, Engine, resolve_base
@@ -21,7 +21,7 @@ from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
 from builder.errors import InputError
-from builder.graph import STAGES, shown_stage
+from builder.graph import STAGES
 from builder.project import Project
 from builder.publish import run as publishing
 from builder.publish.render import make_watch, print_table
@@ -47,7 +47,8 @@ class BuildOptions:
         scope: Which cache mounts to work with; see `builder.build.build`.
         cache_from, cache_to: Shared caches beside those of the settings, in the same forms.
         as_json: Print what was done as one JSON object, and nothing else on standard output.
-        command: The command line that reproduces the build.
+        every: All kernels of a project were asked for: what is printed as JSON is a list, also where that is one.
+        commands: The command lines that reproduce the builds, in the order of the projects.
     """
 
     push: bool = False
@@ -60,87 +61,93 @@ class BuildOptions:
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
-    command: tuple[str, ...] = ()
+    every: bool = False
+    commands: tuple[tuple[str, ...], ...] = ()
 
 
 def run_build(
-    project: Project, options: BuildOptions, *, prove: Callable[[Project], Mapping[str, Any]] | None = None
-) -> Built:
+    projects: Sequence[Project], options: BuildOptions, *, prove: Callable[[Project], Mapping[str, Any]] | None = None
+) -> list[Built]:
     """Build, push when asked to, and print the summary on standard output.
 
     Args:
-        prove: Called with the project once its release is in dist, and before anything is pushed; what it raises stops
+        projects: Kernels of one project.
+        prove: Called with each project once its release is in dist, and before anything is pushed; what it raises stops
             that. What it returns is said with the rest for programs.
 
     Raises:
-        RoskError: See `builder.errors`; `dist` has either the new release or the one before.
+        RoskError: See `builder.errors`; each `dist` has either the new release or the one before.
     """
-    if options.push and not project.registries:
+    if options.push and not projects[0].registries:
         raise InputError(
             "there is no registry to push to",
             hint="name one with --registry, or list them under registries: in the settings",
         )
-    check_host(project)
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
-    view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
-    toolchain = project.settings.toolchain
+    titles = graph.titles([project.name for project in projects])
+    view = make_view(titles, console, shown=graph.shown_stage, quiet=options.quiet, verbose=options.verbose)
+    toolchain = projects[0].settings.toolchain
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
-    caches = project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
+    caches = [
+        project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
+        for project in projects
+    ]
     engine: Engine
     if options.buildah:
-        engine, base = prepare_buildah(project, options, note)
-        if caches != NONE:
+        engine, base = prepare_buildah(projects[0], options, note)
+        if any(each != NONE for each in caches):
             view.warn(f"cache.from and cache.to of the settings are not used: {CANNOT}")
-            caches = NONE
+            caches = [NONE for _ in projects]
     else:
         engine, base = prepare(
             toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
         )
+    orders = [
+        Order(project=project, command=command, caches=own)
+        for project, command, own in zip(projects, options.commands, caches, strict=True)
+    ]
     with view:
-        built = build(project, engine, base, view=view, command=options.command, scope=options.scope, caches=caches)
+        done = build_all(orders, engine, base, view=view, scope=options.scope)
+    for project, built in zip(projects, done, strict=True):
+        _print_notices(view, project, built)
+    signatures = [sign_when_wanted(project.settings.sign, project.root, project.dist) for project in projects]
+    summary = not options.quiet and not options.as_json
+    if summary:
+        for project, built in zip(projects, done, strict=True):
+            _print_files(console, project, built)
+    proofs = [prove(project) if prove is not None else {} for project in projects]
+    pushed: list[Outcome] = []
+    if options.push:
+        pushed = _push(projects, engine, console, view, quiet=options.quiet or options.as_json)
+    if summary:
+        _print_images(console, done, pushed)
+        console.print("\n`rosk cache` shows what is kept for the next build")
+    if options.as_json:
+        found = [
+            {**_as_json(project, built, pushed, signature), **proof}
+            for project, built, signature, proof in zip(projects, done, signatures, proofs, strict=True)
+        ]
+        print(json.dumps(found if options.every else found[0], indent=1))
+    publishing.check(pushed)
+    return done
+
+
+def _print_notices(view: View, project: Project, built: Built) -> None:
     for notice in built.notices[:SHOWN_NOTICES]:
         view.warn(str(notice))
     if len(built.notices) > SHOWN_NOTICES:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
-    pushed: list[Outcome] = []
-    signature = sign_when_wanted(project.settings.sign, project.root, project.dist)
-    summary = not options.quiet and not options.as_json
-    if summary:
-        _print_files(console, project, built)
-    proofs = prove(project) if prove is not None else {}
-    if options.push:
-        pushed = _push(project, engine, console, view, quiet=options.quiet or options.as_json)
-    if summary:
-        _print_images(console, built, pushed)
-        console.print("\n`rosk cache` shows what is kept for the next build")
-    if options.as_json:
-        print(json.dumps({**_as_json(project, built, pushed, signature), **proofs}, indent=1))
-    publishing.check(pushed)
-    return built
 
 
-def _push(project: Project, engine: Engine, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
+def _push(projects: Sequence[Project], engine: Engine, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
     """Publish what was built to the project's registries."""
-    spots = Spots(root=project.root, registries=project.registries)
-    folders = [find_release(project.dist)]
+    spots = Spots(root=projects[0].root, registries=projects[0].registries)
+    folders = [find_release(project.dist) for project in projects]
     with make_watch(console, quiet=quiet, say=view.note) as watch:
         return publishing.publish_folders(
             folders, spots, publishing.PublishOptions(), engine=lambda: engine, watch=watch, note=view.note
-        )
-
-
-def check_host(project: Project) -> None:
-    """See that this machine can build for the project's architecture.
-
-    Raises:
-        InputError: It cannot.
-    """
-    if project.arch != host_arch():
-        raise InputError(
-            f"a kernel for {project.arch.name} cannot be built on {host_arch().name} yet",
-            hint=f"build on a machine of that architecture, or use --arch {host_arch().name}",
         )
 
 
@@ -149,6 +156,7 @@ def _as_json(project: Project, built: Built, pushed: list[Outcome], signature: P
     return {
         "release": built.manifest["release"],
         "arch": project.arch.name,
+        "flavour": project.flavour,
         "dist": str(project.dist),
         "outputs": built.manifest["outputs"],
         "images": built.manifest["images"],
@@ -214,11 +222,11 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
     console.print(f"{counted['ok']} checks passed{failed}; `rosk verify` does all, `rosk boot` boots it")
 
 
-def _print_images(console: Console, built: Built, pushed: list[Outcome]) -> None:
+def _print_images(console: Console, done: Sequence[Built], pushed: Sequence[Outcome]) -> None:
     if pushed:
         console.print("\n[bold]Images pushed, and the release's files:[/]")
         print_table(console, pushed)
         return
     console.print("\n[bold]Images ready to push:[/]")
-    for name in built.images:
+    for name in [image for built in done for image in built.images]:
         console.print(f"  {escape(name)}", soft_wrap=True)

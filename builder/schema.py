@@ -41,10 +41,12 @@ def _rows(section: dict[str, Any], models: dict[str, Any], prefix: str) -> Itera
         else:
             default = "required" if name in section.get("required", ()) else _default(key.get("default"))
             yield f"`{prefix}{name}`", _type(key, models), default, key["description"].replace("|", "\\|")
+            if "$ref" in key.get("additionalProperties", {}):
+                yield from _rows(_model(key["additionalProperties"], models), models, f"{prefix}{name}.NAME.")
 
 
 def _default(value: object) -> str:
-    if value in (None, "", []):
+    if value in (None, "", [], {}):
         return "none"
     if isinstance(value, list):
         return "<br>".join(f"`{item}`" for item in value)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.buildlog import BuildLog
+from builder.buildlog import Log
 from builder.cachespec import NONE, Caches
 from builder.context import dockerfiles, write_context
 from builder.current import own_code, release_key
 from builder.engine.again import once_more
 from builder.engine.base import BaseImage, Engine
 from builder.engine.docker import SolveError
-from builder.engine.events import BuildResult, BuildState, Event
-from builder.errors import BuildError, InputError
+from builder.engine.events import BuildState, Event
 from builder.failure import explain
 from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.patches.limits import limit_context
 from builder.project import SETTINGS_FILE, Project
-from builder.recall import recall, remember
-from builder.release import Sum
 from builder.series import check_llvm, misfit
 from builder.view import View
 
@@ -47,13 +43,14 @@ class Builder:
         warnings: What the solves said of these, grows with each.
         states: What the solves did, grows with each.
         code: What rosk's own code is as the build starts.
+        others: Where its solves are of several kernels: their projects by their names (`builder.joint`).
     """
 
     project: Project
     engine: Engine
     base: BaseImage
     view: View
-    log: BuildLog
+    log: Log
     folder: Path
     scope: str = ""
     fresh: bool = False
@@ -61,6 +58,7 @@ class Builder:
     warnings: list[str] = field(default_factory=list)
     states: list[BuildState] = field(default_factory=list)
     code: str = field(default_factory=own_code)
+    others: Mapping[str, Project] = field(default_factory=dict)
 
     def solve(self, plan: Mapping[str, Any], *, epoch: int = 0) -> tuple[BuildState, dict[str, Any]]:
         """Solve a bake file, shown and logged; returns what ran, and the targets' metadata.
@@ -86,7 +84,7 @@ class Builder:
             metadata = once_more(once, lambda what: self.log.line(f"solved once more: {what}"))
         except SolveError as error:
             self._append_compile_log(state)
-            raise explain(self.project, state, error) from error
+            raise explain(self.project, state, error, others=self.others) from error
         self.warnings.extend(state.warnings)
         self.states.append(state)
         return state, metadata
@@ -146,60 +144,6 @@ class Builder:
         """Have in the context the patches that are meant for this kernel version; the names of those left out."""
         return limit_context(self.project.inputs, self.project.root, context.folder, resolved.kernel_version)
 
-    def release(self, context: graph.Context, *, fetch: Sequence[str] = ()) -> Solved:
-        """Solve the whole graph, under the names that its source and toolchain give it.
-
-        What these are is remembered from an earlier build where there was one, and found out where that was wrong.
-
-        Args:
-            fetch: Packages to bring into `kernel/` of the staging folder at once, where that saves a solve.
-        """
-        resolved = recall(self.project, context, self.base)
-        known = resolved or self.resolve(context)
-        while True:
-            try:
-                solved = self._release(context, known, fetch)
-            except (InputError, BuildError):
-                if resolved is None or (found := self.resolve(context)) == resolved:
-                    raise
-            else:
-                found = self.read_resolved(self.folder / "reports")
-                if (found.kernel_version, found.epoch) == (known.kernel_version, known.epoch):
-                    remember(self.project, context, self.base, found)
-                    return replace(solved, resolved=found)
-            resolved, known = None, found
-
-    def _release(self, context: graph.Context, resolved: graph.Resolved, fetch: Sequence[str]) -> Solved:
-        for name in self.limit_patches(context, resolved):
-            self.view.note(f"{self.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
-        self.check_toolchain(resolved.kernel_version)
-        tar = self.folder / "release.tar"
-        images = self.folder / "images.new" if self.engine.remote else None
-        packages = {name: self.folder / f"{name}.tar" for name in fetch}
-        plan = graph.build_plan(
-            self.project,
-            context,
-            resolved,
-            output=tar,
-            packages=packages,
-            images=images,
-            scope=self.scope,
-            caches=self.caches,
-        )
-        if images:
-            images.mkdir(exist_ok=True)
-        with self.alone(resolved):
-            state, metadata = self.solve(plan, epoch=resolved.epoch)
-            for archive in sorted(images.iterdir()) if images else ():
-                self.engine.load(archive)
-        for left in ("kernel", "reports"):
-            shutil.rmtree(self.folder / left, ignore_errors=True)
-        unpack(tar, self.folder)
-        for package in packages.values():
-            unpack(package, self.folder / "kernel")
-        digests = {plan["target"][name]["tags"][0]: _digest(metadata[name]) for name in graph.IMAGES}
-        return Solved(resolved=resolved, result=state.result, images=digests)
-
     def check_toolchain(self, version: str) -> None:
         """See that the toolchain fits what the source has turned out to be, and say so where it does not.
 
@@ -210,25 +154,6 @@ class Builder:
         check_llvm(wanted.compiler, version, "the source's Makefile", self.project.root / SETTINGS_FILE)
         if said := misfit(self.project.toolchain, version):
             self.view.warn(said)
-
-    def fetch(self, context: graph.Context, resolved: graph.Resolved, wanted: Mapping[str, Sum]) -> BuildResult:
-        """Bring packages of the build into `kernel/` of the staging folder.
-
-        Raises:
-            BuildError: One is not what the build has summed up.
-        """
-        tars = {name: self.folder / f"{name}.tar" for name in wanted}
-        plan = graph.files_plan(self.project, context, resolved, outputs=tars, scope=self.scope, caches=self.caches)
-        state, _ = self.solve(plan, epoch=resolved.epoch)
-        for tar in tars.values():
-            unpack(tar, self.folder / "kernel")
-        for name, sum in wanted.items():
-            if not release.holds(self.folder / "kernel", sum):
-                raise BuildError(
-                    f"the {name} package is not the one that was built",
-                    hint="build again; if it happens again, report it: this is an error in rosk",
-                )
-        return state.result
 
     def alone(self, resolved: graph.Resolved) -> AbstractContextManager[None]:
         """One build at a time of the same tags: the engine refuses to give one name to two new images at once."""
@@ -242,9 +167,8 @@ class Builder:
         if state.compile_log is None:
             return
         dockerfile = dockerfiles() / "kernel.Dockerfile"
-        context = graph.Context(
-            folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=base_layout(self.engine, self.base)
-        )
+        base = base_layout(self.engine, self.base)
+        context = graph.Context(folder=self.folder / release.CONTEXT, dockerfile=dockerfile, base=base)
         log, tar = state.compile_log, self.folder / "compile-log.tar"
         plan = graph.compile_log_plan(self.project, context, base=self.base.ref, log=log, output=tar)
         try:
@@ -253,21 +177,6 @@ class Builder:
             return
         unpack(tar, self.folder)
         self.log.append(self.folder / "compile.log")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solved:
-    """A solved graph.
-
-    Attributes:
-        resolved: What its source and toolchain were.
-        result: Which of the Dockerfile's stages ran.
-        images: Image tag to digest, in the order of `graph.IMAGES`.
-    """
-
-    resolved: graph.Resolved
-    result: BuildResult
-    images: Mapping[str, str]
 
 
 def base_layout(engine: Engine, base: BaseImage) -> str | None:
@@ -283,8 +192,3 @@ def unpack(tar: Path, folder: Path) -> None:
     """Unpack what a solve exported, and remove the archive."""
     unpack_tar(tar, folder)
     tar.unlink()
-
-
-def _digest(metadata: Mapping[str, Any]) -> str:
-    """The digest of an image: its manifest's with the containerd image store, its config's with the classic one."""
-    return str(metadata.get("containerimage.digest") or metadata["containerimage.config.digest"])

@@ -5,6 +5,7 @@
 ARG BASE
 ARG SOURCE_KIND=debian
 ARG FIRMWARE_KIND=none
+ARG IMAGE_TOOLS=tools
 
 # Debian packages that splitting, packing and the images need.
 FROM --platform=${BUILDPLATFORM} ${BASE} AS tools
@@ -18,8 +19,11 @@ RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked
 # What the Python of an old suite lacks; does nothing in a newer one.
 COPY stages/oldpython.py /rosk/sitecustomize.py
 
-# The compiler and what kbuild calls beside it.
+# The compiler and what kbuild calls beside it. FOREIGN are the architectures, beside this machine's own, whose libraries
+# a cross compiler links with.
 FROM tools AS toolchain
+ARG FOREIGN=
+RUN for arch in ${FOREIGN}; do dpkg --add-architecture "${arch}" || exit 1; done
 ARG TOOLCHAIN_PACKAGES
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
@@ -65,9 +69,9 @@ RUN python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconf
 
 FROM toolchain AS configured
 COPY --from=kconfig /out/kconfig /usr/src/linux
-COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
-    stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py stages/configure.py \
-    /rosk/builder/stages/
+COPY stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
+    stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
+    stages/configure.py /rosk/builder/stages/
 COPY config /rosk/config
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -85,8 +89,8 @@ RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/con
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY stages/common.py stages/compilercache.py stages/hostlink.py stages/journal.py stages/maketools.py stages/objtree.py \
-    stages/runmake.py stages/compile.py /rosk/builder/stages/
+COPY stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py stages/journal.py \
+    stages/maketools.py stages/objtree.py stages/runmake.py stages/compile.py /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -214,8 +218,22 @@ RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}" --epoch "${EPOCH}" --cache /cache \
     --sums /sums/source.json --deliver "/file/${SOURCE_FILE}"
 
-# The images: each is one COPY of a root whose times are fixed already.
-FROM tools AS image-tools
+# Programs of another architecture for the images: Debian's packages unpacked, not installed, for nothing of them runs
+# here. apt is told that nothing is installed yet, so that their libraries come with them.
+FROM tools AS foreign-tools
+ARG IMAGE_ARCH=
+ARG IMAGE_PACKAGES=
+RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt/status \
+    && set -- -q -o APT::Architecture="${IMAGE_ARCH}" -o APT::Architectures="${IMAGE_ARCH}" -o Dir::State::status=/apt/status \
+        -o Dir::State::lists=/apt/lists -o Dir::Cache=/apt/cache -o APT::Sandbox::User=root \
+    && apt-get "$@" update \
+    && apt-get "$@" install -y --download-only --no-install-recommends -- ${IMAGE_PACKAGES} \
+    && for package in /apt/cache/archives/*.deb; do dpkg-deb -x "${package}" /foreign || exit 1; done \
+    && rm -rf /apt /foreign/etc /foreign/var /foreign/usr/share /foreign/usr/include
+
+# The images: each is one COPY of a root whose times are fixed already. SYSROOT has the programs that they start with.
+FROM ${IMAGE_TOOLS} AS image-tools
+ARG SYSROOT=/
 ARG FRESH=
 COPY stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
 COPY images /rosk/images
@@ -225,7 +243,7 @@ ARG EPOCH
 FROM image-tools AS os-extras-root
 COPY --from=extras-package /out /in
 RUN python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
-    --script /rosk/images/extra.sh --epoch "${EPOCH}" --out /root-of-image
+    --script /rosk/images/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-extras
 COPY --from=os-extras-root /root-of-image /
 ARG RELEASE
@@ -235,7 +253,7 @@ CMD ["extra.sh"]
 FROM image-tools AS os-headers-root
 COPY --from=headers-package /out /in
 RUN python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
-    --script /rosk/images/headers.sh --epoch "${EPOCH}" --out /root-of-image
+    --script /rosk/images/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-headers
 COPY --from=os-headers-root /root-of-image /
 ARG RELEASE

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, NoInstallOption, ProjectOption
+from builder.cli.options import ArchOption, FlavourOption, JsonOption, NoInstallOption, ProjectOption, release_folder
 
 
 class ModulesChoice(StrEnum):
@@ -35,6 +35,8 @@ def boot(
         typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
     ] = None,
     project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     shell: Annotated[bool, typer.Option("--shell", help="Give a prompt in the guest instead.")] = False,
     modules: Annotated[
         ModulesChoice, typer.Option("--modules", help="Load each module: of both packages, of the kernel's, none.")
@@ -76,4 +78,4 @@ def boot(
         console=console,
         as_json=as_json,
     )
-    run_boot(dist or project / "dist", options)
+    run_boot(release_folder(dist, project, arch=arch, flavour=flavour), options)

@@ -16,6 +16,7 @@ from builder.cli.options import (
     CacheToOption,
     EngineName,
     EngineOption,
+    FlavourOption,
     KernelOption,
     NoInstallOption,
     ProjectOption,
@@ -26,7 +27,7 @@ from builder.cli.options import (
     reproducer,
 )
 from builder.errors import EngineError
-from builder.project import load_project
+from builder.project import load_all, load_one, load_project
 
 
 @app.command()
@@ -34,6 +35,10 @@ def build(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Build every flavour for every architecture of the settings, in one go.")
+    ] = False,
     push: Annotated[bool, typer.Option("--push", help="Push the images when all is built.")] = False,
     registry: RegistryOption = None,
     strict: StrictOption = False,
@@ -47,10 +52,16 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
 ) -> None:
-    """Build the kernel: packages to dist/kernel, images to the engine, and with --push to the registries."""
+    """Build the kernel: packages to dist/kernel, images to the engine, and with --push to the registries.
+
+    The first flavour and this machine's architecture go to dist, any other to dist/FLAVOUR-ARCH (dist/ARCH in a project
+    without flavours). With --all, what the kernels have in common runs once, and no release is replaced before all of
+    them are built and checked; --arch and --flavour then leave out the others.
+    """
     from builder.run import BuildOptions, run_build  # noqa: PLC0415 - the engine's client is slow to import
 
-    loaded = load_project(project, kernel=kernel, arch=arch, registries=registry or (), strict=strict)
+    load = load_all if every else load_one
+    loaded = load(project, kernel=kernel, arch=arch, flavour=flavour, registries=registry or (), strict=strict)
     options = BuildOptions(
         push=push,
         allow_install=not no_install,
@@ -62,7 +73,8 @@ def build(
         as_json=as_json,
         quiet=quiet,
         verbose=verbose,
-        command=reproducer(loaded, strict=strict),
+        every=every,
+        commands=tuple(reproducer(each, strict=strict) for each in loaded),
     )
     run_build(loaded, options)
 
@@ -72,6 +84,7 @@ def plan(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     registry: RegistryOption = None,
     strict: StrictOption = False,
     bake: Annotated[bool, typer.Option("--bake", help="Print the bake file for `docker buildx bake`.")] = False,
@@ -79,7 +92,7 @@ def plan(
     """Print the graph and the settings as resolved, without building and without an engine."""
     from builder.plan import bake_text, plan_text  # noqa: PLC0415
 
-    loaded = load_project(project, kernel=kernel, arch=arch, registries=registry or (), strict=strict)
+    loaded = load_project(project, kernel=kernel, arch=arch, flavour=flavour, registries=registry or (), strict=strict)
     if bake:
         print(bake_text(loaded))
     else:

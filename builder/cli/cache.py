@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.options import (
+    ArchOption,
+    BuilderOption,
+    FlavourOption,
+    JsonOption,
+    KernelOption,
+    NoInstallOption,
+    ProjectOption,
+)
 from builder.project import load_project
 
 cache_app = typer.Typer(
@@ -59,13 +67,14 @@ def cache_export(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     builder: BuilderOption = None,
     no_install: NoInstallOption = False,
 ) -> None:
     """Write the project's finished stages to a folder or a registry."""
     from builder.cacherun import run_export  # noqa: PLC0415
 
-    loaded = load_project(project, kernel=kernel, arch=arch)
+    loaded = load_project(project, kernel=kernel, arch=arch, flavour=flavour)
     run_export(loaded, dest, builder=builder, allow_install=not no_install)
 
 
@@ -75,11 +84,12 @@ def cache_import(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     builder: BuilderOption = None,
     no_install: NoInstallOption = False,
 ) -> None:
     """Bring the project's finished stages from a folder or a registry into the engine."""
     from builder.cacherun import run_import  # noqa: PLC0415
 
-    loaded = load_project(project, kernel=kernel, arch=arch)
+    loaded = load_project(project, kernel=kernel, arch=arch, flavour=flavour)
     run_import(loaded, source, builder=builder, allow_install=not no_install)

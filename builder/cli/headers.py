@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, NoInstallOption, ProjectOption
+from builder.cli.options import ArchOption, FlavourOption, JsonOption, NoInstallOption, ProjectOption, release_folder
 
 headers_app = typer.Typer(help="The headers package: what building modules for the kernel needs.", no_args_is_help=True)
 app.add_typer(headers_app, name="headers")
@@ -26,6 +26,8 @@ def headers_test(
         typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
     ] = None,
     project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     suite: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,4 +61,4 @@ def headers_test(
         allow_install=not no_install,
         as_json=as_json,
     )
-    run_headers_test(dist or project / "dist", options)
+    run_headers_test(release_folder(dist, project, arch=arch, flavour=flavour), options)

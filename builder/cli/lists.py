@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.options import (
+    ArchOption,
+    BuilderOption,
+    FlavourOption,
+    JsonOption,
+    KernelOption,
+    NoInstallOption,
+    ProjectOption,
+)
 
 lists_app = typer.Typer(
     help="The module lists, before any compile: what is wrong with them, mended, and why a module is where it is.",
@@ -27,6 +35,7 @@ def lists_check(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors too.")] = False,
     no_engine: NoEngineOption = False,
     no_install: NoInstallOption = False,
@@ -48,6 +57,7 @@ def lists_check(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         engine=not no_engine,
         allow_install=not no_install,
         builder=builder,
@@ -62,6 +72,7 @@ def lists_fix(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff, write nothing.")] = False,
     remove_duplicates: Annotated[
         bool, typer.Option("--remove-duplicates", help="Remove lines that a list has twice, the later ones.")
@@ -88,6 +99,7 @@ def lists_fix(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         engine=not no_engine,
         allow_install=not no_install,
         builder=builder,
@@ -103,6 +115,7 @@ def lists_why(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_engine: NoEngineOption = False,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
@@ -120,6 +133,7 @@ def lists_why(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         engine=not no_engine,
         allow_install=not no_install,
         builder=builder,

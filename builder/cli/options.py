@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from builder.choice import choose
 from builder.errors import InputError
-from builder.project import Project
+from builder.project import SETTINGS_FILE, Project
+from builder.settings import load_settings
 
 
 class EngineName(StrEnum):
@@ -34,6 +36,15 @@ KernelOption = Annotated[
 ]
 ArchOption = Annotated[
     str | None, typer.Option("--arch", help="Package architecture: x86 or arm64.", show_default="this machine's")
+]
+FlavourOption = Annotated[
+    str | None,
+    typer.Option(
+        "--flavour",
+        metavar="NAME",
+        help="One of the settings' flavours.",
+        show_default="the first, if any",
+    ),
 ]
 RegistryOption = Annotated[
     list[str] | None,
@@ -101,9 +112,27 @@ def check_scope(word: str) -> str:
     return word
 
 
+def release_folder(dist: Path | None, project: Path, *, arch: str | None, flavour: str | None) -> Path:
+    """The folder of the release that a command looks at: the one that is named, else that of the kernel which is meant.
+
+    Raises:
+        InputError: There is no such kernel in the project; or a folder is named, and an option beside it.
+    """
+    if dist is not None:
+        if arch is not None or flavour is not None:
+            raise InputError(f"{dist} says which release is meant", hint="leave out --arch and --flavour")
+        return dist
+    if (arch, flavour) == (None, None) and not (project / SETTINGS_FILE).is_file():
+        return project / "dist"
+    settings = load_settings(project / SETTINGS_FILE)
+    return choose(settings, arch=arch, flavour=flavour).dist(project, settings)
+
+
 def reproducer(project: Project, *, strict: bool) -> tuple[str, ...]:
     """The command that builds the same again, from the project's folder."""
     command = ["rosk", "build", "--arch", project.arch.name]
+    if project.flavour is not None:
+        command += ["--flavour", project.flavour]
     if project.source.version is not None:
         command += ["--kernel", project.source.version]
     return tuple([*command, "--strict"] if strict else command)

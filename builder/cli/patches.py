@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.options import (
+    ArchOption,
+    BuilderOption,
+    FlavourOption,
+    JsonOption,
+    KernelOption,
+    NoInstallOption,
+    ProjectOption,
+)
 
 patches_app = typer.Typer(
     help="The project's patches: how they apply, where they are from, and new ones.", no_args_is_help=True
@@ -37,6 +45,7 @@ def patches_check(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     tree: TreeOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail also when a patch is off its lines, or the table is stale.")
@@ -58,6 +67,7 @@ def patches_check(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         tree=tree,
         strict=strict,
         table=table,
@@ -77,6 +87,7 @@ def patches_refresh(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     tree: TreeOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")] = False,
     no_install: NoInstallOption = False,
@@ -95,6 +106,7 @@ def patches_refresh(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         tree=tree,
         allow_install=not no_install,
         builder=builder,
@@ -112,6 +124,7 @@ def patches_import(
     ],
     project: ProjectOption = Path(),
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     from_git: Annotated[
         Path | None, typer.Option("--from-git", metavar="FOLDER", help="Take commits of this git tree.")
     ] = None,
@@ -129,16 +142,21 @@ def patches_import(
     """
     from builder.patches.run import PatchOptions, run_import  # noqa: PLC0415
 
-    options = PatchOptions(root=project, arch=arch, as_json=as_json)
+    options = PatchOptions(root=project, arch=arch, flavour=flavour, as_json=as_json)
     run_import(options, sources, git=from_git, dry_run=dry_run)
 
 
 @patches_app.command("table")
-def patches_table(project: ProjectOption = Path(), arch: ArchOption = None, as_json: JsonOption = False) -> None:
+def patches_table(
+    project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Bring the table in patches/ARCH/README.md up to date: each patch's subject, author, origin and upstream status.
 
     `--json` prints the rows, and writes nothing.
     """
     from builder.patches.run import PatchOptions, run_table  # noqa: PLC0415
 
-    run_table(PatchOptions(root=project, arch=arch, as_json=as_json))
+    run_table(PatchOptions(root=project, arch=arch, flavour=flavour, as_json=as_json))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, BuilderOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.options import ArchOption, BuilderOption, FlavourOption, KernelOption, NoInstallOption, ProjectOption
 from builder.project import load_project
 
 
@@ -17,6 +17,7 @@ def repro(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     toolchain: Annotated[
         bool, typer.Option("--toolchain", help="Take the toolchain's packages and the source anew too.")
     ] = False,
@@ -32,7 +33,7 @@ def repro(
     """Prove that the release in dist is reproducible: build it again from nothing, and compare."""
     from builder.repro import ReproOptions, run_repro  # noqa: PLC0415
 
-    loaded = load_project(project, kernel=kernel, arch=arch)
+    loaded = load_project(project, kernel=kernel, arch=arch, flavour=flavour)
     options = ReproOptions(
         toolchain=toolchain,
         keep=keep,

@@ -71,6 +71,6 @@ def release(
         as_json=as_json,
         quiet=quiet,
         verbose=verbose,
-        command=reproducer(loaded, strict=strict),
+        commands=(reproducer(loaded, strict=strict),),
     )
     run_release(loaded, ReleaseOptions(build=build, boot=boot, allow_unchecked=allow_unchecked))

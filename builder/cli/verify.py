@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, ProjectOption
+from builder.cli.options import ArchOption, FlavourOption, JsonOption, ProjectOption, release_folder
 
 
 @app.command()
@@ -18,6 +18,8 @@ def verify(
         typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
     ] = None,
     project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Do this check only; may be given several times."),
@@ -58,7 +60,7 @@ def verify(
     if list_checks:
         print_checks()
         return
-    folder = dist or project / "dist"
+    folder = release_folder(dist, project, arch=arch, flavour=flavour)
     options = VerifyOptions(
         only=tuple(only or ()),
         fast=fast,

@@ -10,23 +10,29 @@ from builder.engine.docker import SolveError
 
 Result = TypeVar("Result")
 
+_RACES = 3
+"""So often BuildKit may lose track of what it does; each time it keeps what it has finished, and has less to do."""
+
 
 def once_more(solve: Callable[[], Result], say: Callable[[str], None] = lambda _: None) -> Result:
-    """What a solve gives; one that failed by no fault of its own is done a second time, and no third.
+    """What a solve gives; one that failed by no fault of its own is done again, as often as that helps.
 
     Args:
-        say: Told what BuildKit said of the first one, when there is a second.
+        say: Told what BuildKit said of one that failed, when there is a next one.
 
     Raises:
         SolveError: It failed.
     """
-    try:
-        return solve()
-    except SolveError as error:
-        if not (is_race(error.what) or is_late(error.what)):
-            raise
-        say(error.what)
-    return solve()
+    races = 0
+    while True:
+        try:
+            return solve()
+        except SolveError as error:
+            late = is_late(error.what)
+            races += _RACES if late else 1
+            if not (late or is_race(error.what)) or races > _RACES:
+                raise
+            say(error.what)
 
 
 def is_late(what: str) -> bool:

@@ -3,7 +3,8 @@
 `BuildState.feed` takes the output of `docker buildx bake --progress rawjson` (JSON objects of BuildKit's
 `client.SolveStatus`, spread over many lines by buildx 0.13 and one per line by newer ones, with plain text between
 them when something fails) and returns what happened since. A Dockerfile stage is one row here, whatever number of
-steps, targets and platforms it takes part in.
+steps, targets and platforms it takes part in. Where one solve has several builds, whose targets are `NAME_TARGET`, each
+has its own rows: `STAGE@NAME`, by the name of the build that BuildKit shows for a step.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ MOMENT = 0.002
 
 # `[target linux/arm64 compile 2/4] RUN …`: BuildKit's dockerfile2llb.prefixCommand, after buildx's own prefix.
 _STEP = re.compile(r"\[(?P<words>[^\]]*?) *(?P<step>\d+)/(?P<steps>\d+)\] ")
+_OF_SEVERAL = re.compile(r"(?P<member>[a-z0-9-]+)_")
+"""What the targets of one of several builds in a solve start with."""
 _OUTPUT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting|pushing) ")
 _CACHE = re.compile(r"(?:\[[^\]]+\] )?(?:importing|exporting) cache ")
 _LOST = "not found"
@@ -373,7 +376,9 @@ def _stages(vertex: Vertex) -> list[str]:
     """The stage that the vertex's name tells, if any; its place in the stage is noted on the way."""
     if step := _STEP.match(vertex.name):
         vertex.step, vertex.steps = int(step["step"]), int(step["steps"])
-        return [(step["words"].split() or ["stage-0"])[-1]]
+        words = step["words"].split() or ["stage-0"]
+        several = _OF_SEVERAL.match(words[0]) if len(words) > 1 else None
+        return [f"{words[-1]}@{several['member']}" if several else words[-1]]
     return [EXPORT] if _OUTPUT.match(vertex.name) else []
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from builder.arch import find_arch, host_arch
+from builder.choice import choose
 from builder.errors import InputError
 from builder.files import file_errors
 from builder.inputs.check import as_input_error
 from builder.lists.model import Finding, Texts, read_texts
+from builder.project import SETTINGS_FILE
+from builder.settings import load_settings
 from builder.stages.split import EXTRA_LIST, MAIN_LIST
 
 
@@ -78,22 +80,23 @@ class Files:
                     temporary.unlink(missing_ok=True)
 
 
-def find_files(root: Path, arch: str | None = None) -> Files:
-    """The two lists of a project.
+def find_files(root: Path, arch: str | None = None, flavour: str | None = None) -> Files:
+    """The two lists of a project's kernel.
 
     Args:
         root: The project's folder.
-        arch: A package architecture; this machine's when None.
+        arch, flavour: As for `builder.project.load_project`.
 
     Raises:
-        InputError: There is no such architecture, or no such file.
+        InputError: There is no such kernel, or no such file.
     """
     root = root.resolve()
-    target = find_arch(arch) if arch else host_arch()
-    inputs = {name: root / "lists" / target.name / Path(name).name for name in (MAIN_LIST, EXTRA_LIST)}
+    settings = load_settings(root / SETTINGS_FILE)
+    chosen = choose(settings, arch=arch, flavour=flavour)
+    inputs = {name: path for name, path in chosen.lists(root, settings).items() if name in (MAIN_LIST, EXTRA_LIST)}
     for path in inputs.values():
         if not path.is_file():
-            raise InputError("there is no such file", where=path, hint=f"a project for {target.name} needs it")
+            raise InputError("there is no such file", where=path, hint=f"a project for {chosen.arch.name} needs it")
     return Files(root=root, inputs=inputs)
 
 

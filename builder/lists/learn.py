@@ -20,7 +20,7 @@ class ListOptions:
 
     Attributes:
         root: The project's folder.
-        kernel, arch: As of `builder.project.load_project`.
+        kernel, arch, flavour: As of `builder.project.load_project`.
         engine: Ask the engine; else only the release in dist counts.
         allow_install: What is missing on this machine may be installed and started.
         builder: A builder of buildx to solve with.
@@ -31,6 +31,7 @@ class ListOptions:
     root: Path
     kernel: str | None = None
     arch: str | None = None
+    flavour: str | None = None
     engine: bool = True
     allow_install: bool = True
     builder: str | None = None

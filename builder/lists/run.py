@@ -32,12 +32,12 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
         InputError: There are errors.
         RoskError: What the kernel makes cannot be told; see `builder.lists.source`.
     """
-    files = find_files(options.root, options.arch)
+    files = find_files(options.root, options.arch, options.flavour)
     texts = files.read()
     # A project with lists that are wrong in themselves is none, and nothing is asked of the engine for it.
     kernel, findings = None, static_findings(texts)
     if not findings:
-        project = load_project(options.root, kernel=options.kernel, arch=options.arch)
+        project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
         kernel = learn(project, options)
         findings = check(texts, kernel, policy_of(project))
     findings = [replace(files.rename_finding(finding), error=finding.error or strict) for finding in findings]
@@ -75,7 +75,7 @@ def run_fix(
             others are written then.
         RoskError: What the kernel makes cannot be told; see `builder.lists.source`.
     """
-    files = find_files(options.root, options.arch)
+    files = find_files(options.root, options.arch, options.flavour)
     before = texts = files.read()
     if remove_duplicates:
         texts = read_texts(without_duplicates(before.main), without_duplicates(before.extra))
@@ -87,7 +87,7 @@ def run_fix(
     complete = not (before.problems and dry_run)
     after, left = texts, list[Unlisted]()
     if complete:
-        project = load_project(options.root, kernel=options.kernel, arch=options.arch)
+        project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
         after, left = fixed(texts, learn(project, options), policy_of(project), replace_moved=replace_moved)
     if not dry_run:
         files.write(texts, after)
@@ -133,8 +133,8 @@ def run_why(module: str, options: ListOptions) -> None:
         InputError: Neither the kernel nor a list knows it, or a list is wrong.
         RoskError: What the kernel makes cannot be told; see `builder.lists.source`.
     """
-    project = load_project(options.root, kernel=options.kernel, arch=options.arch)
-    files = find_files(options.root, options.arch)
+    project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
+    files = find_files(options.root, options.arch, options.flavour)
     kernel = learn(project, options)
     firmware = [
         entry

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from builder.arch import find_arch, host_arch
+from builder.choice import choose
 from builder.errors import InputError
 from builder.files import file_errors
 from builder.inputs.store import write_atomically
 from builder.patches import importing, render, table
 from builder.patches.check import TITLES, Checked, check_source, check_tree, shown_stage
-from builder.patches.series import PatchFile, patch_folder, read_series
+from builder.patches.series import PatchFile, read_series
 from builder.project import SETTINGS_FILE, load_project
 from builder.release import shown_path
 from builder.run import prepare
+from builder.settings import load_settings
 from builder.view import clean, make_view
 
 
@@ -30,7 +31,7 @@ class PatchOptions:
     Attributes:
         root: The project's folder.
         kernel: A kernel.org version instead of the settings' kernel.
-        arch: A package architecture; this machine's when None.
+        arch, flavour: As of `builder.project.load_project`. With a flavour, what is written goes to its own folder.
         tree: A kernel tree of this machine to check against, with no engine; None: the project's kernel.
         strict: What only makes a build less than exact fails too: an offset, a stale table.
         table: Bring the table up to date.
@@ -43,6 +44,7 @@ class PatchOptions:
     root: Path
     kernel: str | None = None
     arch: str | None = None
+    flavour: str | None = None
     tree: Path | None = None
     strict: bool = False
     table: bool = False
@@ -53,21 +55,33 @@ class PatchOptions:
 
     @property
     def folder(self) -> Path:
-        return project_folder(self.root, self.arch)
+        """The folder whose patches are written.
 
+        Raises:
+            InputError: See `folders`; or the flavour has none.
+        """
+        folders = self.folders
+        if self.flavour is not None and len(folders) == 1:
+            hint = "give it `patches` in the settings, or leave out --flavour for those of the project"
+            raise InputError(f"the flavour {self.flavour} has no patches of its own", hint=hint)
+        return folders[-1 if self.flavour is not None else 0]
 
-def project_folder(root: Path, arch: str | None) -> Path:
-    """The folder of a project's patches.
+    @property
+    def folders(self) -> list[Path]:
+        """The folders whose patches a build applies.
 
-    Raises:
-        InputError: There is no project, or no such architecture.
-    """
-    root = root.resolve()
-    if not (root / SETTINGS_FILE).is_file():
-        raise InputError(
-            "there is no such file", where=root / SETTINGS_FILE, hint="run it in a project's folder, or name it with -C"
-        )
-    return patch_folder(root, (find_arch(arch) if arch else host_arch()).name)
+        Raises:
+            InputError: There is no project, or no such kernel in it.
+        """
+        root = self.root.resolve()
+        if not (root / SETTINGS_FILE).is_file():
+            raise InputError(
+                "there is no such file",
+                where=root / SETTINGS_FILE,
+                hint="run it in a project's folder, or name it with -C",
+            )
+        settings = load_settings(root / SETTINGS_FILE)
+        return choose(settings, arch=self.arch, flavour=self.flavour).patches(root, settings)
 
 
 def run_check(options: PatchOptions) -> Checked:
@@ -77,20 +91,20 @@ def run_check(options: PatchOptions) -> Checked:
         InputError: A build with these patches fails; with `strict` also: one is off its lines, or the table is stale.
         RoskError: They could not be checked.
     """
-    patches = read_series(options.folder)
-    checked = _checked(options, patches)
+    folders = options.folders
+    checked = _checked(options, read_series(*folders))
+    tables = [(folder, read_series(folder)) for folder in folders]
     if options.table:
-        _write_table(options.folder, patches, checked.upstream)
-    stale = table.is_stale(options.folder, patches, checked.upstream)
+        for folder, patches in tables:
+            _write_table(folder, patches, checked.upstream)
+    stale = [folder for folder, patches in tables if table.is_stale(folder, patches, checked.upstream)]
     if options.as_json:
-        print(json.dumps(render.as_json(checked, stale=stale), indent=1))
+        print(json.dumps(render.as_json(checked, stale=bool(stale)), indent=1))
     else:
         _print([*render.lines(checked), render.summary(checked)])
-        if stale:
-            _tell(
-                f"{shown_path(options.folder / table.NAME)} is stale: `rosk patches check --table` brings it up to date"
-            )
-    _fail(checked, options, stale=stale)
+        for folder in stale:
+            _tell(f"{shown_path(folder / table.NAME)} is stale: `rosk patches check --table` brings it up to date")
+    _fail(checked, options, folders[-1], stale=stale)
     return checked
 
 
@@ -115,7 +129,7 @@ def run_refresh(options: PatchOptions, *, names: Sequence[str] = (), dry_run: bo
         raise InputError(
             f"there is no patch {unknown[0]}", where=shown_path(options.folder), hint="name one of its files"
         )
-    checked = _checked(options, patches)
+    checked = _checked(options, read_series(*options.folders))
     fresh = {name: content for name, content in checked.refreshed.items() if name in wanted}
     if not dry_run:
         for name, content in fresh.items():
@@ -201,7 +215,7 @@ def _checked(options: PatchOptions, patches: Sequence[PatchFile]) -> Checked:
     if options.tree is not None:
         return check_tree(patches, options.tree)
     _refuse_malformed(patches, options.root.resolve())
-    project = load_project(options.root, kernel=options.kernel, arch=options.arch)
+    project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
     screen = Console(highlight=False, emoji=False, stderr=True)
     view = make_view(TITLES, screen, shown=shown_stage, verbose=options.verbose)
     toolchain = project.settings.toolchain
@@ -228,18 +242,16 @@ def _refuse_malformed(patches: Sequence[PatchFile], root: Path) -> None:
         raise InputError(error.what, where=path, line=error.line, hint=error.hint, details=more)
 
 
-def _fail(checked: Checked, options: PatchOptions, *, stale: bool) -> None:
+def _fail(checked: Checked, options: PatchOptions, folder: Path, *, stale: Sequence[Path]) -> None:
     if checked.bad:
         what = f"a build with these patches fails for {checked.version}"
-        raise InputError(what, where=shown_path(options.folder), hint=render.hint(checked))
+        raise InputError(what, where=shown_path(folder), hint=render.hint(checked))
     if options.strict and checked.inexact:
         names = ", ".join(patch["name"] for patch in checked.inexact)
-        raise InputError(
-            f"off their lines: {names}", where=shown_path(options.folder), hint="run `rosk patches refresh`"
-        )
+        raise InputError(f"off their lines: {names}", where=shown_path(folder), hint="run `rosk patches refresh`")
     if options.strict and stale:
         raise InputError(
-            "the table is stale", where=shown_path(options.folder / table.NAME), hint="run `rosk patches check --table`"
+            "the table is stale", where=shown_path(stale[0] / table.NAME), hint="run `rosk patches check --table`"
         )
 
 

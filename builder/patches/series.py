@@ -70,18 +70,17 @@ class PatchFile:
         return self.path.name
 
 
-def patch_folder(root: Path, arch: str) -> Path:
-    """The folder of a project's patches for a package architecture."""
-    return root / "patches" / arch
+def read_series(*folders: Path) -> list[PatchFile]:
+    """The patches of folders in the order in which they are applied: that of their names, bytewise.
 
-
-def read_series(folder: Path) -> list[PatchFile]:
-    """The patches of a folder in the order in which they are applied: that of their names, bytewise.
+    Args:
+        folders: Of two patches of one name, that of the later folder counts.
 
     Raises:
         InputError: One cannot be read. One that is no patch is no error here.
     """
-    return [read_patch(path) for path in sorted(folder.glob("*.patch"), key=lambda path: os.fsencode(path.name))]
+    by_name = {path.name: path for folder in folders for path in folder.glob("*.patch")}
+    return [read_patch(by_name[name]) for name in sorted(by_name, key=os.fsencode)]
 
 
 def read_patch(path: Path) -> PatchFile:

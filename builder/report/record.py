@@ -238,7 +238,7 @@ def build_facts(
     for ask in (config.get("asked") or {}).values():
         ask["where"] = str(project.origin(ask["where"]) or ask["where"])
     return {
-        "stages": [asdict(stage) for stage in timeline(states)],
+        "stages": [asdict(stage) for stage in timeline(states, project.name)],
         "notices": [asdict(notice) for notice in notices],
         "compiled": {name: value for name, value in compiled.items() if name != "warnings"},
         "modules": json.loads((reports / "modules.json").read_text()),

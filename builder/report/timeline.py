@@ -32,8 +32,11 @@ class StageTime:
     busy: tuple[tuple[float, float], ...] = ()
 
 
-def timeline(states: Sequence[BuildState]) -> tuple[StageTime, ...]:
+def timeline(states: Sequence[BuildState], name: str = "") -> tuple[StageTime, ...]:
     """The stages that the solves of one build heard of, in the order of the graph; the export comes last.
+
+    Args:
+        name: Of several builds in these solves, the one that is meant; see `builder.graph.stage_of`.
 
     A step that two solves or two targets report is one step: spans that overlap count once. A stage that one solve ran
     and another found in the cache ran.
@@ -41,7 +44,8 @@ def timeline(states: Sequence[BuildState]) -> tuple[StageTime, ...]:
     parts: dict[str, list[Stage]] = {}
     for state in states:
         for stage in state.stages.values():
-            parts.setdefault(_shown(stage.name), []).append(stage)
+            if shown := EXPORT if stage.name == EXPORT else graph.stage_of(name, stage.name):
+                parts.setdefault(shown, []).append(stage)
     spans = {name: merged(_executed(stages)) for name, stages in parts.items()}
     zero = min((found[0][0] for found in spans.values() if found), default=0.0)
     titles = {**graph.STAGES, EXPORT: EXPORT_TITLE}
@@ -61,10 +65,6 @@ def merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             found.append((start, end))
     return found
-
-
-def _shown(name: str) -> str:
-    return name if name == EXPORT else graph.shown_stage(name)
 
 
 def _executed(stages: Iterable[Stage]) -> list[tuple[float, float]]:

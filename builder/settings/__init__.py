@@ -6,6 +6,7 @@ from them (`builder.schema`).
 
 from builder.settings.caching import Cache
 from builder.settings.contents import ListRule
+from builder.settings.flavours import Flavour
 from builder.settings.load import load_settings
 from builder.settings.model import Settings
 from builder.settings.publish import GithubTarget, HttpTarget, Publish
@@ -14,6 +15,7 @@ from builder.settings.trust import Sign, Trust
 
 __all__ = [
     "Cache",
+    "Flavour",
     "GithubTarget",
     "HttpTarget",
     "ListRule",

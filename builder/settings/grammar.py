@@ -85,6 +85,11 @@ PACKAGE = Grammar(
 )
 AS_OF = Grammar(r"[A-Za-z0-9._-]*", "a word", "use letters, digits, `.`, `_` and `-`, such as 2026-08-10")
 SUITE = Grammar(r"[a-z][a-z0-9-]*", "a Debian suite", "give its code name, such as trixie, or `auto`")
+FLAVOUR = Grammar(
+    r"(?=.{1,20}$)[a-z0-9]+(?:-[a-z0-9]+)*",
+    "a name for a flavour",
+    "use at most 20 of a-z and 0-9, with single - between them",
+)
 BASE = Grammar(IMAGE, "an image reference", "write `auto`, or an image such as registry.example/debian:trixie")
 MIRROR = Grammar(
     r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
@@ -130,6 +135,12 @@ def given(value: object) -> object:
 def at_least_one(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
         raise Problem("the list is empty", "give one at least, or remove the key for the default")
+    return values
+
+
+def no_twins(values: tuple[str, ...]) -> tuple[str, ...]:
+    if twins := sorted(value for value in set(values) if values.count(value) > 1):
+        raise Problem(f"{twins[0]} is there twice", "name each once")
     return values
 
 

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from builder.errors import InputError
 from builder.inputs.document import Document, Place, read_document
 from builder.settings.contents import ListRule
+from builder.settings.flavours import Flavour
 from builder.settings.grammar import (
     Problem,
 )
@@ -81,10 +82,12 @@ def _explain(found: ErrorDetails, place: Place) -> tuple[str, str]:
 
 def _did_you_mean(place: Place) -> str:
     section, key = tuple(part for part in place[:-1] if isinstance(part, str)), str(place[-1])
+    if section[:1] == ("flavours",):
+        section = ("flavours", NAME, *section[2:])
     known = list(_keys())
     siblings = [keys[-1] for keys in known if keys[:-1] == section]
     for close in difflib.get_close_matches(key, siblings, n=1):
-        return f"did you mean {_dotted((*section, close))}?"
+        return f"did you mean {_dotted((*section[:-1], place[-2], close) if NAME in section else (*section, close))}?"
     for keys in known:
         if keys[-1] == key:
             return f"did you mean {_dotted(keys)}?"
@@ -98,6 +101,8 @@ _ENTRIES: dict[str, type[BaseModel]] = {
     "github": GithubTarget,
 }
 """What the entries of a list are, where they have keys of their own."""
+NAME = "NAME"
+"""What stands for the names that the user gives, in `flavours.NAME.suffix`."""
 
 
 def _keys(section: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -105,6 +110,8 @@ def _keys(section: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> 
     for attribute, field in section.model_fields.items():
         name = field.alias or attribute
         yield (*prefix, name)
+        if name == "flavours":
+            yield from _keys(Flavour, (*prefix, name, NAME))
         inner = _ENTRIES.get(name, field.annotation)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys(inner, (*prefix, name))

@@ -12,6 +12,7 @@ from pydantic import (
 
 from builder.settings.caching import Cache
 from builder.settings.contents import Firmware, Lists, Packages
+from builder.settings.flavours import Flavours
 from builder.settings.grammar import (
     ORG,
     SUFFIX,
@@ -20,7 +21,7 @@ from builder.settings.grammar import (
 )
 from builder.settings.publish import Publish
 from builder.settings.registry import Registry
-from builder.settings.sources import Config, Kernel, Toolchain
+from builder.settings.sources import Architectures, Config, Kernel, Toolchain
 from builder.settings.trust import Sign, Trust
 
 
@@ -32,6 +33,16 @@ class Settings(Section):
         default=None, description="What follows the kernel's version and a dash in `uname -r`; the org when not given"
     )
     kernel: Kernel = Field(description="Where the kernel's source comes from")
+    architectures: Architectures = Field(
+        default=(),
+        description="What `rosk build --all` builds for: `x86`, `arm64`; this machine's when empty. On a machine of "
+        "another one the kernel is cross-compiled",
+    )
+    flavours: Flavours = Field(
+        default_factory=dict,
+        description="Kernels of one source that differ in options, lists or patches: name to what is its own. The "
+        "first is built when none is named",
+    )
     toolchain: Toolchain = Field(default_factory=Toolchain, description="What compiles the kernel")
     config: Config = Field(default_factory=Config, description="How the kernel is configured")
     lists: Lists = Field(default_factory=Lists, description="What happens to modules beside the lists")
@@ -54,7 +65,29 @@ class Settings(Section):
             raise Problem("the org is too long for a kernel release", "add a shorter `suffix`", "org")
         return self
 
+    @model_validator(mode="after")
+    def _flavours_differ(self) -> Self:
+        seen: dict[str, str] = {}
+        for name, flavour in self.flavours.items():
+            version = self.localversion_of(name)
+            if not re.fullmatch(SUFFIX.pattern, version[1:]):
+                what = f"{name} makes the suffix {version[1:]}, which is too long"
+                raise Problem(what, "give it a shorter `suffix`", "flavours")
+            if version in seen:
+                what = f"{seen[version]} and {name} have the same suffix, and so the same kernel release"
+                raise Problem(what, "give one of them another `suffix`", "flavours")
+            seen[version] = name
+            if other := sorted({*flavour.architectures} - {*self.architectures}) if self.architectures else ():
+                what = f"{name} is for {other[0]}, which the project is not for"
+                raise Problem(what, "add it to `architectures`, or take it from the flavour's", "flavours")
+        return self
+
     @property
     def localversion(self) -> str:
-        """`CONFIG_LOCALVERSION`, with its dash."""
+        """`CONFIG_LOCALVERSION` where there are no flavours, with its dash."""
         return f"-{self.suffix or self.org}"
+
+    def localversion_of(self, flavour: str) -> str:
+        """`CONFIG_LOCALVERSION` of a flavour, with its dash."""
+        suffix = self.flavours[flavour].suffix
+        return f"-{suffix}" if suffix else f"{self.localversion}-{flavour}"

@@ -27,6 +27,7 @@ from builder.settings.grammar import (
     Text,
     at_least_one,
     joined,
+    no_twins,
 )
 
 
@@ -94,6 +95,10 @@ class Toolchain(Section):
         default="",
         description="A date or another word; change it to take Debian's packages (toolchain, source, firmware) anew",
     )
+
+
+ArchName = Literal["x86", "arm64"]
+Architectures = Annotated[tuple[ArchName, ...], AfterValidator(no_twins)]
 
 
 class Config(Section):

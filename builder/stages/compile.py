@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
 from builder.stages.compilercache import CompilerCache
+from builder.stages.crosshost import CrossHost
 from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_config
 from builder.stages.journal import Journal
 from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments
@@ -173,6 +174,9 @@ def collect(build: Build, out: Path) -> None:
     copy_objtree(build.obj, out / "objtree", (name.format(srcarch=build.srcarch) for name in _OBJTREE))
     if not build.on("GCC_PLUGINS"):
         link_objtool(build.obj, out / "objtree")
+    if build.cross_compile:
+        # Modules are built where the kernel runs, not here.
+        CrossHost(build.obj, build.obj / ".rosk/cross", f"{build.cross_compile}gcc").replace(out / "objtree", cpus())
 
 
 def copy_objtree(obj: Path, out: Path, names: Iterable[str]) -> None:

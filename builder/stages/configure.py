@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.stages.common import StageError, run, stage_main, warning, write_json
+from builder.stages.crosshost import NEEDS, refused
 from builder.stages.dotconfig import (
     Option,
     config_values,
@@ -156,6 +157,24 @@ def reproducible_warnings(asks: Mapping[str, Option], values: Mapping[str, str],
     return warnings
 
 
+def check_cross(asks: Mapping[str, Option], values: Mapping[str, str]) -> None:
+    """See that the programs which building modules takes can be made for the machine that will build them.
+
+    Raises:
+        StageError: One cannot.
+    """
+    option = refused(values)
+    if option is None:
+        return
+    ask = asks.get(option)
+    raise StageError(
+        f"with CONFIG_{option}=y modules are built with {NEEDS[option]}, which cannot be cross-compiled",
+        hint="switch it off, or build on a machine of the kernel's architecture",
+        where=ask.where if ask else None,
+        line=ask.line if ask else None,
+    )
+
+
 def overruled(files: Sequence[Sequence[Option]], kconfig: Kconfig) -> set[str]:
     """The options that one file switches on and a later file overrules by another member of the same choice."""
     found = set()
@@ -198,6 +217,8 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
         del asks[name]
     complete(make, obj, asks, args.localversion)
     values = read_values(obj / ".config")
+    if args.cross_compile:
+        check_cross(asks, values)
     warnings = localversion_warning(asks, args.localversion)
     asked_for = wanted(form, asks, kconfig)
     explain = partial(_explain, kconfig, values)

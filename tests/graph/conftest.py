@@ -61,7 +61,7 @@ kernel/sound/core/snd-timer.ko
 
 
 MANY_RECORDS = 600
-_DEAR = ("apt-get", "dpkg-query")
+_DEAR = ("apt-get", "dpkg")
 """What the steps of the toolchain have in their text."""
 
 
@@ -98,10 +98,11 @@ class FakeProject:
 
     root: Path
     base: BaseImage
+    arch: str = "x86"
 
     @property
     def release(self) -> str:
-        return f"{VERSION}-{load_project(self.root, arch='x86').org}"
+        return f"{VERSION}-{load_project(self.root, arch=self.arch).org}"
 
     def edit(self, name: str, change: Callable[[str], str]) -> None:
         path = self.root / name
@@ -115,7 +116,12 @@ class FakeProject:
     def build(self, scope: str = "") -> Built:
         view = QuietView(Console(file=io.StringIO()))
         return build(
-            load_project(self.root, arch="x86"), Docker(), self.base, view=view, command=("rosk", "build"), scope=scope
+            load_project(self.root, arch=self.arch),
+            Docker(),
+            self.base,
+            view=view,
+            command=("rosk", "build"),
+            scope=scope,
         )
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.engine
 
 def release(fake: FakeProject, registry: str, *, as_json: bool = False) -> None:
     project = load_project(fake.root, arch="x86", registries=[registry])
-    build = BuildOptions(push=True, quiet=not as_json, as_json=as_json, command=("rosk", "build"))
+    build = BuildOptions(push=True, quiet=not as_json, as_json=as_json, commands=(("rosk", "build"),))
     run_release(project, ReleaseOptions(build=build, allow_unchecked=True))
 
 

@@ -64,6 +64,6 @@ def test_nothing_of_it_is_pushed(fake: FakeProject, losing: Callable[[], None], 
     losing()
     project = load_project(fake.root, arch="x86", registries=[registry])
     with pytest.raises(VerifyError):
-        run_build(project, BuildOptions(push=True, quiet=True))
+        run_build([project], BuildOptions(push=True, quiet=True, commands=(("rosk", "build"),)))
     assert not requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"]
     assert not (fake.root / "dist/kernel").exists()

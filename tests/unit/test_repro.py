@@ -352,7 +352,6 @@ def test_what_the_config_is_known_for(project: Project) -> None:
 
 def run(project: Project, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Proof:
     monkeypatch.setattr(repro, "prepare", lambda *_, **__: (Engine(), BASE))
-    monkeypatch.setattr(repro, "check_host", lambda _project: None)
     return repro.run_repro(project, ReproOptions(**options))
 
 

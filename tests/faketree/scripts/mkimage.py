@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Make a boot image with the magic numbers and the version of a real one: ARCH gzip|xz VMLINUX VERSION OUT."""
+"""Make a boot image with the magic numbers and the version of a real one: ARCH gzip|xz VMLINUX VERSION OUT.
+
+One for arm64 is not compressed, and tells its version in the text that a kernel prints at its start.
+"""
 
 import gzip
 import lzma
@@ -16,8 +19,10 @@ if arch == "x86":  # Documentation/arch/x86/boot.rst
     setup[0x20E:0x210] = (0x300 - 0x200).to_bytes(2, "little")
 else:  # Documentation/arch/arm64/booting.rst
     setup[0x38:0x3C] = b"ARMd"
+    version = f"Linux version {version.replace(' ', ' (', 1)})"
 setup[0x300 : 0x300 + len(version)] = version.encode()
 content = Path(vmlinux).read_bytes()
-packed = lzma.compress(content, preset=0) if method == "xz" else gzip.compress(content, mtime=0)
+if arch == "x86":
+    content = lzma.compress(content, preset=0) if method == "xz" else gzip.compress(content, mtime=0)
 Path(out).parent.mkdir(parents=True, exist_ok=True)
-Path(out).write_bytes(bytes(setup) + packed)
+Path(out).write_bytes(bytes(setup) + content)

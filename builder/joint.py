@@ -1,0 +1,245 @@
+"""The solves of a build of one or several kernels of a project, in which what they have in common runs once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from builder import graph, release
+from builder.cachespec import is_race
+from builder.engine.docker import SolveError
+from builder.engine.events import BuildResult
+from builder.errors import BuildError, EngineError, InputError
+from builder.recall import recall, remember
+from builder.release import Sum
+from builder.solver import Builder, unpack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """A solved graph.
+
+    Attributes:
+        resolved: What its source and toolchain were.
+        result: Which of the Dockerfile's stages ran.
+        images: Image tag to digest, in the order of `graph.IMAGES`.
+    """
+
+    resolved: graph.Resolved
+    result: BuildResult
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One kernel of a build: its builder, and its build context."""
+
+    builder: Builder
+    context: graph.Context
+
+    @property
+    def name(self) -> str:
+        return self.builder.project.name
+
+    @property
+    def tar(self) -> Path:
+        return self.builder.folder / "release.tar"
+
+    @property
+    def images(self) -> Path | None:
+        """Where the images come as archives, from a builder that does not give them to the engine."""
+        return self.builder.folder / "images.new" if self.builder.engine.remote else None
+
+    def packages(self, fetch: Mapping[str, Sequence[str]]) -> dict[str, Path]:
+        """Of packages by names of kernels, its own, and where each comes as an archive."""
+        return {package: self.builder.folder / f"{package}.tar" for package in fetch.get(self.name, ())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointBuilder:
+    """The solves of one build of several kernels of a project, which have one source and one toolchain; or of one.
+
+    Attributes:
+        members: The kernels.
+        lead: The builder that solves for all of them.
+    """
+
+    members: Sequence[Member]
+    lead: Builder
+
+    def release(self, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
+        """Solve the whole graph of each, under the names that its source and toolchain give it.
+
+        What these are is remembered from an earlier build where there was one, and found out where that was wrong.
+
+        Args:
+            fetch: Name of a kernel to packages of it to bring into `kernel/` of its staging folder at once, where that
+                saves a solve.
+        """
+        first, context = self.lead, self.members[0].context
+        resolved = recall(first.project, context, first.base)
+        known = resolved or first.resolve(context)
+        while True:
+            try:
+                solved = self._release(known, fetch)
+            except (InputError, BuildError):
+                if resolved is None or (found := first.resolve(context)) == resolved:
+                    raise
+            else:
+                found = first.read_resolved(first.folder / "reports")
+                if (found.kernel_version, found.epoch) == (known.kernel_version, known.epoch):
+                    remember(first.project, context, first.base, found)
+                    return [replace(each, resolved=found) for each in solved]
+            resolved, known = None, found
+
+    def _release(self, resolved: graph.Resolved, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
+        self.lead.check_toolchain(resolved.kernel_version)
+        for member in self.members:
+            own = member.builder
+            for name in own.limit_patches(member.context, resolved):
+                own.view.note(f"{own.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
+            if member.images:
+                member.images.mkdir(exist_ok=True)
+        plans = {member.name: _plan(member, resolved, member.packages(fetch)) for member in self.members}
+        with ExitStack() as stack:
+            for member in sorted(self.members, key=lambda member: member.name):
+                stack.enter_context(member.builder.alone(resolved))
+            result, metadata = self._solve(plans, resolved.epoch)
+            for folder in filter(None, (member.images for member in self.members)):
+                for archive in sorted(folder.iterdir()):
+                    self.lead.engine.load(archive)
+        for member in self.members:
+            for left in ("kernel", "reports"):
+                shutil.rmtree(member.builder.folder / left, ignore_errors=True)
+            unpack(member.tar, member.builder.folder)
+            for package in member.packages(fetch).values():
+                unpack(package, member.builder.folder / "kernel")
+        return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
+
+    def _solve(self, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
+        """Solve the plans in one; what ran, and the metadata of all targets.
+
+        Equal steps of different build contexts meet in BuildKit only while it solves, and it can lose track of them
+        (moby/buildkit#3635). Then the plans are solved one after the other, and find what they share in the cache.
+        """
+        try:
+            state, metadata = self.lead.solve(joint_plan(plans), epoch=epoch)
+            return state.result, metadata
+        except EngineError as error:
+            if len(plans) == 1 or not (isinstance(error.__cause__, SolveError) and is_race(error.__cause__.what)):
+                raise
+            self.lead.log.line(f"solved one after the other: {error.what}")
+        results: list[BuildResult] = []
+        found: dict[str, Any] = {}
+        for name, plan in plans.items():
+            state, metadata = self.lead.solve(_joined({name: plan}), epoch=epoch)
+            results.append(state.result)
+            found |= metadata
+        return merged(results), found
+
+    def _solved(
+        self,
+        member: Member,
+        resolved: graph.Resolved,
+        result: BuildResult,
+        plan: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> Solved:
+        """What a solve gave for one of the kernels."""
+        alone = len(self.members) == 1
+        names = [name if alone else target_name(member.name, name) for name in graph.IMAGES]
+        tags = [plan["target"][name]["tags"][0] for name in graph.IMAGES]
+        digests = {tag: _digest(metadata[name]) for tag, name in zip(tags, names, strict=True)}
+        return Solved(resolved=resolved, result=result, images=digests)
+
+    def fetch(self, resolved: graph.Resolved, wanted: Mapping[str, Mapping[str, Sum]]) -> BuildResult:
+        """Bring packages of the build into `kernel/` of the staging folders.
+
+        Args:
+            wanted: Name of a kernel to its packages.
+
+        Raises:
+            BuildError: One is not what the build has summed up.
+        """
+        members = [member for member in self.members if wanted[member.name]]
+        tars = {
+            (member.name, package): member.builder.folder / f"{package}.tar"
+            for member in members
+            for package in wanted[member.name]
+        }
+        plans = {
+            member.name: graph.files_plan(
+                member.builder.project,
+                member.context,
+                resolved,
+                outputs={package: tars[member.name, package] for package in wanted[member.name]},
+                scope=self.lead.scope,
+                caches=member.builder.caches,
+            )
+            for member in members
+        }
+        result, _ = self._solve(plans, resolved.epoch)
+        for member in members:
+            kernel = member.builder.folder / "kernel"
+            for package, sum in wanted[member.name].items():
+                unpack(tars[member.name, package], kernel)
+                if not release.holds(kernel, sum):
+                    raise BuildError(
+                        f"the {package} package is not the one that was built",
+                        hint="build again; if it happens again, report it: this is an error in rosk",
+                    )
+        return result
+
+
+def joint_plan(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One bake file of several: BuildKit runs once what they have in common.
+
+    Args:
+        plans: The name of each build (`cloud-x86`) to its plan; a single one stays as it is.
+    """
+    return dict(*plans.values()) if len(plans) == 1 else _joined(plans)
+
+
+def _joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    targets = {
+        target_name(name, each): target for name, plan in plans.items() for each, target in plan["target"].items()
+    }
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def merged(results: Sequence[BuildResult]) -> BuildResult:
+    """What several solves did, together."""
+    ran, cached, failed = (
+        frozenset(chain.from_iterable(lists))
+        for lists in zip(*((each.ran, each.cached, each.failed) for each in results), strict=True)
+    )
+    return BuildResult(ran=ran, cached=cached - ran, failed=failed)
+
+
+def target_name(name: str, target: str) -> str:
+    """What a target of one of several builds is called in `joint_plan`."""
+    return f"{name}_{target}"
+
+
+def _plan(member: Member, resolved: graph.Resolved, packages: Mapping[str, Path]) -> dict[str, Any]:
+    own = member.builder
+    return graph.build_plan(
+        own.project,
+        member.context,
+        resolved,
+        output=member.tar,
+        packages=packages,
+        images=member.images,
+        scope=own.scope,
+        caches=own.caches,
+    )
+
+
+def _digest(metadata: Mapping[str, Any]) -> str:
+    """The digest of an image: its manifest's with the containerd image store, its config's with the classic one."""
+    return str(metadata.get("containerimage.digest") or metadata["containerimage.config.digest"])

@@ -1,0 +1,183 @@
+"""Several builds in one solve: their plans joined, and what is reported told apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from builder import graph
+from builder.build import shown_result
+from builder.buildlog import BuildLog, JointLog
+from builder.cachetransfer import project_caches
+from builder.engine.docker import SolveError
+from builder.engine.events import BuildResult, BuildState, LogLine, StageDone
+from builder.failure import explain
+from builder.joint import joint_plan
+from builder.project import load_all
+from builder.report.timeline import timeline
+from builder.stages.common import MARK
+from tests.unit.projects import SETTINGS, write_project
+from tests.unit.test_graph import CONTEXT, RESOLVED
+
+TWO = SETTINGS + "flavours:\n  generic: {}\n  cloud: {}\n"
+CLOUD, GENERIC = "cloud-x86", "generic-x86"
+
+
+@pytest.fixture(autouse=True)
+def x86_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+
+def plans(root: Path) -> dict[str, dict[str, object]]:
+    projects = load_all(write_project(root, **{"config/rosk.yaml": TWO}))
+    return {
+        project.name: graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out", project.name))
+        for project in projects
+    }
+
+
+def test_a_plan_of_several(tmp_path: Path) -> None:
+    separate = plans(tmp_path)
+    joint = joint_plan(separate)
+    assert list(joint["target"]) == [
+        f"{name}_{target}" for name in (GENERIC, CLOUD) for target in ("release", *graph.IMAGES)
+    ]
+    assert joint["group"]["default"]["targets"] == list(joint["target"])
+    assert joint["target"][f"{CLOUD}_os-kernel"] == separate[CLOUD]["target"]["os-kernel"]  # type: ignore[index]
+    tags = [tag for target in joint["target"].values() for tag in target.get("tags", ())]
+    assert len(set(tags)) == len(tags) == 6
+
+
+def test_a_plan_of_one_stays_as_it_is(tmp_path: Path) -> None:
+    separate = plans(tmp_path)
+    assert joint_plan({CLOUD: separate[CLOUD]}) == separate[CLOUD]
+
+
+def test_afresh_knows_the_images_of_several(tmp_path: Path) -> None:
+    fresh = graph.afresh(joint_plan(plans(tmp_path)), "word")
+    assert fresh["target"][f"{CLOUD}_os-kernel"]["no-cache-filter"] == ["os-kernel"]
+
+
+def vertexes(*steps: tuple[str, str]) -> BuildState:
+    """A solve that ran these steps (the words in brackets, and an error or an empty string)."""
+    state = BuildState()
+    for number, (words, error) in enumerate(steps):
+        vertex: Mapping[str, object] = {
+            "digest": f"sha256:{number}",
+            "name": f"[{words} 2/2] RUN x",
+            "inputs": ["sha256:a"],
+            "started": "2026-01-01T00:00:01Z",
+            "completed": "2026-01-01T00:00:03Z",
+            "error": error,
+        }
+        state.feed((json.dumps({"vertexes": [vertex]}) + "\n").encode())
+    return state
+
+
+def test_stages_have_the_name_of_their_build() -> None:
+    state = vertexes(
+        (f"{CLOUD}_release compile", ""), (f"{GENERIC}_release linux/amd64->arm64 split", ""), ("split", "")
+    )
+    assert list(state.stages) == [f"compile@{CLOUD}", f"split@{GENERIC}", "split"]
+
+
+def test_what_is_shown_of_several() -> None:
+    assert graph.shown_stage(f"os-kernel-root@{CLOUD}") == f"os-kernel@{CLOUD}"
+    assert graph.shown_stage(f"source-tree@{CLOUD}") == "source"
+    titles = graph.titles([GENERIC, CLOUD])
+    assert titles[f"compile@{CLOUD}"] == f"{CLOUD}: compile"
+    assert "source" in titles and f"source@{CLOUD}" not in titles and "compile" not in titles
+    assert graph.titles([CLOUD]) == graph.STAGES
+    assert graph.STAGES.keys() >= graph.SHARED
+
+
+def test_a_build_has_its_own_stages_and_the_shared() -> None:
+    ran = frozenset({f"compile@{CLOUD}", f"split@{GENERIC}", f"source-tree@{GENERIC}"})
+    result = BuildResult(ran=ran, cached=frozenset({f"split@{CLOUD}"}), failed=frozenset())
+    mine = shown_result(result, name=CLOUD)
+    assert mine.ran == {"compile", "source"}
+    assert mine.cached == {"split"}
+    assert shown_result(result, name=GENERIC).ran == {"split", "source"}
+
+
+def test_a_timeline_of_one_of_several() -> None:
+    state = vertexes(
+        (f"{CLOUD}_release compile", ""), (f"{GENERIC}_release split", ""), (f"{GENERIC}_release source-tree", "")
+    )
+    assert [stage.name for stage in timeline([state], CLOUD)] == ["source", "compile"]
+    assert [stage.name for stage in timeline([state], GENERIC)] == ["source", "split"]
+
+
+def test_each_log_has_what_is_its_own(tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.log" for name in (CLOUD, GENERIC)}
+    cloud = BuildLog(tmp_path / "1", paths[CLOUD])
+    generic = BuildLog(tmp_path / "2", paths[GENERIC])
+    with cloud, generic:
+        both = JointLog({CLOUD: cloud, GENERIC: generic})
+        both.event(LogLine(stage=f"compile@{CLOUD}", text="of cloud"))
+        both.event(StageDone(stage=f"source-tree@{GENERIC}", seconds=1.0))
+        both.event(LogLine(stage="", text="of nobody"))
+        both.line("to both")
+    assert paths[CLOUD].read_text().splitlines() == [
+        f"[compile@{CLOUD}] of cloud",
+        f"[source-tree@{GENERIC}] done in 1.0 s",
+        "[] of nobody",
+        "to both",
+    ]
+    assert "of cloud" not in paths[GENERIC].read_text()
+    assert "to both" in paths[GENERIC].read_text()
+
+
+def test_an_error_says_whose_it_is(tmp_path: Path) -> None:
+    generic, cloud = load_all(write_project(tmp_path, **{"config/rosk.yaml": TWO}))
+    others = {project.name: project for project in (generic, cloud)}
+    cloud.dist.mkdir(parents=True)
+    failed = explain(
+        generic,
+        vertexes((f"{CLOUD}_release compile", "exit code: 2")),
+        SolveError("failed to solve"),
+        others=others,
+    )
+    assert failed.what.startswith(f"{CLOUD}: the stage compile (compile) failed")
+    assert failed.hint == f"the whole log is in dist/{CLOUD}/build.log"
+
+
+def test_an_error_of_a_stages_own_words(tmp_path: Path) -> None:
+    generic, cloud = load_all(write_project(tmp_path, **{"config/rosk.yaml": TWO}))
+    cloud.dist.mkdir(parents=True)
+    state = vertexes((f"{CLOUD}_release split", ""))
+    state.errors.append(
+        {
+            "event": "error",
+            "what": "x.ko is in no list",
+            "where": "lists/modules.list",
+            "line": 3,
+            "stage": f"split@{CLOUD}",
+        }
+    )
+    error = explain(generic, state, SolveError("failed"), others={GENERIC: generic, CLOUD: cloud})
+    assert error.what == f"{CLOUD}: x.ko is in no list"
+    assert (str(error.where), error.line) == ("lists/x86/modules.list", 3)
+    assert MARK not in error.what
+
+
+@pytest.mark.parametrize(
+    ("entry", "references"),
+    [
+        ("r.example/acme/cache:6.12", ["r.example/acme/cache:6.12-cloud-x86", "r.example/acme/cache:6.12"]),
+        ("localhost:5000/cache", ["localhost:5000/cache:cloud-x86", "localhost:5000/cache"]),
+    ],
+)
+def test_no_kernel_replaces_anothers_cache(tmp_path: Path, entry: str, references: list[str]) -> None:
+    generic, cloud = load_all(write_project(tmp_path, **{"config/rosk.yaml": TWO}))
+    caches = project_caches(cloud, sources=[entry], targets=[entry, str(tmp_path / "cache")], warn=pytest.fail)
+    assert [source.rpartition("ref=")[2] for source in caches.sources] == references
+    assert f"ref={references[0]}," in caches.targets[0]
+    folders = [project_caches(each, targets=[str(tmp_path / "cache")], warn=pytest.fail) for each in (generic, cloud)]
+    assert folders[0].targets != folders[1].targets
+    assert [f"ref={entry}," in each for each in project_caches(generic, targets=[entry], warn=pytest.fail).targets] == [
+        True
+    ]
