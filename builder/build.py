@@ -17,10 +17,12 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.engine.events import BuildResult
 from builder.errors import RoskError
+from builder.external.sources import module_sources
 from builder.project import Project
 from builder.recall import recall
 from builder.release import shown_path
 from builder.reports import Notice, read_reports
+from builder.signing.key import SigningKey, read_key
 from builder.solver import Builder
 from builder.view import View
 
@@ -85,9 +87,10 @@ def build(
             caches=caches,
         )
         try:
+            key = read_key(project, warn=view.warn)
             with ccache_config(project, folder, engine.gateway) as ccache:
-                context = builder.context(ccache)
-                return _current(builder, context, command) or _build(builder, context, command)
+                context = builder.context(ccache, key, module_sources(project, view.note))
+                return _current(builder, context, command) or _build(builder, context, command, key)
         except RoskError as error:
             log.line(f"error: {error}")
             raise
@@ -115,7 +118,7 @@ def _current(builder: Builder, context: graph.Context, command: tuple[str, ...])
     )
 
 
-def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -> Built:
+def _build(builder: Builder, context: graph.Context, command: tuple[str, ...], key: SigningKey | None) -> Built:
     """Solve the graph, bring what is new of it into the staging folder, prove it, and make that the release."""
     # A build with nothing to do is not to wait for these.
     from builder.proof import check_release  # noqa: PLC0415
@@ -146,6 +149,8 @@ def _build(builder: Builder, context: graph.Context, command: tuple[str, ...]) -
         command=command,
         archives=context.archives(project),
         firmware=firmware,
+        signing=key.as_json() if key else None,
+        modules=[module.as_json() for module in context.modules],
     )
     record = build_facts(project, folder / "reports", states=builder.states, notices=lasting, compiled=compiled)
     write_kept(folder, release.BUILD, {"key": builder.key(context, solved.resolved, command), **record})

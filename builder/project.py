@@ -16,6 +16,8 @@ from builder.inputs.kernelorg import VERSION
 from builder.settings import Registry, Settings, load_settings
 
 SETTINGS_FILE = Path("config/rosk.yaml")
+SIGNING_KEY = "ROSK_SIGNING_KEY"
+"""The variable of the environment that names the file with the key that signs modules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,19 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signing:
+    """Whose key signs the modules: paths of this machine. What is in the files, `builder.signing` says.
+
+    Attributes:
+        key: PEM, with the private key; None: a build has none, and cannot be.
+        certificate: PEM or DER; None: it is in the key's file.
+    """
+
+    key: Path | None
+    certificate: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Project:
     """All that a build follows from, apart from what only the engine can tell (`builder.graph.Resolved`).
 
@@ -51,6 +66,7 @@ class Project:
         dist: The folder that receives the release.
         config_strict: Options of a full config that did not survive are errors too.
         settings: The settings file, for what needs no resolving.
+        signing: Whose key signs the modules; None: nobody's that is an input.
     """
 
     root: Path
@@ -61,6 +77,7 @@ class Project:
     registries: tuple[Registry, ...] = ()
     dist: Path
     config_strict: bool = False
+    signing: Signing | None = None
 
     @property
     def org(self) -> str:
@@ -133,6 +150,7 @@ def load_project(
         registries=tuple(map(_registry, registries)) or settings.registries,
         dist=root / "dist",
         config_strict=strict or settings.config.strict,
+        signing=_signing(root, settings),
     )
 
 
@@ -176,6 +194,14 @@ def _source(root: Path, settings: Settings, kernel: str | None) -> Source:
     assert wanted.path is not None
     kind = "tree" if wanted.source == "tree" else "archive"
     return Source(kind=kind, path=root / wanted.path, sha256=wanted.sha256)
+
+
+def _signing(root: Path, settings: Settings) -> Signing | None:
+    wanted = settings.signing
+    key = Path(chosen).absolute() if (chosen := os.environ.get(SIGNING_KEY)) else wanted.key and root / wanted.key
+    if key is None and wanted.certificate is None:
+        return None
+    return Signing(key=key, certificate=wanted.certificate and root / wanted.certificate)
 
 
 def _registry(text: str) -> Registry:

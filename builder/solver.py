@@ -19,14 +19,18 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
 from builder.engine.events import BuildResult, BuildState, Event
 from builder.errors import BuildError, InputError
+from builder.external.dockerfile import with_modules
+from builder.external.model import ModuleSource
 from builder.failure import explain
 from builder.files import locked, unpack_tar
+from builder.hooks import idle_hooks
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
 from builder.patches.limits import limit_context
 from builder.project import Project
 from builder.recall import recall, remember
 from builder.release import Sum
+from builder.signing.key import CERTIFICATE, SigningKey
 from builder.view import View
 
 
@@ -98,26 +102,46 @@ class Builder:
             self.view.show(event)
             self.log.event(event)
 
-    def context(self, ccache: Path | None = None) -> graph.Context:
+    def context(
+        self, ccache: Path | None = None, signing: SigningKey | None = None, modules: tuple[ModuleSource, ...] = ()
+    ) -> graph.Context:
         """Write the build context, and fetch what it does not hold.
 
         Args:
             ccache: The compiler cache's configuration.
+            signing: The key that signs the modules.
+            modules: The sources of the external modules; without them the graph is one that has none.
         """
         folder = self.folder / release.CONTEXT
         write_context(self.project, folder)
+        if signing is not None:
+            (folder / CERTIFICATE).write_text(signing.certificate)
+        for module in modules:
+            (folder / f"modules/{module.name}.json").write_text(json.dumps(module.recipe(), indent=1) + "\n")
         source, epoch = source_folder(self.project, self.view.note)
         firmware, revision = firmware_folder(self.project)
         return graph.Context(
             folder=folder,
-            dockerfile=dockerfiles() / "kernel.Dockerfile",
+            dockerfile=self._dockerfile(modules),
             source=source,
             source_epoch=epoch,
             firmware=firmware,
             firmware_revision=revision,
             base=self._base_layout(),
             ccache=ccache,
+            signing=signing.path if signing else None,
+            signing_pin=signing is not None and signing.encrypted,
+            modules=modules,
         )
+
+    def _dockerfile(self, modules: tuple[ModuleSource, ...]) -> Path:
+        """kernel.Dockerfile, or what external modules make of it."""
+        file = dockerfiles() / "kernel.Dockerfile"
+        if not modules:
+            return file
+        own = self.folder / "kernel.Dockerfile"
+        own.write_text(with_modules(file.read_text(), [module.name for module in modules]))
+        return own
 
     def _base_layout(self) -> str | None:
         """Where a builder that is not the engine's own finds the base image."""
@@ -179,6 +203,8 @@ class Builder:
     def _release(self, context: graph.Context, resolved: graph.Resolved) -> Solved:
         for name in self.limit_patches(context, resolved):
             self.view.note(f"{self.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
+        for name in idle_hooks(self.project.root):
+            self.view.note(f"{name} is passed over: it is not executable")
         tar = self.folder / "release.tar"
         images = self.folder / "images.new" if self.engine.remote else None
         plan = graph.build_plan(

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from builder.errors import InputError
 from builder.inputs.document import Document, Place, read_document
 from builder.settings.contents import ListRule
+from builder.settings.external import ExternalModule
 from builder.settings.grammar import (
     Problem,
 )
@@ -90,7 +91,11 @@ def _did_you_mean(place: Place) -> str:
     return f"the keys here are {', '.join(siblings)}"
 
 
-_ENTRIES: dict[str, type[BaseModel]] = {"registries": Registry, "rules": ListRule}
+_ENTRIES: dict[str, type[BaseModel]] = {
+    "registries": Registry,
+    "rules": ListRule,
+    "modules": ExternalModule,
+}
 """What the entries of a list are, where they have keys of their own."""
 
 

@@ -19,6 +19,7 @@ from builder.stages.dotconfig import Option, format_config, is_full, is_kept, me
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
 from builder.stages.reproducible import KIND, findings, kernel_of
+from builder.stages.signingoptions import check_options, own_options
 
 CONFIG = "config/kernel-config"
 FRAGMENTS = "config/fragments"
@@ -59,10 +60,12 @@ def read_asks(config: Path, fragments: Path) -> tuple[str, list[list[Option]]]:
     return ("full" if is_full(content, files[0]) else "minimal"), files
 
 
-def complete(make: Make, obj: Path, asks: Mapping[str, Option], localversion: str) -> str:
+def complete(
+    make: Make, obj: Path, asks: Mapping[str, Option], localversion: str, own: Mapping[str, str] | None = None
+) -> str:
     """Write `obj/.config` with what is asked for and let kbuild complete it; returns what kconfig printed."""
     values = {name: ask.value for name, ask in asks.items() if name not in _OWN}
-    values |= {"LOCALVERSION": f'"{localversion}"', "LOCALVERSION_AUTO": "n"}
+    values |= {"LOCALVERSION": f'"{localversion}"', "LOCALVERSION_AUTO": "n", **(own or {})}
     (obj / ".config").write_text(format_config(values))
     return make("olddefconfig")
 
@@ -174,8 +177,12 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     asks = merge(*files)
     for name in overruled(files, kconfig):
         del asks[name]
-    complete(make, obj, asks, args.localversion)
+    own = own_options(signing=args.signing == "key")
+    for name in own:
+        asks.pop(name, None)
+    complete(make, obj, asks, args.localversion, own)
     values = read_values(obj / ".config")
+    check_options(values, signing=args.signing == "key", certificate=args.certificate, where=CONFIG)
     warnings = localversion_warning(asks, args.localversion)
     # In a whole config, what has no prompt records the compiler and other options: nobody asked for it.
     wanted = {
@@ -229,6 +236,8 @@ def main() -> None:
     for option in ("--localversion", "--release", "--arch"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
+    parser.add_argument("--signing", choices=["none", "key"], default="none", help="key: the project's key signs")
+    parser.add_argument("--certificate", type=Path, default=Path("none"), help="that key's; need not exist")
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:
