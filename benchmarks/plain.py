@@ -11,7 +11,7 @@ from benchmarks.kit import LineEdit
 from benchmarks.results import Sample
 from benchmarks.workspace import Workspace
 from builder.arch import X86
-from builder.stages.compile import make_environment
+from builder.stages.runmake import make_environment
 
 SOURCE, OBJECTS = "/usr/src/linux", "/obj"
 _KEPT = ("LC_ALL", "LOCALVERSION")

@@ -18,12 +18,14 @@ from builder.current import find_current
 from builder.engine.base import BaseImage, Engine
 from builder.engine.events import BuildResult, BuildState
 from builder.errors import RoskError
+from builder.external.sources import module_sources
 from builder.foresight import foreseen
 from builder.joint import JointBuilder, Member, Solved
 from builder.project import Project
 from builder.recall import recall
 from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
+from builder.signing.key import SigningKey, read_key
 from builder.solver import Builder
 from builder.view import View
 
@@ -131,11 +133,12 @@ class Shared:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One kernel in the making: what was ordered, its solves, and its own log."""
+    """One kernel in the making: what was ordered, its solves, its own log, and whose key signs its modules."""
 
     order: Order
     member: Member
     log: BuildLog
+    signing: SigningKey | None
 
     @property
     def name(self) -> str:
@@ -174,8 +177,10 @@ def _open(stack: ExitStack, order: Order, shared: Shared) -> Work:
         states=shared.states,
     )
     try:
+        signing = read_key(project, warn=shared.view.warn)
         ccache = stack.enter_context(ccache_config(project, folder, shared.engine.gateway))
-        return Work(order=order, member=Member(builder=builder, context=builder.context(ccache)), log=log)
+        context = builder.context(ccache, signing, module_sources(project, shared.view.note))
+        return Work(order=order, member=Member(builder=builder, context=context), log=log, signing=signing)
     except RoskError as error:
         log.line(f"error: {error}")
         raise
@@ -257,6 +262,8 @@ def _stage(work: Work, solved: Solved, sums: Mapping[str, Sum], result: BuildRes
         command=work.order.command,
         archives=context.archives(project),
         firmware=firmware,
+        signing=work.signing.as_json() if work.signing else None,
+        modules=[module.as_json() for module in context.modules],
     )
     record = build_facts(project, work.reports, states=builder.states, notices=lasting, compiled=compiled)
     key = builder.key(context, solved.resolved, work.order.command)

@@ -25,7 +25,7 @@ _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
     **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
     **dict.fromkeys(("source", "patched", "patch", "kconfig", "kconfigtree", "kernel-source"), "source"),
-    **dict.fromkeys(("configured", "configure", "compile"), "compile"),
+    **dict.fromkeys(("configured", "configure", "compile", "external", "external-base"), "compile"),
 }
 """The group of a stage of the Dockerfile, or of a program of `builder.stages`; `packages` for any other."""
 

@@ -19,11 +19,13 @@ from builder.ccache import ccache_config
 from builder.engine.docker import Docker
 from builder.engine.events import BuildResult
 from builder.errors import RoskError
+from builder.external.sources import module_sources
 from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.release import human_size
 from builder.run import prepare
+from builder.signing.key import read_key
 from builder.solver import Builder
 from builder.view import make_view
 
@@ -90,8 +92,9 @@ def _transfer(project: Project, transfer: Transfer, place: str, *, builder: str 
     caches = project_caches(project, warn=view.warn)
     with view, release.staging(project.dist) as folder, BuildLog(folder / "build.log", folder / "kept.log") as log:
         own = Builder(project=project, engine=engine, base=base, view=view, log=log, folder=folder, caches=caches)
+        key, modules = read_key(project, warn=view.warn), module_sources(project, view.note)
         with ccache_config(project, folder, engine.gateway) as ccache:
-            result = _solve(own, own.context(ccache), transfer, place, caches)
+            result = _solve(own, own.context(ccache, key, modules), transfer, place, caches)
     for warning in told(own.warnings):
         view.warn(warning)
     ran, cached = (", ".join(name for name in STAGES if name in stages) for stages in (result.ran, result.cached))

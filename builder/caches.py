@@ -26,6 +26,7 @@ _MOUNTS: tuple[tuple[str, str, str], ...] = (
     ("apt-lists", "Debian package lists", "a new toolchain downloads the lists again"),
     ("log", "compile logs", "the whole log of a compile that failed before is gone"),
     ("ccache", "compiler cache", "a build whose object tree is gone too compiles every file"),
+    ("signatures", "signatures of modules", "the next build signs every module again"),
     ("pack", "packed chunks", "the next packages are compressed from the beginning, which takes minutes"),
 )
 """What follows `rosk-` in the name of a cache mount (a scope may follow), what it is, and what losing it costs."""

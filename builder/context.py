@@ -27,7 +27,7 @@ def write_context(project: Project, folder: Path) -> None:
     Every file is written anew, so that its time is new too: BuildKit takes a file of the same size and time for
     the one that it has.
     """
-    for name in ("config/fragments", "lists", "patches", "hooks", "images", "stages"):
+    for name in ("config/fragments", "lists", "patches", "hooks", "signing", "modules", "images", "stages"):
         (folder / name).mkdir(parents=True)
     for script in (dockerfiles() / "images").iterdir():
         shutil.copyfile(script, folder / "images" / script.name)

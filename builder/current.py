@@ -68,7 +68,7 @@ def release_key(
         name: [target["target"], target["args"], target.get("tags"), target["platforms"]]
         for name, target in plan["target"].items()
     }
-    archives = context.archives(project)
+    archives = [context.archives(project), [module.as_json() for module in context.modules]]
     # What the manifest says beside that, also of inputs that nothing is built from: a patch for other kernel versions.
     said = [str(project.source), project.source.sha256, describe_inputs(project, context.folder)]
     settings = project.settings.model_dump(mode="json")

@@ -14,6 +14,7 @@ from typing import Any
 
 from builder.cachespec import NONE, Caches, with_caches
 from builder.cross import cross_args, cross_packages
+from builder.external.model import ModuleSource
 from builder.project import Project
 from builder.series import make_words
 
@@ -49,6 +50,8 @@ STAGES: Mapping[str, str] = {
     "patched": "patches",
     "configured": "config",
     "compile": "compile",
+    "external": "external modules",
+    "signed": "module signatures",
     "split": "module split",
     "firmware": "firmware",
     "headers": "headers",
@@ -65,6 +68,8 @@ STAGES: Mapping[str, str] = {
 
 SHARED = frozenset({"tools", "toolchain", "source", "patched"})
 """Stages that several kernels of a project have in common, as far as their input is the same."""
+OPTIONAL = frozenset({"external", "signed"})
+"""Stages that run only in projects that ask for them."""
 
 _FROM = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M)
 _SHOWN_AS = {
@@ -88,9 +93,11 @@ def shown_stage(dockerfile_stage: str) -> str:
         return shown if shown in SHARED else f"{shown}@{name}"
     if dockerfile_stage in _SHOWN_AS:
         return _SHOWN_AS[dockerfile_stage]
+    if dockerfile_stage.startswith("module-"):
+        return "external"
     if dockerfile_stage.endswith(_FILE):
         return "release"
-    for prefix in ("source-", "firmware-"):
+    for prefix in ("source-", "firmware-", "signed-", "external-"):
         if dockerfile_stage.startswith(prefix) and dockerfile_stage not in STAGES:
             return prefix.rstrip("-")
     return dockerfile_stage.removesuffix("-root")
@@ -150,6 +157,9 @@ class Context:
         firmware_revision: The git commit of a firmware folder, where it has one.
         base: Where a builder that does not have the base image finds it: `oci-layout://FOLDER@DIGEST`.
         ccache: The compiler cache's configuration; a secret, for it may name a server with a password.
+        signing: The file with the key that signs modules; a secret. `signing_pin`: it has a passphrase, in the
+            environment's KBUILD_SIGN_PIN.
+        modules: The sources of the external modules.
     """
 
     folder: Path
@@ -160,6 +170,9 @@ class Context:
     firmware_revision: str = ""
     base: str | None = None
     ccache: Path | None = None
+    signing: Path | None = None
+    signing_pin: bool = False
+    modules: tuple[ModuleSource, ...] = ()
 
     def archives(self, project: Project) -> dict[str, str]:
         """The SHA-256 of the archives among them: each is alone in a folder of that name (`builder.inputs.store`)."""
@@ -301,6 +314,7 @@ def _build_args(project: Project, context: Context, resolved: Resolved, scope: s
         "EPOCH": str(resolved.epoch),
         "UNLISTED": project.settings.lists.unlisted,
         "SOFTDEPS": project.settings.lists.softdeps,
+        **({"SIGNING": "key"} if project.signing else {}),
         **{f"{name.upper()}_FILE": file for name, file in project.packages(release).items()},
         **_firmware_args(project, context),
         **_compiler_args(project, resolved),
@@ -348,6 +362,7 @@ def _field(name: str, path: Path) -> str:
 
 def _target(project: Project, context: Context, stage: str, args: Mapping[str, str]) -> dict[str, Any]:
     contexts = {"source": context.source, "firmware": context.firmware, args["BASE"]: context.base}
+    contexts |= {f"input-{module.name}": module.folder for module in context.modules}
     return {
         "context": str(context.folder),
         "dockerfile": str(context.dockerfile),
@@ -355,8 +370,15 @@ def _target(project: Project, context: Context, stage: str, args: Mapping[str, s
         "args": dict(args),
         "contexts": {name: str(path) for name, path in contexts.items() if path is not None},
         "platforms": [f"linux/{project.arch.oci}"],
-        **({"secret": [f"id=ccache,{_field('src', context.ccache)}"]} if context.ccache else {}),
+        **({"secret": secrets} if (secrets := _secrets(context)) else {}),
     }
+
+
+def _secrets(context: Context) -> list[str]:
+    """What steps may mount, and no layer, log or cache key has."""
+    files = {"ccache": context.ccache, "signing-key": context.signing}
+    secrets = [f"id={name},{_field('src', path)}" for name, path in files.items() if path is not None]
+    return [*secrets, "id=signing-pin,env=KBUILD_SIGN_PIN"] if context.signing_pin else secrets
 
 
 def _source_args(project: Project, context: Context, base: str) -> dict[str, str]:

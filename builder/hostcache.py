@@ -13,10 +13,12 @@ from pathlib import Path
 _DOWNLOADS = ("downloads", "a build of that source downloads it again, or takes it from your disk again")
 _TREES = ("staged source trees", "the next build of that tree stages it again, and sends what it finds changed")
 
+_REPOSITORIES = ("git repositories of modules", "a build of such a module fetches its commit again")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """One entry: a download (`sha256/HEX`) or a staged tree (`trees/HASH`).
+    """One entry: a download (`sha256/HEX`), a staged tree (`trees/HASH`) or a repository (`git/HASH`).
 
     Attributes:
         path: The entry's folder; beside it stand its lock, its stamp and its unfinished download.
@@ -45,7 +47,7 @@ class Kept:
 def kept_files(cache: Path) -> Iterator[Kept]:
     """All entries of a cache folder; while a build runs, none of them can go: it may be reading them."""
     building = any(_is_held(lock) for lock in cache.glob("builds/*.lock"))
-    for folder, (what, cost) in (("sha256", _DOWNLOADS), ("trees", _TREES)):
+    for folder, (what, cost) in (("sha256", _DOWNLOADS), ("trees", _TREES), ("git", _REPOSITORIES)):
         names = {path.name.partition(".")[0] for path in cache.glob(f"{folder}/*") if path.suffix != ".lock"}
         for name in sorted(names):
             path = cache / folder / name

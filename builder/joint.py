@@ -15,6 +15,7 @@ from builder.cachespec import is_race
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, EngineError, InputError
+from builder.hooks import idle_hooks
 from builder.recall import recall, remember
 from builder.release import Sum
 from builder.solver import Builder, unpack
@@ -99,6 +100,8 @@ class JointBuilder:
 
     def _release(self, resolved: graph.Resolved, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
         self.lead.check_toolchain(resolved.kernel_version)
+        for name in idle_hooks(self.lead.project.root):
+            self.lead.view.note(f"{name} is passed over: it is not executable")
         for member in self.members:
             own = member.builder
             for name in own.limit_patches(member.context, resolved):

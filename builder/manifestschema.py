@@ -57,6 +57,23 @@ class Firmware(_Part):
     sha256: Sha256 | None = Field(description="The checksum of its archive, where it is one")
 
 
+class Signing(_Part):
+    """What is public of the key that signed the modules."""
+
+    certificate: Sha256 = Field(description="The SHA-256 of its certificate (DER)")
+    subject: str = Field(description="Whom the certificate names")
+
+
+class ExternalModule(_Part):
+    """A source of external modules."""
+
+    name: str = Field(description="Its name in the settings")
+    source: Literal["folder", "tarball", "git"]
+    origin: str = Field(alias="from", description="Where it was taken from, for people")
+    revision: str | None = Field(description="git's commit, where it has one")
+    sha256: Sha256 = Field(description="The checksum of its archive, or over all files of its folder")
+
+
 class Manifest(_Part):
     """What went into a release of rosk, what came out, and the command that makes it again."""
 
@@ -81,6 +98,10 @@ class Manifest(_Part):
     )
     images: dict[str, Digest] = Field(description="The images' tags and their digests, in the order of `dist/images`")
     firmware: Firmware
+    modules: list[ExternalModule] = Field(
+        default=[], description="The external modules, in the order they were built, where there are some"
+    )
+    signing: Signing | None = Field(default=None, description="Whose key signed the modules, where it was an input")
 
 
 def manifest_schema() -> dict[str, Any]:

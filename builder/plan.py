@@ -11,6 +11,7 @@ from rich.text import Text
 
 from builder import graph
 from builder.context import dockerfiles
+from builder.external.dockerfile import with_modules
 from builder.project import Project, known_version
 from builder.series import flags_for, limits_for
 
@@ -33,10 +34,14 @@ def plan_text(project: Project) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(project, release):
         facts.add_row(Text(name, style="bold"), Text(value))
-    sources = graph.takes_from((dockerfiles() / "kernel.Dockerfile").read_text())
+    names = [module.name for module in project.settings.modules]
+    sources = graph.takes_from(with_modules((dockerfiles() / "kernel.Dockerfile").read_text(), names))
+    unused = graph.OPTIONAL - ({"external"} if names else set()) - ({"signed"} if project.signing else set())
     stages = Table("stage", "takes from", "what it is", box=None, header_style="bold")
     for name, title in graph.STAGES.items():
-        takes = ", ".join(stage for stage in graph.STAGES if stage in sources[name])
+        if name in unused:
+            continue
+        takes = ", ".join(stage for stage in graph.STAGES if stage in sources[name] - unused)
         stages.add_row(Text(name), Text(takes or "the base image"), Text(title))
     return Group(facts, Text(), stages)
 
@@ -91,6 +96,8 @@ def _facts(project: Project, release: str) -> list[tuple[str, str]]:
         ("config", f"{project.inputs['config/kernel-config']}, {len(settings.config.fragments)} fragments"),
         ("patches", str(inputs.count("patches"))),
         ("hooks", str(inputs.count("hooks"))),
+        ("external modules", ", ".join(module.name for module in settings.modules) or "none"),
+        ("signing key", str(project.signing.key or "not given") if project.signing else "none"),
         ("unlisted modules", settings.lists.unlisted),
         ("soft dependencies", settings.lists.softdeps),
         ("firmware", " ".join([firmware.source, *firmware.packages, str(firmware.path or "")]).strip()),

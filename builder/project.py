@@ -22,6 +22,8 @@ from builder.settings import Registry, Settings, load_settings
 from builder.settings.registry import as_known
 
 SETTINGS_FILE = Path("config/rosk.yaml")
+SIGNING_KEY = "ROSK_SIGNING_KEY"
+"""The variable of the environment that names the file with the key that signs modules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,19 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signing:
+    """Whose key signs the modules: paths of this machine. What is in the files, `builder.signing` says.
+
+    Attributes:
+        key: PEM, with the private key; None: a build has none, and cannot be.
+        certificate: PEM or DER; None: it is in the key's file.
+    """
+
+    key: Path | None
+    certificate: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Project:
     """All that a build follows from, apart from what only the engine can tell (`builder.graph.Resolved`).
 
@@ -63,6 +78,7 @@ class Project:
             `toolchain`.
         toolchain: What compiles it, and why; None: as the settings say.
         policies: What the resolved config has to keep.
+        signing: Whose key signs the modules; None: nobody's that is an input.
     """
 
     root: Path
@@ -78,6 +94,7 @@ class Project:
     config_strict: bool = False
     toolchain: Toolchain | None = None
     policies: tuple[Policy, ...] = ()
+    signing: Signing | None = None
 
     @property
     def org(self) -> str:
@@ -210,6 +227,7 @@ def _load(
         dist=choice.dist(root, settings),
         config_strict=strict or settings.config.strict,
         policies=load_policies(settings.config.policies, root),
+        signing=_signing(root, settings),
     )
 
 
@@ -279,6 +297,14 @@ def known_version(source: Source) -> tuple[str, str]:
     else:
         version, known_from = of_archive(source.path)
     return (version, known_from) if version else ("", f"nothing tells the version of {source.path} before the build")
+
+
+def _signing(root: Path, settings: Settings) -> Signing | None:
+    wanted = settings.signing
+    key = Path(chosen).absolute() if (chosen := os.environ.get(SIGNING_KEY)) else wanted.key and root / wanted.key
+    if key is None and wanted.certificate is None:
+        return None
+    return Signing(key=key, certificate=wanted.certificate and root / wanted.certificate)
 
 
 def _registry(text: str, settings: Settings) -> Registry:

@@ -22,6 +22,7 @@ from builder.errors import RoskError
 from builder.project import Project
 from builder.recall import recall, remember
 from builder.run import prepare
+from builder.signing.key import read_key
 from builder.solver import Builder, unpack
 from builder.view import make_view
 
@@ -135,7 +136,8 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
             caches=caches,
         )
         try:
-            context = builder.context()
+            # The config that is resolved has the certificate in it.
+            context = builder.context(signing=read_key(project, warn=view.warn))
             resolved = _resolve(builder, context)
             builder.limit_patches(context, resolved)
             joined = folder / dockerfiles[-1]

@@ -121,6 +121,8 @@ def describe_release(
     command: Sequence[str],
     archives: Mapping[str, str] | None = None,
     firmware: str | None = None,
+    signing: Mapping[str, str] | None = None,
+    modules: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Write manifest, checksums, documents and list of images for what a complete build exported into `folder`.
 
@@ -131,6 +133,8 @@ def describe_release(
         command: The command line that reproduces the build.
         archives: The SHA-256 of the archives that `source` and `firmware` were, where they were that.
         firmware: The revision of the firmware that ships.
+        signing: What is public of the key that signed the modules, where one did.
+        modules: What the external modules are from (`builder.external.model`).
 
     Returns:
         The manifest.
@@ -151,6 +155,10 @@ def describe_release(
     sums_of = archives or {}
     manifest["source"]["sha256"] = sums_of.get("source")
     manifest["firmware"] = {"revision": firmware, "sha256": sums_of.get("firmware")}
+    if signing:
+        manifest["signing"] = dict(signing)
+    if modules:
+        manifest["modules"] = [dict(module) for module in modules]
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     (folder / IMAGES).write_text("".join(f"{tag}\n" for tag in images))
     write_documents(project, folder, manifest)

@@ -26,6 +26,7 @@ from builder.differ import Differ, Difference, diff_lines, differ, short, unequa
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.errors import EngineError, InputError, InterruptedBuild, ReproError, RoskError, VerifyError
+from builder.external.sources import module_sources
 from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.process import run
@@ -33,6 +34,7 @@ from builder.project import Project
 from builder.release import describe, shown_path
 from builder.run import prepare
 from builder.settings import Cache
+from builder.signing.key import read_key
 from builder.stages.dotconfig import config_values
 from builder.stages.reproducible import findings, kernel_of
 from builder.view import View, make_view
@@ -257,6 +259,13 @@ def _changes(project: Project, manifest: Mapping[str, Any]) -> Iterator[str]:
     for key, value, other in unequal(manifest["settings"], project.settings.model_dump(mode="json")):
         if key.split(".")[0] not in _NO_MATTER:
             yield f"the setting {key} was {short(value)} and is {short(other)}"
+    signing = read_key(project, warn=lambda _line: None)
+    if manifest.get("signing") != (signing.as_json() if signing else None):
+        yield "the key that signs the modules is another"
+    modules = [source.as_json() for source in module_sources(project, lambda _line: None)]
+    for was in manifest.get("modules", ()):
+        if was not in modules:
+            yield f"the source of the module {was['name']} has changed"
 
 
 def check_base(base: BaseImage, manifest: Mapping[str, Any]) -> None:

@@ -18,6 +18,8 @@ from builder.engine.again import once_more
 from builder.engine.base import BaseImage, Engine
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildState, Event
+from builder.external.dockerfile import with_modules
+from builder.external.model import ModuleSource
 from builder.failure import explain
 from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
@@ -25,6 +27,7 @@ from builder.inputs.folders import firmware_folder, source_folder
 from builder.patches.limits import limit_context
 from builder.project import SETTINGS_FILE, Project
 from builder.series import check_llvm, misfit
+from builder.signing.key import CERTIFICATE, SigningKey
 from builder.view import View
 
 
@@ -94,26 +97,46 @@ class Builder:
             self.view.show(event)
             self.log.event(event)
 
-    def context(self, ccache: Path | None = None) -> graph.Context:
+    def context(
+        self, ccache: Path | None = None, signing: SigningKey | None = None, modules: tuple[ModuleSource, ...] = ()
+    ) -> graph.Context:
         """Write the build context, and fetch what it does not hold.
 
         Args:
             ccache: The compiler cache's configuration.
+            signing: The key that signs the modules.
+            modules: The sources of the external modules; without them the graph is one that has none.
         """
         folder = self.folder / release.CONTEXT
         write_context(self.project, folder)
+        if signing is not None:
+            (folder / CERTIFICATE).write_text(signing.certificate)
+        for module in modules:
+            (folder / f"modules/{module.name}.json").write_text(json.dumps(module.recipe(), indent=1) + "\n")
         source, epoch = source_folder(self.project, self.view.note)
         firmware, revision = firmware_folder(self.project)
         return graph.Context(
             folder=folder,
-            dockerfile=dockerfiles() / "kernel.Dockerfile",
+            dockerfile=self._dockerfile(modules),
             source=source,
             source_epoch=epoch,
             firmware=firmware,
             firmware_revision=revision,
             base=base_layout(self.engine, self.base),
             ccache=ccache,
+            signing=signing.path if signing else None,
+            signing_pin=signing is not None and signing.encrypted,
+            modules=modules,
         )
+
+    def _dockerfile(self, modules: tuple[ModuleSource, ...]) -> Path:
+        """kernel.Dockerfile, or what external modules make of it."""
+        file = dockerfiles() / "kernel.Dockerfile"
+        if not modules:
+            return file
+        own = self.folder / "kernel.Dockerfile"
+        own.write_text(with_modules(file.read_text(), [module.name for module in modules]))
+        return own
 
     def resolve(self, context: graph.Context) -> graph.Resolved:
         """Learn from the source and the toolchain what the graph's names are made of."""

@@ -6,6 +6,7 @@ ARG BASE
 ARG SOURCE_KIND=debian
 ARG FIRMWARE_KIND=none
 ARG IMAGE_TOOLS=tools
+ARG SIGNING=none
 
 # Debian packages that splitting, packing and the images need.
 FROM --platform=${BUILDPLATFORM} ${BASE} AS tools
@@ -56,11 +57,15 @@ COPY --from=kernel-source /out/source.json /
 COPY --from=toolchain /out/packages /
 
 FROM kernel-source AS patched
-COPY stages/common.py stages/patchfile.py stages/patch.py /rosk/builder/stages/
+COPY stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
 COPY patches /rosk/patches
 COPY hooks /rosk/hooks
+COPY signing /rosk/signing
+ARG ARCH
+ARG SRCARCH
 ARG FRESH=
-RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks
+RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks \
+    --info /out/source.json --arch "${ARCH}" --srcarch "${SRCARCH}" --certificate /rosk/signing/certificate.pem
 
 # What configuring reads of the source, so that a change to anything else leaves the config as it is.
 FROM patched AS kconfig
@@ -71,8 +76,10 @@ FROM toolchain AS configured
 COPY --from=kconfig /out/kconfig /usr/src/linux
 COPY stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
-    stages/configure.py /rosk/builder/stages/
+    stages/signingoptions.py stages/configure.py /rosk/builder/stages/
 COPY config /rosk/config
+COPY signing /rosk/signing
+ARG SIGNING=none
 ARG ARCH
 ARG CROSS_COMPILE=
 ARG COMPILER=gcc
@@ -83,14 +90,15 @@ ARG CONFIG_STRICT=
 ARG FRESH=
 RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
-    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" ${CONFIG_STRICT} \
-    --out /out/configured
+    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
+    --signing "${SIGNING}" --certificate /rosk/signing/certificate.pem ${CONFIG_STRICT} --out /out/configured
 
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
 COPY stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py stages/journal.py \
-    stages/maketools.py stages/objtree.py stages/runmake.py stages/compile.py /rosk/builder/stages/
+    stages/maketools.py stages/objtree.py stages/runmake.py stages/signingoptions.py stages/compile.py \
+    /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -118,10 +126,56 @@ RUN --mount=type=cache,id=rosk-log,target=/log mkdir -p /out && cp "/log/${LOG_N
 FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
+FROM patched AS headers
+COPY stages/common.py stages/headers.py /rosk/builder/stages/
+COPY --from=compile /out/objtree /in/objtree
+ARG SRCARCH
+ARG RELEASE
+RUN python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --srcarch "${SRCARCH}" \
+    --release "${RELEASE}" --out /out/headers
+
+# What external modules are built with: the headers package's tree in its place. Their stages are put here for the
+# project's modules, and take the place of the next line (builder/external/dockerfile.py).
+FROM toolchain AS external-base
+COPY stages/common.py stages/compilercache.py stages/dkms.py stages/elf.py stages/runmake.py stages/source.py \
+    stages/external.py /rosk/builder/stages/
+ARG RELEASE
+COPY --from=headers /out/headers /lib/modules/${RELEASE}/build
+RUN mkdir -p /in/told
+ARG ARCH
+ARG CROSS_COMPILE=
+ARG EPOCH
+ARG CACHE_SCOPE=
+ARG FRESH=
+
+FROM compile AS external
+
+# The modules as they ship: signed with the project's key, after they were stripped, where it has one. The key is a
+# secret of this one step, and in no cache key; the certificate is.
+FROM tools AS signed-key
+RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
+    apt-get -q update && apt-get -q install -y --no-install-recommends -- openssl
+COPY stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
+COPY signing /in/signing
+COPY --from=configured /out/configured/config /in/
+COPY --from=external /out/modules /out/modules
+ARG CACHE_SCOPE=
+ARG FRESH=
+RUN --mount=type=cache,id=rosk-signatures${CACHE_SCOPE},target=/signatures \
+    --mount=type=secret,id=signing-key,target=/run/secrets/signing-key,required=true \
+    --mount=type=secret,id=signing-pin,target=/run/secrets/signing-pin \
+    python3 -m builder.stages.sign --modules /out/modules --config /in/config --certificate /in/signing/certificate.pem \
+    --key /run/secrets/signing-key --pin /run/secrets/signing-pin --cache /signatures
+
+FROM external AS signed-none
+
+FROM signed-${SIGNING} AS signed
+
 FROM tools AS split
 COPY stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
-COPY --from=compile /out/modules /in/modules
+COPY --from=signed /out/modules /in/modules
 COPY --from=compile /out/boot /in/boot
 COPY --from=configured /out/configured/module-options.json /in/
 COPY lists/modules.list lists/modules-extra.list /in/lists/
@@ -169,14 +223,6 @@ RUN --mount=type=bind,from=firmware,target=/input \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
-
-FROM patched AS headers
-COPY stages/common.py stages/headers.py /rosk/builder/stages/
-COPY --from=compile /out/objtree /in/objtree
-ARG SRCARCH
-ARG RELEASE
-RUN python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --srcarch "${SRCARCH}" \
-    --release "${RELEASE}" --out /out/headers
 
 # The packages.
 FROM tools AS packer

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from builder.lists.boot import boot_reason
 from builder.lists.model import CORE, EXTRA, LEFT, LIST_OF, Finding, Kernel, Policy, Texts, listable
 from builder.stages.lists import Entry
-from builder.stages.split import Absent, Lists, Placed, absent, missing_softdeps, outside_kernel, place
+from builder.stages.split import Absent, Lists, Placed, absent, missing_softdeps, place
 
 KINDS: Mapping[str, str] = {
     "malformed": "a line is no path and no pattern",
@@ -24,7 +24,6 @@ KINDS: Mapping[str, str] = {
     "no-match": "a pattern matches no module",
     "softdep-in-extra": "a module of the kernel package has a soft dependency in the extras",
     "boot-in-extra": "a module that a machine may need to boot is in the extras",
-    "outside-kernel": "a module outside kernel/ stays in the kernel package, whatever modules-extra.list says",
 }
 """Every kind of finding, and what it means."""
 
@@ -82,7 +81,6 @@ def check(texts: Texts, kernel: Kernel, policy: Policy) -> list[Finding]:
         *(_absent(line, new, known, policy) for line in absent(kernel.built, lists, kernel.known)),
         *_softdeps(kernel, placed.main, extras, lists),
         *_boot(extras, lists),
-        *_outside(kernel, lists),
     ]
     return sorted(found, key=lambda finding: not finding.error)
 
@@ -177,14 +175,6 @@ def _boot(extras: set[str], lists: Lists) -> Iterator[Finding]:
             what = f"{path} lands in the extras, and a machine may need it to boot: {reason}"
             hint = "list it in modules.list, unless no machine of yours boots through it"
             yield _at(lines.get(path), Finding(kind="boot-in-extra", error=False, what=what, hint=hint, path=path))
-
-
-def _outside(kernel: Kernel, lists: Lists) -> Iterator[Finding]:
-    outside = outside_kernel(kernel.built)
-    for entry in lists.extra:
-        if entry.path in outside:
-            what = f"{entry.path} is outside kernel/ and stays in the kernel package"
-            yield _at(entry, Finding(kind="outside-kernel", error=False, what=what, path=entry.path))
 
 
 def _at(entry: Entry | None, finding: Finding) -> Finding:

@@ -11,7 +11,7 @@ from builder.lists.boot import boot_reason
 from builder.lists.model import Kernel, Policy
 from builder.stages.lists import Entry
 from builder.stages.modules import normal
-from builder.stages.split import Lists, Placed, outside_kernel, place
+from builder.stages.split import Lists, Placed, place
 
 CORE, EXTRAS = "kernel", "extras"
 
@@ -151,7 +151,6 @@ def _package(
     path: str, kernel: Kernel, placed: Placed, policy: Policy, lines: Sequence[str]
 ) -> tuple[str | None, str, tuple[str, ...]]:
     """The package of a module, why, and the way from a listed module to it."""
-    built = kernel.built
     package = CORE if path in placed.main else EXTRAS if path in placed.extra else None
     if package is None:
         to, why = policy.destination(path)
@@ -162,9 +161,10 @@ def _package(
     named = placed.named_main if package == CORE else placed.named_extra
     if path in named:
         return package, "a list names it", ()
-    if path in outside_kernel(built):
+    outside = {other for other in placed.main if not other.startswith("kernel/")} if package == CORE else set()
+    if path in outside:
         return package, "it is outside kernel/", ()
-    through = _way(kernel, named | (outside_kernel(built) if package == CORE else set()), path)
+    through = _way(kernel, named | outside, path)
     if not through:
         return package, "it is a soft dependency of the kernel package, which the settings pull", ()
     listed = " although modules-extra.list names it" if path in placed.named_extra else ""

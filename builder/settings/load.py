@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from builder.errors import InputError
 from builder.inputs.document import Document, Place, read_document
 from builder.settings.contents import ListRule
+from builder.settings.external import ExternalModule
 from builder.settings.flavours import Flavour
 from builder.settings.grammar import (
     Problem,
@@ -99,6 +100,7 @@ _ENTRIES: dict[str, type[BaseModel]] = {
     "rules": ListRule,
     "http": HttpTarget,
     "github": GithubTarget,
+    "modules": ExternalModule,
 }
 """What the entries of a list are, where they have keys of their own."""
 NAME = "NAME"

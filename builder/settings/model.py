@@ -6,12 +6,14 @@ import re
 from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     model_validator,
 )
 
 from builder.settings.caching import Cache
 from builder.settings.contents import Firmware, Lists, Packages
+from builder.settings.external import ExternalModule, unique
 from builder.settings.flavours import Flavours
 from builder.settings.grammar import (
     ORG,
@@ -21,6 +23,7 @@ from builder.settings.grammar import (
 )
 from builder.settings.publish import Publish
 from builder.settings.registry import Registry
+from builder.settings.signing import Signing
 from builder.settings.sources import Architectures, Config, Kernel, Toolchain
 from builder.settings.trust import Sign, Trust
 
@@ -49,6 +52,13 @@ class Settings(Section):
     firmware: Firmware = Field(default_factory=Firmware, description="Where the listed firmware comes from")
     cache: Cache = Field(default_factory=Cache, description="What machines share of their caches")
     packages: Packages = Field(default_factory=Packages, description="How the packages are made")
+    modules: Annotated[tuple[ExternalModule, ...], AfterValidator(unique)] = Field(
+        default=(),
+        description="External modules, built against the headers in this order: each `name`, `source` (`folder`, "
+        "`tarball` or `git`) with `path` or `url`, `sha256` or `commit`, and `subdir`, `make` and `install` as needed "
+        "([docs/modules.md](docs/modules.md))",
+    )
+    signing: Signing = Field(default_factory=Signing, description="Whose key signs the modules")
     registries: tuple[Registry, ...] = Field(
         default=(),
         description="Where `rosk publish` and `--push` push to: `host[:port][/prefix]`, or a mapping of `host`, "

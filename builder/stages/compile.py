@@ -14,7 +14,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,8 @@ from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_con
 from builder.stages.journal import Journal
 from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments
 from builder.stages.objtree import ObjectTree, shadows
-from builder.stages.runmake import Make, MakeError, new_log
+from builder.stages.runmake import Make, MakeError, cpus, make_environment, new_log
+from builder.stages.signingoptions import signs
 
 # Under the object tree; the headers stage chooses from it. Keys lie in certs/, which is not here.
 _OBJTREE = (
@@ -113,29 +113,6 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     return words
 
 
-def make_environment(epoch: int) -> dict[str, str]:
-    """The environment that makes the kernel's bytes depend on its input only."""
-    return {
-        **os.environ,
-        "LC_ALL": "C",
-        "LOCALVERSION": "",
-        "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(epoch)),
-        "KBUILD_BUILD_USER": "rosk",
-        "KBUILD_BUILD_HOST": "rosk",
-        "KBUILD_BUILD_VERSION": "1",
-    }
-
-
-def cpus() -> int:
-    """How many CPUs this process may use: its affinity, limited by the control group's quota."""
-    allowed = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(allowed, -(-int(quota) // int(period))))
-    except (OSError, ValueError):  # no control group, or its quota is "max"
-        return allowed
-
-
 def compile_kernel(build: Build, make: Make, out: Path) -> None:
     """Build the image and the modules, and install the modules under `out`."""
     words = make_arguments(build, cpus())
@@ -145,7 +122,9 @@ def compile_kernel(build: Build, make: Make, out: Path) -> None:
     make.run([*words, build.image, "modules"])
     progress(make.expected, make.expected, "modules_install")
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
-    make.run([*words, *install, *_PLAIN_MODULES, "modules_install"])
+    # The key that signs is not here; it signs later, what is stripped here.
+    unsigned = ["CONFIG_MODULE_SIG_ALL="] if signs(build.config) else []
+    make.run([*words, *install, *_PLAIN_MODULES, *unsigned, "modules_install"])
 
 
 def collect(build: Build, out: Path) -> None:

@@ -32,6 +32,7 @@ from builder.stages.maketools import add_options, tool_arguments
 from builder.stages.policy import FILE as POLICIES
 from builder.stages.policy import enforce
 from builder.stages.reproducible import KIND, findings, kernel_of
+from builder.stages.signingoptions import check_options, own_options
 
 CONFIG = "config/kernel-config"
 FRAGMENTS = "config/fragments"
@@ -73,10 +74,12 @@ def read_asks(config: Path, fragments: Path) -> tuple[str, list[list[Option]]]:
     return ("full" if is_full(content, files[0]) else "minimal"), files
 
 
-def complete(make: Make, obj: Path, asks: Mapping[str, Option], localversion: str) -> str:
+def complete(
+    make: Make, obj: Path, asks: Mapping[str, Option], localversion: str, own: Mapping[str, str] | None = None
+) -> str:
     """Write `obj/.config` with what is asked for and let kbuild complete it; returns what kconfig printed."""
     values = {name: ask.value for name, ask in asks.items() if name not in _OWN}
-    values |= {"LOCALVERSION": f'"{localversion}"', "LOCALVERSION_AUTO": "n"}
+    values |= {"LOCALVERSION": f'"{localversion}"', "LOCALVERSION_AUTO": "n", **(own or {})}
     (obj / ".config").write_text(format_config(values))
     return make("olddefconfig")
 
@@ -215,10 +218,14 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     asks = merge(*files)
     for name in overruled(files, kconfig):
         del asks[name]
-    complete(make, obj, asks, args.localversion)
+    own = own_options(signing=args.signing == "key")
+    for name in own:
+        asks.pop(name, None)
+    complete(make, obj, asks, args.localversion, own)
     values = read_values(obj / ".config")
     if args.cross_compile:
         check_cross(asks, values)
+    check_options(values, signing=args.signing == "key", certificate=args.certificate, where=CONFIG)
     warnings = localversion_warning(asks, args.localversion)
     asked_for = wanted(form, asks, kconfig)
     explain = partial(_explain, kconfig, values)
@@ -277,6 +284,8 @@ def main() -> None:
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
     add_options(parser)
+    parser.add_argument("--signing", choices=["none", "key"], default="none", help="key: the project's key signs")
+    parser.add_argument("--certificate", type=Path, default=Path("none"), help="that key's; need not exist")
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:

@@ -1,4 +1,4 @@
-"""Apply a project's patches to the kernel tree, then run its hook scripts on it.
+"""Apply a project's patches to the kernel tree, then run its hook scripts on it, then put its certificate in it.
 
 Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. There is no dry run before:
 it would fail for a patch that changes one file twice. So a failed run leaves the tree half patched, to be thrown away
@@ -8,19 +8,23 @@ with the build stage.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from builder.stages.common import StageError, run, stage_main
 from builder.stages.patchfile import FilePatch, parse_patch
+from builder.stages.signingoptions import IN_TREE
 
 # --forward never takes a patch back; --batch never asks; rejects are shown by line instead of left in files.
 _PATCH = ("patch", "-p1", "--fuzz=0", "--forward", "--batch", "--unified", "--no-backup-if-mismatch", "--reject-file=-")
 _PATCHING = re.compile(r"(?:patching|checking) (?:file|symbolic link) (.+?)(?: \((?:renamed|copied) from .+\))?$")
 _FAILED = re.compile(r"Hunk #(\d+) FAILED at (\d+)")
 _REVERSED = re.compile(r"Reversed \(or previously applied\) patch detected|which already exists!|which does not exist!")
+_VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *=(.*)$", re.MULTILINE)
 _ABSENT = re.compile(r"can't find file to patch at input line (\d+)")
 
 
@@ -88,8 +92,26 @@ def _current_part(parts: Sequence[FilePatch], seen: Sequence[str]) -> FilePatch 
     return same[min(seen.count(seen[-1]), len(same)) - 1] if same else None
 
 
-def run_hooks(tree: Path, folder: Path) -> None:
+def hook_environment(tree: Path, info: Path, arch: str, srcarch: str) -> dict[str, str]:
+    """What hooks are told, by kbuild's own names for it (Documentation/kbuild/kbuild.rst), and the source's time.
+
+    Args:
+        info: What the source stage found; its `epoch` counts.
+    """
+    top = (tree / "Makefile").read_text(errors="replace") if (tree / "Makefile").is_file() else ""
+    found = {name: value.strip() for name, value in _VERSION.findall(top)}
+    numbers = [found.get(name, "0") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
+    environment = {"ARCH": arch, "SRCARCH": srcarch, "KERNELVERSION": ".".join(numbers) + found.get("EXTRAVERSION", "")}
+    if info.is_file():
+        environment["SOURCE_DATE_EPOCH"] = str(json.loads(info.read_text())["epoch"])
+    return environment
+
+
+def run_hooks(tree: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run every executable file of `folder`, in the order of the names, with `tree` as its working directory.
+
+    Args:
+        environment: Variables for them, beside those of the stage.
 
     Raises:
         StageError: One failed; the details are the last lines that it printed.
@@ -99,7 +121,7 @@ def run_hooks(tree: Path, folder: Path) -> None:
             continue
         where = f"hooks/{hook.name}"
         try:
-            done = run([hook.resolve()], cwd=tree, check=False)
+            done = run([hook.resolve()], cwd=tree, env=environment, check=False)
         except OSError as error:
             raise StageError(
                 f"the hook cannot be run: {error.strerror}",
@@ -116,14 +138,26 @@ def run_hooks(tree: Path, folder: Path) -> None:
             )
 
 
+def add_certificate(tree: Path, certificate: Path) -> None:
+    """Put the certificate that the modules are signed for, where there is one, where the config names it."""
+    if certificate.is_file():
+        (tree / IN_TREE).parent.mkdir(exist_ok=True)
+        shutil.copyfile(certificate, tree / IN_TREE)
+
+
 def main() -> None:
-    """Command line: `--tree T --patches DIR --hooks DIR`; a folder that does not exist holds nothing."""
+    """Command line: `--tree T --patches DIR --hooks DIR` and what hooks are told; what does not exist holds nothing."""
     parser = argparse.ArgumentParser(prog="patch", description=__doc__)
     for option in ("--tree", "--patches", "--hooks"):
         parser.add_argument(option, type=Path, required=True)
+    for option in ("--certificate", "--info"):
+        parser.add_argument(option, type=Path, default=Path("none"))
+    for option in ("--arch", "--srcarch"):
+        parser.add_argument(option, default="")
     args = parser.parse_args()
     apply_patches(args.tree, args.patches)
-    run_hooks(args.tree, args.hooks)
+    run_hooks(args.tree, args.hooks, hook_environment(args.tree, args.info, args.arch, args.srcarch))
+    add_certificate(args.tree, args.certificate)
 
 
 if __name__ == "__main__":

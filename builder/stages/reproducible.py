@@ -80,7 +80,7 @@ TABLE = (
         options=("MODULE_SIG", "IMA_APPRAISE_MODSIG"),
         reason=f"CONFIG_MODULE_SIG_KEY={DEFAULT_KEY} generates a key for every new object tree; its certificate goes"
         " into the kernel, its signatures into the modules",
-        remedy='set CONFIG_MODULE_SIG_KEY="" and CONFIG_MODULE_SIG_ALL=n, and sign the modules after the build',
+        remedy="give the build a key of your own: signing.key in the settings",
         applies=_generates_key,
     ),
     # kernel/gen_kheaders.sh: from a kept object tree it packs include/generated/utsversion.h too. Newer ones say so.

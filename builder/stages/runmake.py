@@ -147,3 +147,26 @@ def new_log(folder: Path, release: str) -> Path:
     file, name = tempfile.mkstemp(prefix=f"{release}-", suffix=".log", dir=folder)
     os.close(file)
     return Path(name)
+
+
+def make_environment(epoch: int) -> dict[str, str]:
+    """The environment that makes the kernel's bytes depend on its input only."""
+    return {
+        **os.environ,
+        "LC_ALL": "C",
+        "LOCALVERSION": "",
+        "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(epoch)),
+        "KBUILD_BUILD_USER": "rosk",
+        "KBUILD_BUILD_HOST": "rosk",
+        "KBUILD_BUILD_VERSION": "1",
+    }
+
+
+def cpus() -> int:
+    """How many CPUs this process may use: its affinity, limited by the control group's quota."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(allowed, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no control group, or its quota is "max"
+        return allowed

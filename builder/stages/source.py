@@ -152,7 +152,7 @@ def unpack(archive: IO[bytes], option: str, name: str, out: Path) -> None:
         if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
             names = ", ".join(top.name for top in tops[:5]) or "nothing"
             raise StageError(
-                f"{name} does not hold one folder with a kernel tree, but {names}",
+                f"{name} does not hold one folder, but {names}",
                 hint="give an archive such as linux-6.12.tar.xz, with one folder at its top",
             )
         _replace(tops[0], out)
@@ -165,8 +165,12 @@ def _replace(tree: Path, out: Path) -> None:
     out.chmod(0o755)
 
 
-def from_archive(folder: Path, out: Path) -> dict[str, object]:
-    """Unpack the one archive in `folder` (.tar, also as .xz, .gz, .zst or .bz2) to `out`; returns the info."""
+def unpack_archive(folder: Path, out: Path) -> None:
+    """Unpack the one archive in `folder` (.tar, also as .xz, .gz, .zst or .bz2) to `out`.
+
+    Raises:
+        StageError: It is none, or is not one folder.
+    """
     files = sorted(folder.iterdir())
     if len(files) != 1 or not files[0].is_file():
         names = ", ".join(file.name for file in files[:5]) or "nothing"
@@ -175,6 +179,11 @@ def from_archive(folder: Path, out: Path) -> dict[str, object]:
         option = _compression(archive.read(512), files[0].name)
         archive.seek(0)
         unpack(archive, option, files[0].name, out)
+
+
+def from_archive(folder: Path, out: Path) -> dict[str, object]:
+    """Unpack the one archive in `folder` to `out`; returns the info."""
+    unpack_archive(folder, out)
     return {"kernel_version": read_version(out), "epoch": int((out / "Makefile").stat().st_mtime)}
 
 

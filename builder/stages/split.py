@@ -1,9 +1,9 @@
 """Splits the built modules in those of the kernel package and those of the extras package.
 
 The kernel package is decided first and wins: what modules.list names, with all that it depends on, and whatever lies
-outside kernel/. Then the extras: what modules-extra.list names, with its dependencies. A line that is a path wins over
-a pattern of the other list. The indexes (modules.dep and the others) are made by depmod after the split, from the
-modules that are in the kernel package.
+outside kernel/ and is not named in modules-extra.list by its path. Then the extras: what modules-extra.list names, with
+its dependencies. A line that is a path wins over a pattern of the other list. The indexes (modules.dep and the others)
+are made by depmod after the split, from the modules that are in the kernel package.
 """
 
 from __future__ import annotations
@@ -123,14 +123,14 @@ def decide(built: ModuleSet, lists: Lists, *, unlisted: str = "error", softdeps:
         main=placed.main,
         extra=placed.extra | placed.rest,
         listed=(placed.named_main & placed.main) | (placed.named_extra & placed.extra),
-        warnings=[*_softdep_warnings(built, placed.main, lists), *_outside_warnings(outside_kernel(built), lists)],
+        warnings=list(_softdep_warnings(built, placed.main, lists)),
     )
 
 
 def place(built: ModuleSet, lists: Lists, *, softdeps: str = "report") -> Placed:
     """Where the lists put each built module; see `decide` for the arguments."""
     named_main, named_extra = _named(built, lists)
-    main = built.closure(named_main | outside_kernel(built))
+    main = built.closure(named_main | outside_kernel(built, lists))
     if softdeps == "pull":
         while missing := list(missing_softdeps(built, main)):
             main |= built.closure(path for _, _, providers in missing for path in providers)
@@ -139,9 +139,13 @@ def place(built: ModuleSet, lists: Lists, *, softdeps: str = "report") -> Placed
     return Placed(named_main=named_main, named_extra=named_extra, main=main, extra=extra, rest=rest)
 
 
-def outside_kernel(built: ModuleSet) -> set[str]:
-    """The modules that lie outside kernel/ (`extra/`, `updates/`), which stay in the kernel package."""
-    return {path for path in built.modules if not path.startswith("kernel/")}
+def outside_kernel(built: ModuleSet, lists: Lists) -> set[str]:
+    """The modules outside kernel/ (`extra/`, `updates/`) that stay in the kernel package.
+
+    These are all but what a line of modules-extra.list names by its path; a pattern there does not count.
+    """
+    moved = {entry.path for entry in lists.extra if not entry.is_pattern}
+    return {path for path in built.modules if not path.startswith("kernel/")} - moved
 
 
 def missing_softdeps(built: ModuleSet, main: set[str]) -> Iterator[tuple[str, str, list[str]]]:
@@ -241,13 +245,6 @@ def _softdep_warnings(built: ModuleSet, main: set[str], lists: Lists) -> Iterato
             providers
         )
         yield warning("softdep-in-extra", what, where=EXTRA_LIST if line else None, line=line)
-
-
-def _outside_warnings(outside: set[str], lists: Lists) -> Iterator[dict[str, Any]]:
-    for entry in lists.extra:
-        if entry.path in outside:
-            what = f"{entry.path} is outside kernel/ and stays in the kernel package"
-            yield warning("module-outside-kernel", what, where=entry.where, line=entry.line)
 
 
 def describe(built: ModuleSet, split: Split, options: Mapping[str, str]) -> dict[str, dict[str, Any]]:

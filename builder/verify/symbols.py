@@ -17,7 +17,6 @@ from builder.verify.elfsymbols import ModuleSymbols, read_symbols
 from builder.verify.model import Finding, Unreadable, check, skipped, verdict
 from builder.verify.shipped import (
     KERNEL_IMAGE,
-    Export,
     config,
     is_on,
     symvers,
@@ -133,7 +132,12 @@ def module_symvers(subject: Subject) -> Finding:
     """Module.symvers of the headers names what the image and the modules of both packages export, and no more."""
     found = symbols_of(subject)
     listed = symvers(subject)
-    owners = {symbol: normal(paths[0]) for symbol, paths in found.exporters("kernel", "extras").items()}
+    # What external modules export was not there when the headers were made.
+    owners = {
+        symbol: normal(paths[0])
+        for symbol, paths in found.exporters("kernel", "extras").items()
+        if symbol in listed or any(path.startswith("kernel/") for path in paths)
+    }
     image = system_map_exports(subject)
     owners |= dict.fromkeys(image, KERNEL_IMAGE)
     wrong = []
@@ -154,28 +158,30 @@ def symbol_versions(subject: Subject) -> Finding:
     if not is_on(config(subject), "MODVERSIONS"):
         return skipped("CONFIG_MODVERSIONS is off: modules carry no symbol versions")
     found = symbols_of(subject)
-    listed = symvers(subject)
+    others = (module.exports for path, module in found.all() if not path.startswith("kernel/"))
+    crcs = {symbol: own or 0 for exports in others for symbol, own in exports.items()}
+    crcs |= {symbol: entry.crc for symbol, entry in symvers(subject).items()}
     wrong: list[str] = []
     count = 0
     for path, module in found.all():
         count += len(module.versions)
-        wrong += _wrong_versions(path, module, listed)
+        wrong += _wrong_versions(path, module, crcs)
     return verdict(f"{count} symbol versions that modules expect, against Module.symvers", wrong)
 
 
-def _wrong_versions(path: str, module: ModuleSymbols, listed: Mapping[str, Export]) -> Iterator[str]:
+def _wrong_versions(path: str, module: ModuleSymbols, crcs: Mapping[str, int]) -> Iterator[str]:
     for symbol, crc in sorted(module.versions.items()):
-        if symbol not in listed:
+        if symbol not in crcs:
             yield f"{path} expects a version of {symbol}, which is not in Module.symvers"
-        elif listed[symbol].crc != crc:
-            yield f"{path} expects {symbol} {crc:#010x}, Module.symvers has {listed[symbol].crc:#010x}"
+        elif crcs[symbol] != crc:
+            yield f"{path} expects {symbol} {crc:#010x}, Module.symvers has {crcs[symbol]:#010x}"
     # modpost gives no version of what has none (exports of assembly without a prototype).
-    missing = {symbol for symbol in module.needs if symbol in listed and listed[symbol].crc}
+    missing = {symbol for symbol in module.needs if crcs.get(symbol)}
     for symbol in sorted(missing - module.versions.keys()):
         yield f"{path} carries no version of {symbol}"
     for symbol, own in sorted(module.exports.items()):
-        if symbol in listed and listed[symbol].crc != (own or 0):
-            yield f"{path} exports {symbol} {own or 0:#010x}, Module.symvers has {listed[symbol].crc:#010x}"
+        if symbol in crcs and crcs[symbol] != (own or 0):
+            yield f"{path} exports {symbol} {own or 0:#010x}, Module.symvers has {crcs[symbol]:#010x}"
 
 
 @check("symbol-use", meaning="the kernel refuses a module that uses a symbol which it may not use")

@@ -16,7 +16,7 @@ from builder.context import dockerfiles
 STAGES = Path(__file__).parent.parent.parent / "builder" / "stages"
 TEXT = (dockerfiles() / "kernel.Dockerfile").read_text().replace("\\\n", " ")
 
-HELPERS = ("packer", "image-tools", "firmware-base")
+HELPERS = ("packer", "image-tools", "firmware-base", "external-base")
 
 
 def closure(module: str) -> set[str]:

@@ -75,7 +75,9 @@ def test_what_takes_from_what() -> None:
     sources = graph.takes_from((dockerfiles() / "kernel.Dockerfile").read_text())
     assert sources["tools"] == set()
     assert sources["compile"] == {"patched", "configured"}
-    assert sources["split"] == {"tools", "compile", "configured"}
+    assert sources["split"] == {"tools", "compile", "configured", "signed"}
+    assert sources["signed"] == {"tools", "external", "configured"}
+    assert sources["external"] == {"compile", "headers", "toolchain"}
     assert sources["os-kernel"] == {"tools", "kernel-package", "headers-package"}
     assert "compile" not in sources["os-extras"]
 

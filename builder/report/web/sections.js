@@ -3,7 +3,6 @@
 const LABELS = { ok: "good", failed: "bad", skipped: "dim", unchecked: "warn" };
 const KIND_TITLES = {
   "module-not-built": "Listed modules that were not built",
-  "module-outside-kernel": "Modules outside of kernel/",
   "softdep-in-extra": "Soft dependencies of the kernel package that are in the extras",
   "firmware-missing": "Modules that ask for firmware which does not ship",
   "firmware-absent": "Listed firmware that does not ship",

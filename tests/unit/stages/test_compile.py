@@ -297,4 +297,4 @@ def test_warnings_of_the_static_c_library_are_no_news(tmp_path: Path, capsys: py
 
 
 def test_there_is_at_least_one_cpu() -> None:
-    assert 1 <= compiling.cpus() <= (os.cpu_count() or 1)
+    assert 1 <= runmake.cpus() <= (os.cpu_count() or 1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builder.stages.common import MARK
+from tests.keys import EC, make_key
 from tests.unit.stages import faketree
 
 FULL = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.11.0 Kernel Configuration\n#\n"
@@ -198,3 +199,42 @@ def test_an_option_that_makes_builds_differ_is_said(tmp_path: Path) -> None:
     assert (found["kind"], found["where"]) == ("not-reproducible", "config/kernel-config")
     assert found["line"] == len(faketree.CONFIG.splitlines()) + 1
     assert found["what"].startswith("CONFIG_IKHEADERS=m makes no two builds equal: ")
+
+
+SIGNED = f"{faketree.CONFIG}CONFIG_MODULE_SIG=y\n"
+
+
+def test_the_projects_key_is_what_the_kernel_trusts(tmp_path: Path) -> None:
+    """Whatever key the file names: nothing is generated, nothing is noticed."""
+    asked = f'{SIGNED}CONFIG_MODULE_SIG_KEY="certs/mine.pem"\n'
+    report = configure(tmp_path, asked, "--signing", "key")
+    assert 'CONFIG_MODULE_SIG_KEY="certs/rosk-modules.pem"' in result(tmp_path)
+    assert report["warnings"] == []
+
+
+def test_a_key_for_a_kernel_that_looks_at_none(tmp_path: Path) -> None:
+    error = configure(tmp_path, faketree.CONFIG, "--signing", "key")
+    assert "CONFIG_MODULE_SIG is off" in error["what"]
+    assert (error["where"], "CONFIG_MODULE_SIG=y" in error["hint"]) == ("config/kernel-config", True)
+
+
+def test_an_ecdsa_key_that_the_kernel_cannot_verify(tmp_path: Path) -> None:
+    make_key(tmp_path / "key.pem", *EC)
+    flags = ("--signing", "key", "--certificate", str(tmp_path / "key.pem.crt"))
+    assert "CONFIG_CRYPTO_ECDSA" in configure(tmp_path, SIGNED, *flags)["what"]
+    configure(tmp_path, f"{SIGNED}CONFIG_CRYPTO_ECDSA=y\n", *flags)
+
+
+def test_a_generated_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is noticed; where nothing can generate one, that is said before the compile."""
+    (notice,) = configure(tmp_path / "1", SIGNED)["warnings"]
+    assert notice["kind"] == "not-reproducible" and "signing.key" in notice["what"]
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    for folder in ("/usr/bin", "/bin"):
+        for program in Path(folder).iterdir():
+            if program.name != "openssl" and not (bin / program.name).exists():
+                (bin / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(bin))
+    error = configure(tmp_path / "2", SIGNED)
+    assert "needs a key" in error["what"] and "signing.key" in error["hint"]

@@ -171,6 +171,26 @@ def test_a_failing_hook_is_an_error_with_its_last_lines(tree: Path) -> None:
     assert caught.value.details == ["before", "broken"]
 
 
+def test_what_hooks_are_told(tree: Path) -> None:
+    """Of the patched tree."""
+    (tree / "Makefile").write_text("# x\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 7\nEXTRAVERSION = -rc1\nNAME = x\n")
+    info = tree.parent / "source.json"
+    info.write_text('{"epoch": 1700000000}')
+    names = ("ARCH", "SRCARCH", "KERNELVERSION", "SOURCE_DATE_EPOCH")
+    hook(tree, "10-a.sh", "#!/bin/sh\n" + "".join(f'echo "${{{name}}}" >> made\n' for name in names) + "pwd >> made\n")
+    patch.run_hooks(tree, tree.parent / "hooks", patch.hook_environment(tree, info, "x86_64", "x86"))
+    assert (tree / "made").read_text().split() == ["x86_64", "x86", "6.12.7-rc1", "1700000000", str(tree)]
+    assert "SOURCE_DATE_EPOCH" not in patch.hook_environment(tree, tree / "none", "x86_64", "x86")
+
+
+def test_the_certificate_is_put_where_the_config_names_it(tree: Path) -> None:
+    patch.add_certificate(tree, tree / "none")
+    assert not (tree / "certs").exists()
+    (tree.parent / "certificate.pem").write_text("certificate")
+    patch.add_certificate(tree, tree.parent / "certificate.pem")
+    assert (tree / "certs/rosk-modules.pem").read_text() == "certificate"
+
+
 @pytest.mark.parametrize("text", ["echo no interpreter\n", "#!/absent/interpreter\n"])
 def test_a_hook_that_cannot_be_run_is_an_error(tree: Path, text: str) -> None:
     hook(tree, "10-a.sh", text)

@@ -91,6 +91,15 @@ def test_symvers_of_another_build(tmp_path: Path) -> None:
 
 
 @pytest.mark.host_programs
+def test_what_external_modules_export_is_no_part_of_it(tmp_path: Path) -> None:
+    """They are built against the headers, so that these cannot have it."""
+    own = f"{FOLDER}/extra/base.ko"
+    base = module(tmp_path, exporting("base_answer"))
+    listed = {"./Module.symvers": b"0x0\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n"}
+    assert module_symvers(subject(tmp_path, kernel={own: base}, headers=listed)).status is Status.OK
+
+
+@pytest.mark.host_programs
 def test_versions_agree(tmp_path: Path) -> None:
     fat = module(tmp_path, exporting("fat_open", crcs={"fat_open": 11}) + using("printk") + versions(printk=10))
     vfat = module(tmp_path, using("fat_open") + ";\n" + versions(fat_open=11))

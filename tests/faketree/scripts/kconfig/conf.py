@@ -87,7 +87,7 @@ def value(name: str, symbol: Symbol, symbols: dict[str, Symbol], asked: dict[str
     default = symbol.defaults[0] if symbol.defaults else {"string": '""', "int": "0"}.get(symbol.type, "n")
     want = asked.get(name, default) if symbol.prompt else default
     if symbol.type in ("string", "int"):
-        return want
+        return want if all(level(text, values) for text in symbol.depends) else "n"
     if symbol.choice:
         wanted = [member for member in asked if member in symbol.choice and asked[member] == "y"]
         return "y" if name == (wanted or symbol.choice)[-1 if wanted else 0] else "n"

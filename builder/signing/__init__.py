@@ -1,0 +1,1 @@
+"""Signing of modules: the key as an input of a build."""

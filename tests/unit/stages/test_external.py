@@ -1,0 +1,146 @@
+"""External modules against the headers of the fake kernel tree, with its source absent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.stages import headers
+from builder.stages.common import MARK
+from builder.stages.elf import modinfo
+from tests.unit.stages import faketree
+
+BASE = """\
+#include <linux/fake.h>
+#include <linux/module.h>
+int base_answer(void)
+{
+	return printk("base");
+}
+EXPORT_SYMBOL(base_answer);
+MODULE_LICENSE("GPL");
+"""
+USER = """\
+#include <linux/module.h>
+int base_answer(void);
+static int user_init(void)
+{
+	return base_answer();
+}
+module_init(user_init);
+MODULE_LICENSE("GPL");
+"""
+INSTALLED = f"out/modules/lib/modules/{faketree.RELEASE}"
+
+
+@pytest.fixture(scope="module")
+def tree(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The headers tree."""
+    out = tmp_path_factory.mktemp("headers") / "tree"
+    headers.make_headers(faketree.TREE, compiled / "out/objtree", "x86", faketree.RELEASE, out)
+    return out
+
+
+class Built:
+    """One run of the stage in a folder of its own; `error` is its error event."""
+
+    def __init__(self, folder: Path, tree: Path, source: Path, told: Path | None = None, **recipe: Any) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = {"name": "mod", "archive": False, "subdir": "", "make": {}, "install": "extra", **recipe}
+        (folder / "module.json").write_text(json.dumps(whole))
+        done = faketree.run_stage(
+            *("external", "--module", folder / "module.json", "--input", source, "--headers", tree),
+            *("--told", told or folder / "none", "--sources", folder.parent / "src", "--release", faketree.RELEASE),
+            *("--arch", "x86_64", "--epoch", str(faketree.EPOCH), "--toolchain", "/dev/null"),
+            *("--log", folder / "log", "--out", folder / "out"),
+        )
+        shutil.rmtree(folder.parent / "src", ignore_errors=True)
+        assert done.stderr == "", done.stderr
+        events = [json.loads(line[len(MARK) :]) for line in done.stdout.splitlines() if line.startswith(MARK)]
+        self.error = next((event for event in events if event["event"] == "error"), None)
+        self.logs = [event["name"] for event in events if event["event"] == "log"]
+        assert (done.returncode != 0) == (self.error is not None)
+
+    def what(self) -> str:
+        assert self.error is not None
+        assert self.error["hint"]
+        return "\n".join([self.error["what"], *self.error["details"]])
+
+
+def source(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return source(tmp_path / "base", Kbuild="obj-m := base.o\n", base_dot_c=BASE)
+
+
+def test_modules_that_build_on_each_other(tmp_path: Path, tree: Path, base: Path) -> None:
+    first = Built(tmp_path / "1", tree, base, name="base")
+    assert first.error is None
+    assert [path.name for path in (first.folder / INSTALLED / "extra").iterdir()] == ["base.ko"]
+    assert "base_answer" in (first.folder / "out/told/base.symvers").read_text()
+    assert (first.folder / "out/told/base.list").read_text() == "base.ko\n"
+    assert list((first.folder / "log").iterdir()) == []
+    user = source(tmp_path / "user", drv__Makefile="obj-m := user.o\n", drv__user_dot_c=USER)
+    second = Built(tmp_path / "2", tree, user, first.folder / "out/told", name="user", subdir="drv", install="updates")
+    assert second.error is None
+    module = second.folder / INSTALLED / "updates/user.ko"
+    assert modinfo(module)["depends"] == ["base"]
+    assert modinfo(module)["vermagic"][0].split()[0] == faketree.RELEASE
+    alone = Built(tmp_path / "3", tree, user, name="user", subdir="drv")
+    assert '"base_answer"' in alone.what() and "undefined" in alone.what()
+
+
+def test_the_same_source_gives_the_same_bits(tmp_path: Path, tree: Path, base: Path) -> None:
+    built = [Built(tmp_path / name, tree, base).folder / INSTALLED / "extra/base.ko" for name in ("1", "2")]
+    assert built[0].read_bytes() == built[1].read_bytes()
+
+
+def test_an_archive_and_variables(tmp_path: Path, tree: Path, base: Path) -> None:
+    (base / "Kbuild").write_text("obj-$(WITH_BASE) := base.o\n")
+    (tmp_path / "input").mkdir()
+    with tarfile.open(tmp_path / "input/base.tar.gz", "w:gz") as tar:
+        tar.add(base, "base-1.0")
+    built = Built(tmp_path / "1", tree, tmp_path / "input", archive=True, make={"WITH_BASE": "m"})
+    assert (built.folder / INSTALLED / "extra/base.ko").is_file()
+    assert "builds nothing" in Built(tmp_path / "2", tree, tmp_path / "input", archive=True).what()
+
+
+def test_what_a_dkms_file_names(tmp_path: Path, tree: Path, base: Path) -> None:
+    source(base, Kbuild="obj-m := base.o test.o\n", test_dot_c=BASE.replace("base_answer", "test"))
+    (base / "dkms.conf").write_text('PACKAGE_NAME="base"\nBUILT_MODULE_NAME[0]="base"\n')
+    built = Built(tmp_path / "1", tree, base)
+    assert [path.name for path in (built.folder / INSTALLED / "extra").iterdir()] == ["base.ko"]
+    (base / "dkms.conf").write_text('BUILT_MODULE_NAME="other"\n')
+    assert "other.ko, which its dkms.conf names" in Built(tmp_path / "2", tree, base).what()
+
+
+def test_a_module_that_does_not_compile(tmp_path: Path, tree: Path, base: Path) -> None:
+    (base / "base.c").write_text(BASE + "int broken(void) { return nonsense; }\n")
+    built = Built(tmp_path / "1", tree, base, name="base")
+    assert "the module base does not build: " in built.what()
+    assert "base.c:9" in built.what() and "nonsense" in built.what()
+    (log,) = built.logs
+    assert "nonsense" in (built.folder / "log" / log).read_text()
+
+
+def test_sources_that_are_none(tmp_path: Path, tree: Path, base: Path) -> None:
+    (base / "empty").mkdir()
+    (base / "out").symlink_to("/etc")
+    assert "no Kbuild or Makefile" in Built(tmp_path / "1", tree, base, subdir="empty").what()
+    assert "has no folder out" in Built(tmp_path / "2", tree, base, subdir="out").what()
+    assert "has no folder gone" in Built(tmp_path / "3", tree, base, subdir="gone").what()
+    told = source(tmp_path / "told", other_dot_list="base.ko\n")
+    assert "base.ko is built by the modules other and mod" in Built(tmp_path / "4", tree, base, told).what()
