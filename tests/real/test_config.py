@@ -23,6 +23,7 @@ from tests.conftest import ROOT, run_rosk
 pytestmark = [pytest.mark.engine, pytest.mark.real]
 
 CONFIG = "config/x86/kernel-config"
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z@]|[()][A-Z0-9]|[=>78M])|[\x0e\x0f]")
 SECONDS = 120.0
 """How long a text may take to show up; on a machine that does nothing else it is two."""
 
@@ -82,7 +83,12 @@ class Terminal:
             env={**os.environ, "TERM": "xterm"},
         )
         os.close(slave)
-        self.seen = ""
+        self.raw = ""
+
+    @property
+    def seen(self) -> str:
+        """What was written since it was last waited for, without colours and moves."""
+        return _ESCAPES.sub("", self.raw)
 
     def read(self, seconds: float) -> bool:
         """Take what has come within a time; whether there can be more."""
@@ -91,7 +97,7 @@ class Terminal:
                 data = os.read(self.master, 1 << 16)
             except OSError:  # the other end is closed
                 return False
-            self.seen += data.decode(errors="replace")
+            self.raw += data.decode(errors="replace")
         return True
 
     def wait(self, text: str) -> None:
@@ -99,7 +105,13 @@ class Terminal:
         while text not in self.seen:
             if time.monotonic() > end or not self.read(1.0):
                 pytest.fail(f"{text!r} did not show up in:\n{self.seen[-3000:]}")
-        self.seen = self.seen.partition(text)[2]
+        self.settle()
+
+    def settle(self) -> None:
+        """Take all that still comes, and start anew."""
+        while select.select([self.master], [], [], 1.0)[0] and self.read(0):
+            pass
+        self.raw = ""
 
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
@@ -137,13 +149,13 @@ def test_the_menus_change_one_line(project: Path, terminals: list[Terminal]) -> 
         terminals.append(terminal)
         terminal.wait("General setup")
         terminal.press("/")
-        terminal.wait("Enter")
+        terminal.wait("Search Configuration Parameter")
         terminal.press("^DUMMY$\n")
         terminal.wait("Symbol: DUMMY [=m]")
         terminal.press("1")
         terminal.wait("Dummy net driver support")
         terminal.press("y")
-        terminal.wait("<*>")
+        terminal.settle()
         assert terminal.leave(save) == 0, terminal.seen[-3000:]
         expected = before.replace("CONFIG_DUMMY=m", "CONFIG_DUMMY=y") if save else before
         assert (project / CONFIG).read_text() == expected
