@@ -26,10 +26,11 @@ _QUOTED = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)".*$', re.MULTILINE)
 _SYSTEM = re.compile(r"^[ \t]*#[ \t]*include\b.*$", re.MULTILINE)
 _ERROR = re.compile(r"^[ \t]*#[ \t]*(?:error|warning|pragma)\b.*$", re.MULTILINE)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_MACRO_TEXT = re.compile(r'rosk_text\s*"[A-Z][A-Z0-9]*_[A-Z0-9_]+"')
 _MARK = re.compile(r"\brosk_firmware\b(.*?)\brosk_end\b", re.DOTALL)
 _MACROS = f"""\
 #define {_WORD}(name) rosk_firmware name rosk_end
-#define __stringify_1(x...) #x
+#define __stringify_1(x...) rosk_text #x
 #define __stringify(x...) __stringify_1(x)
 #define rosk_arg_1 0,
 #define rosk_second(one, two, ...) two
@@ -103,7 +104,9 @@ def expand(text: str, options: Mapping[str, str]) -> tuple[set[str], int]:
     except subprocess.TimeoutExpired:
         return set(), 1
     found, unclear = set(), 0
-    for argument in _MARK.findall(done.stdout.decode(errors="replace")):
+    for marked in _MARK.findall(done.stdout.decode(errors="replace")):
+        # A macro of a header that is left out, made a string: its own name.
+        argument = _MACRO_TEXT.sub("unknown", marked).replace("rosk_text", "")
         if _STRING.sub("", argument).strip() or not argument.strip():
             unclear += 1
         else:

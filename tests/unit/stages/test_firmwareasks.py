@@ -37,6 +37,7 @@ MODULE_FIRMWARE("two.fw");
 MODULE_FIRMWARE("three.fw");
 #endif
 MODULE_FIRMWARE(NAME_OF_ANOTHER_WORLD);
+MODULE_FIRMWARE("qed-" __stringify(FW_MAJOR_VERSION) ".bin");
 """
 
 
@@ -56,7 +57,7 @@ def test_names_that_macros_put_together_are_told(tree: Path) -> None:
     assert found == {
         "kernel/drivers/net/deep/d.ko": (
             {"plain.fw", "iwlwifi-cc-a0-77.ucode", "chip-3.bin", "chip.cfg", "header.fw", "one.fw", "two.fw"},
-            1,
+            2,
         )
     }
 
