@@ -12,9 +12,9 @@ FROM toolchain AS config-facts
 COPY --from=kconfig /out/kconfig /usr/src/linux
 ARG SRCARCH
 COPY --from=defconfigs /out/configs /usr/src/linux/arch/${SRCARCH}/configs
-COPY stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/makefile.py stages/kbuild.py \
-    stages/reproducible.py stages/patchlimits.py stages/policy.py stages/configure.py stages/kconfigfacts.py \
-    /rosk/builder/stages/
+COPY stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
+    stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
+    stages/signingoptions.py stages/configure.py stages/kconfigfacts.py /rosk/builder/stages/
 ARG ARCH
 ARG CROSS_COMPILE=
 RUN python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
