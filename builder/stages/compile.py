@@ -109,7 +109,8 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     if not build.on("GCC_PLUGINS"):
         words += static_arguments(build.obj / ".rosk", build.tree)
     if build.ccache is not None:
-        words += [f"CC=ccache {build.cc}", f"HOSTCC=ccache {build.compiler}"]
+        # What only preprocesses (genksyms, linker scripts) has nothing to gain from the cache.
+        words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
     return words
 
 
@@ -209,8 +210,8 @@ def build_from(args: argparse.Namespace) -> Build:
     )
 
 
-def compiler_cache(build: Build, journal: Journal) -> CompilerCache | None:
-    """The compiler cache for the sources of this build, where it is to have one."""
+def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerCache | None:
+    """The compiler cache for the sources of this build, where it has one; `temporary` is for its passing files."""
     if build.ccache is None:
         return None
     return CompilerCache(
@@ -219,6 +220,7 @@ def compiler_cache(build: Build, journal: Journal) -> CompilerCache | None:
         digest(build.toolchain),
         shadows(build.tree, journal, build.srcarch),
         config=build.ccache_config,
+        temporary=temporary,
     )
 
 
@@ -231,7 +233,8 @@ def run(build: Build, log: Path, objects: int, out: Path) -> None:
     """
     kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
     journal = kept.open(build.config)
-    cache = compiler_cache(build, journal)
+    temporary = kept.keep / "ccache"
+    cache = compiler_cache(build, journal, temporary)
     log.write_text("".join(f"{line}\n" for line in kept.said))
     environment = {**make_environment(build.epoch), **(cache.environment() if cache else {})}
     if not build.on("GCC_PLUGINS"):
@@ -245,6 +248,7 @@ def run(build: Build, log: Path, objects: int, out: Path) -> None:
             kept.close()
         raise
     kept.close()
+    shutil.rmtree(temporary, ignore_errors=True)
     collect(build, out)
     report = {
         "objects": make.done,

@@ -67,12 +67,23 @@ class CompilerCache:
         toolchain: A checksum over the whole toolchain.
         shadows: A checksum over which headers could take each other's place (`builder.stages.objtree`).
         config: Its configuration file, which may name a server that machines share; need not exist.
+        temporary: A folder for its temporary files, made anew. On a disk's own file system, which an overlay is not,
+            ccache keeps in it what it knows of headers that it has read (inode_cache), and reads each of them once.
 
     Attributes:
         warnings: What the user is to be told, as entries of a report.
     """
 
-    def __init__(self, folder: Path, compiler: str, toolchain: str, shadows: str, config: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        compiler: str,
+        toolchain: str,
+        shadows: str,
+        *,
+        config: Path | None = None,
+        temporary: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.warnings: list[dict[str, object]] = []
         self._keys = {"CCACHE_COMPILERCHECK": f"string:{toolchain}", "CCACHE_NAMESPACE": f"{_FORMAT}-{shadows}"}
@@ -81,6 +92,9 @@ class CompilerCache:
         for name in {"gcc", compiler} if self._depend else ():
             wrap(name, self._work / "bin")
         self._config = self._configured(config)
+        # Not in the cache's folder: a full or read-only one must not fail a compile.
+        self._temporary = temporary or self._work / "tmp"
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def environment(self) -> dict[str, str]:
         """The variables that make is run with."""
@@ -90,8 +104,7 @@ class CompilerCache:
             "CCACHE_CONFIGPATH": str(self._config),
             "CCACHE_DIR": str(self.folder),
             **({"CCACHE_DEPEND": "1"} if self._depend else {}),
-            # Not in the cache's folder: a full or read-only one must not fail a compile.
-            "CCACHE_TEMPDIR": str(self._work / "tmp"),
+            "CCACHE_TEMPDIR": str(self._temporary),
             "CCACHE_STATSLOG": str(self._work / "stats"),
         }
 

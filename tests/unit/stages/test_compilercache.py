@@ -32,19 +32,39 @@ class Folder:
     def compile(self, source: str, *flags: str, toolchain: str = "1", shadows: str = "1") -> tuple[bytes, int]:
         """The object, and how often the compiler itself was called."""
         cache = CompilerCache(self.root / "cache", "gcc", toolchain, shadows)
-        environment = {**os.environ, **cache.environment(), "PATH": cache.environment()["PATH"]}
+        self.run(cache, source, *flags)
+        counts = cache.counts()
+        return (self.root / "a.o").read_bytes(), counts["calls"] - counts.get("direct_cache_hit", 0)
+
+    def run(self, cache: CompilerCache, source: str, *flags: str) -> None:
+        environment = {**os.environ, **cache.environment()}
         words = ["ccache", "gcc", "-Wp,-MMD,.a.o.d", *flags, "-c", "-o", "a.o", source]
         (self.root / "a.o").unlink(missing_ok=True)
         done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        counts = cache.counts()
-        return (self.root / "a.o").read_bytes(), counts["calls"] - counts.get("direct_cache_hit", 0)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     assert shutil.which("ccache"), "tests/run installs ccache"
     return Folder(tmp_path)
+
+
+def test_a_header_that_changes_behind_its_times_is_read_again(folder: Folder, tmp_path: Path) -> None:
+    """ccache remembers headers by the state of their files; what only the inode's own change time tells is a change."""
+    folder.write("a.c", '#include "a.h"\nint a = A;\n')
+    header = folder.root / "a.h"
+    cache = CompilerCache(folder.root / "cache", "gcc", "1", "1", temporary=tmp_path / "passing")
+    assert cache.environment()["CCACHE_TEMPDIR"] == str(tmp_path / "passing")
+    objects = []
+    for value in (1, 2, 1):
+        folder.write("a.h", f"#define A {value}\n")
+        os.utime(header, (1, 1))
+        folder.run(cache, "a.c")
+        objects.append((folder.root / "a.o").read_bytes())
+    assert objects[0] == objects[2] != objects[1]
+    counts = cache.counts()
+    assert (counts["calls"], counts["direct_cache_hit"]) == (3, 1)
 
 
 def test_a_second_compile_is_a_hit(folder: Folder) -> None:
