@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,14 +23,12 @@ from builder.engine.install import ensure_engine
 from builder.errors import InputError
 from builder.graph import STAGES
 from builder.project import Project
-from builder.publish import run as publishing
-from builder.publish.render import make_watch, print_table
-from builder.publish.spots import Spots
-from builder.publish.transfer import Outcome
 from builder.release import REPORT, SIGNATURES, VERIFY, file_names, human_size, shown_path
-from builder.releasefolder import find_release
 from builder.trust.signing import sign_when_wanted
 from builder.view import View, make_view
+
+if TYPE_CHECKING:
+    from builder.publish.transfer import Outcome
 
 SHOWN_NOTICES = 40
 
@@ -130,7 +128,10 @@ def run_build(
             for project, built, signature, proof in zip(projects, done, signatures, proofs, strict=True)
         ]
         print(json.dumps(found if options.every else found[0], indent=1))
-    publishing.check(pushed)
+    if options.push:
+        from builder.publish.run import check  # noqa: PLC0415 - see _push
+
+        check(pushed)
     return done
 
 
@@ -143,12 +144,16 @@ def _print_notices(view: View, project: Project, built: Built) -> None:
 
 def _push(projects: Sequence[Project], engine: Engine, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
     """Publish what was built to the project's registries."""
+    # A build that pushes nothing is not to wait for these.
+    from builder.publish.render import make_watch  # noqa: PLC0415
+    from builder.publish.run import PublishOptions, publish_folders  # noqa: PLC0415
+    from builder.publish.spots import Spots  # noqa: PLC0415
+    from builder.releasefolder import find_release  # noqa: PLC0415
+
     spots = Spots(root=projects[0].root, registries=projects[0].registries)
     folders = [find_release(project.dist) for project in projects]
     with make_watch(console, quiet=quiet, say=view.note) as watch:
-        return publishing.publish_folders(
-            folders, spots, publishing.PublishOptions(), engine=lambda: engine, watch=watch, note=view.note
-        )
+        return publish_folders(folders, spots, PublishOptions(), engine=lambda: engine, watch=watch, note=view.note)
 
 
 def _as_json(project: Project, built: Built, pushed: list[Outcome], signature: Path | None) -> dict[str, Any]:
@@ -224,6 +229,8 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
 
 def _print_images(console: Console, done: Sequence[Built], pushed: Sequence[Outcome]) -> None:
     if pushed:
+        from builder.publish.render import print_table  # noqa: PLC0415 - see _push
+
         console.print("\n[bold]Images pushed, and the release's files:[/]")
         print_table(console, pushed)
         return
