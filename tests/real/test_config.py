@@ -125,7 +125,7 @@ class Terminal:
                 self.read(0.2)
             if "saveyournew" in self.seen:
                 break
-        self.press("\n" if save else "\x1b[C\n")
+        self.press("y" if save else "n")
         until = time.monotonic() + SECONDS
         while self.read(1.0) and self.process.poll() is None and time.monotonic() < until:
             pass
