@@ -87,8 +87,8 @@ class Terminal:
 
     @property
     def seen(self) -> str:
-        """What was written since it was last waited for, without colours and moves."""
-        return _ESCAPES.sub("", self.raw)
+        """What was written since it was last waited for, without colours, moves and blanks: a move can be a blank."""
+        return re.sub(r"\s", "", _ESCAPES.sub("", self.raw))
 
     def read(self, seconds: float) -> bool:
         """Take what has come within a time; whether there can be more."""
@@ -102,7 +102,7 @@ class Terminal:
 
     def wait(self, text: str) -> None:
         end = time.monotonic() + SECONDS
-        while text not in self.seen:
+        while text.replace(" ", "") not in self.seen:
             if time.monotonic() > end or not self.read(1.0):
                 pytest.fail(f"{text!r} did not show up in:\n{self.seen[-3000:]}")
         self.settle()
@@ -121,12 +121,13 @@ class Terminal:
         for _ in range(12):
             self.press("\x1b\x1b")
             until = time.monotonic() + 2
-            while time.monotonic() < until and "save your new" not in self.seen:
+            while time.monotonic() < until and "saveyournew" not in self.seen:
                 self.read(0.2)
-            if "save your new" in self.seen:
+            if "saveyournew" in self.seen:
                 break
-        self.press("\n" if save else "\x1b[C\n")
-        while self.read(1.0) and self.process.poll() is None:
+        self.press("y" if save else "n")
+        until = time.monotonic() + SECONDS
+        while self.read(1.0) and self.process.poll() is None and time.monotonic() < until:
             pass
         return self.process.wait(timeout=60)
 
