@@ -204,6 +204,8 @@ class Buildah:
 def resolved(dockerfile: str, args: Mapping[str, str]) -> str:
     """A Dockerfile as buildah 1.28 needs it. FROM lines name their stages: with a variable it does not find out what a
     stage needs. And no stage is but another name of one: each has a label, for it removes an image that two have twice.
+    Apt's lists are not locked: `apt-get update` removes what is none of them, buildah's lock too, and then it holds the
+    other locks of the step for ever. Those who update hold that of the archives.
 
     Args:
         args: The build arguments; the Dockerfile's own values hold for the others.
@@ -215,7 +217,8 @@ def resolved(dockerfile: str, args: Mapping[str, str]) -> str:
         named = re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1], name[0]), plain)
         return f"{named}\nLABEL rosk.stage={named.split()[-1]}"
 
-    return re.sub(r"^FROM .*$", line, dockerfile, flags=re.M)
+    unlocked = dockerfile.replace("target=/var/lib/apt/lists,sharing=locked", "target=/var/lib/apt/lists")
+    return re.sub(r"^FROM .*$", line, unlocked, flags=re.M)
 
 
 class _Events:

@@ -76,3 +76,12 @@ def test_every_stage_of_the_dockerfile_is_named() -> None:
 )
 def test_names(name: str, stored: str) -> None:
     assert _local(name) == stored
+
+
+def test_apt_does_not_remove_the_lock_that_buildah_holds() -> None:
+    """`apt-get update` empties its folder of lists; with buildah's lock gone, buildah keeps the step's other locks."""
+    text = (dockerfiles() / "kernel.Dockerfile").read_text()
+    assert "target=/var/lib/apt/lists,sharing=locked" in text
+    found = resolved(text, {})
+    assert not re.search(r"target=/var/lib/apt/lists,sharing", found)
+    assert "target=/var/cache/apt,sharing=locked" in found
