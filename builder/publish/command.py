@@ -21,6 +21,7 @@ from builder.publish.sources import find_releases
 from builder.release import shown_path
 from builder.settings import Registry, Settings, load_settings
 from builder.settings.grammar import MOVING_TAG
+from builder.trust.run import trusted_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,8 @@ def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool)
     def http(registry: Registry) -> Http:
         return Http(ca=spots.Spots(root=project.resolve()).ca(registry))
 
-    found = pull(reference, into=into, registry=known, note=lambda line: told.print(Text(line)), http=http)
+    keys = trusted_keys(project.resolve(), ())
+    found = pull(reference, into=into, registry=known, note=lambda line: told.print(Text(line)), http=http, keys=keys)
     folder = found.folder.absolute()
     if as_json:
         print(
