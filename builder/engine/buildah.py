@@ -201,11 +201,17 @@ class Buildah:
         return done.stdout
 
 
+_APT_MOUNTS = re.compile(
+    r"(--mount=type=cache,id=rosk-apt-archives\S*) \\\n *(--mount=type=cache,id=rosk-apt-lists\S*) \\\n"
+)
+
+
 def resolved(dockerfile: str, args: Mapping[str, str]) -> str:
     """A Dockerfile as buildah 1.28 needs it. FROM lines name their stages: with a variable it does not find out what a
     stage needs. And no stage is but another name of one: each has a label, for it removes an image that two have twice.
-    Apt's lists are not locked: `apt-get update` removes what is none of them, buildah's lock too, and then it holds the
-    other locks of the step for ever. Those who update hold that of the archives.
+    Of the locks of a step it lets go only that of the last cache, and would wait for the others in the next step for
+    ever; nor that, when `apt-get update` has removed it with all that is no list. So apt's archives come last, and are
+    locked for both.
 
     Args:
         args: The build arguments; the Dockerfile's own values hold for the others.
@@ -218,6 +224,7 @@ def resolved(dockerfile: str, args: Mapping[str, str]) -> str:
         return f"{named}\nLABEL rosk.stage={named.split()[-1]}"
 
     unlocked = dockerfile.replace("target=/var/lib/apt/lists,sharing=locked", "target=/var/lib/apt/lists")
+    unlocked = _APT_MOUNTS.sub(r"\2 \\\n    \1 \\\n", unlocked)
     return re.sub(r"^FROM .*$", line, unlocked, flags=re.M)
 
 
