@@ -89,3 +89,17 @@ def test_buildah_lets_go_of_the_locks_of_a_step() -> None:
     for step in updating:
         *_, last = re.findall(r"--mount=type=cache,(\S+)", step)
         assert last == "id=rosk-apt-archives,target=/var/cache/apt,sharing=locked"
+
+
+def test_a_stage_has_the_arguments_of_the_one_that_it_goes_on_from() -> None:
+    text = resolved(
+        "ARG BASE\nFROM ${BASE} AS one\nARG EPOCH\nARG SCOPE=x\nFROM one AS two\nFROM scratch AS three\n", {"BASE": "b"}
+    )
+    assert text.splitlines()[-6:] == [
+        "FROM one AS two",
+        "ARG EPOCH",
+        "ARG SCOPE=x",
+        "LABEL rosk.stage=two",
+        "FROM scratch AS three",
+        "LABEL rosk.stage=three",
+    ]
