@@ -78,6 +78,17 @@ def run_publish(asked: Publication) -> None:
     run.finish(outcomes, console, as_json=asked.as_json, quiet=asked.quiet, dry_run=asked.dry_run)
 
 
+def only_registry(word: str) -> str:
+    """A word that names a registry, not another place.
+
+    Raises:
+        InputError: It is one of those that --to takes.
+    """
+    if re.match(r"(?:https?://|oci:|folder:|github:)", word):
+        raise InputError(f"{word!r} is no registry", hint="write HOST[:PORT][/PREFIX]; other places are for --to")
+    return word
+
+
 def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool) -> None:
     """Pull a release, and print where it is.
 
