@@ -53,14 +53,14 @@ def publish(
     Without --registry and --to, to every place of the settings. Exits with 7 unless all is where it should be; run
     again, it sends what is missing.
     """
-    from builder.publish.command import Publication, run_publish  # noqa: PLC0415
+    from builder.publish.command import Publication, only_registry, run_publish  # noqa: PLC0415
 
     run_publish(
         Publication(
             project=project,
             folders=tuple(dist or ()),
             source=source,
-            places=(*(registry or ()), *(to or ())),
+            places=(*map(only_registry, registry or ()), *(to or ())),
             moving=tuple(moving_tag or ()),
             overwrite=overwrite,
             dry_run=dry_run,

@@ -201,21 +201,41 @@ class Buildah:
         return done.stdout
 
 
+_APT_MOUNTS = re.compile(
+    r"(--mount=type=cache,id=rosk-apt-archives\S*) \\\n *(--mount=type=cache,id=rosk-apt-lists\S*) \\\n"
+)
+
+
 def resolved(dockerfile: str, args: Mapping[str, str]) -> str:
     """A Dockerfile as buildah 1.28 needs it. FROM lines name their stages: with a variable it does not find out what a
     stage needs. And no stage is but another name of one: each has a label, for it removes an image that two have twice.
+    A stage declares what the one before it does: it has not got these arguments otherwise.
+    Of the locks of a step it lets go only that of the last cache, and would wait for the others in the next step for
+    ever; nor that, when `apt-get update` has removed it with all that is no list. So apt's archives come last, and are
+    locked for both.
 
     Args:
         args: The build arguments; the Dockerfile's own values hold for the others.
     """
     values = {**dict(re.findall(r"^ARG (\w+)=(\S*)$", dockerfile, re.M)), **args}
 
-    def line(match: re.Match[str]) -> str:
-        plain = match[0].replace("--platform=${BUILDPLATFORM} ", "")
-        named = re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1], name[0]), plain)
-        return f"{named}\nLABEL rosk.stage={named.split()[-1]}"
-
-    return re.sub(r"^FROM .*$", line, dockerfile, flags=re.M)
+    unlocked = dockerfile.replace("target=/var/lib/apt/lists,sharing=locked", "target=/var/lib/apt/lists")
+    unlocked = _APT_MOUNTS.sub(r"\2 \\\n    \1 \\\n", unlocked)
+    lines: list[str] = []
+    declared: dict[str, list[str]] = {}
+    stage = ""
+    for line in unlocked.splitlines():
+        if line.startswith("FROM "):
+            plain = line.replace("--platform=${BUILDPLATFORM} ", "")
+            named = re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1], name[0]), plain)
+            _, parent, _, stage = named.split()
+            declared[stage] = [*declared.get(parent, ())]
+            lines += [named, *declared[stage], f"LABEL rosk.stage={stage}"]
+            continue
+        if stage and line.startswith("ARG "):
+            declared[stage].append(line)
+        lines.append(line)
+    return "\n".join([*lines, ""])
 
 
 class _Events:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from builder.arch import ARCHES, Arch
 from builder.errors import InputError, RoskError
@@ -118,7 +119,7 @@ def plan_install(root: Path, release: ReleaseFolder, *, url: str | None, host: s
         release=release,
         arch=arch,
         changes=tuple(needed(changes)),
-        dirty=_dirty(root),
+        dirty=dirty(root),
         commands=_commands(checkout, arch, release.v, host or platform.release()),
         notes=tuple(_notes(checkout, arch, release.v, url)),
     )
@@ -176,11 +177,11 @@ def _verify(release: ReleaseFolder) -> None:
         raise failure(report)
 
 
-def _dirty(root: Path) -> tuple[str, ...]:
-    """The files that git says were changed before; none where git cannot say."""
+def dirty(root: Path, *, untracked: Literal["no", "all"] = "no") -> tuple[str, ...]:
+    """The files that git says were changed before, and those that it does not know; none where git cannot say."""
     if not (root / ".git").exists():
         return ()
-    argv = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no"]
+    argv = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain", f"--untracked-files={untracked}"]
     try:
         done = run(argv, cwd=root, check=False, timeout=60)
     except RoskError:

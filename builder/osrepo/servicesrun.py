@@ -12,6 +12,7 @@ from pathlib import Path
 from builder.arch import ARCHES
 from builder.errors import InputError
 from builder.osrepo.changes import Change, apply, diff, needed
+from builder.osrepo.install import dirty
 from builder.osrepo.repository import Branch, find_branches, is_clone, plan_services
 from builder.osrepo.serve import HOST, make_server, serve
 from builder.osrepo.services import SERVICES
@@ -63,6 +64,8 @@ def run_services(root: Path, options: ServicesOptions) -> None:
             hint="build the kernel first, or name its folder with --dist: its release is written into the services",
         )
     changes = needed(plan_services(root, branches, settings.org, release.v if release else None))
+    replaced = {change.name for change in changes if change.before is not None}
+    changed = [name for name in dirty(root, untracked="all") if name in replaced]
     with ExitStack() as stack:
         server = None
         if options.port is not None:
@@ -73,7 +76,7 @@ def run_services(root: Path, options: ServicesOptions) -> None:
         if options.as_json:
             print(json.dumps(_as_json(root, branches, changes, settings.org, release, options), indent=1), flush=True)
         else:
-            for line in _text(root, branches, changes, settings, release, options):
+            for line in _text(root, branches, changes, settings, release, options, changed):
                 print(line)
         if server is not None:
             for line in _offered(branches, server.server_port):
@@ -111,7 +114,9 @@ def _text(
     settings: Settings,
     release: ReleaseFolder | None,
     options: ServicesOptions,
+    changed: Sequence[str],
 ) -> Iterator[str]:
+    yield from (f"warning: {name} had been changed before and not committed" for name in changed)
     if options.dry_run:
         yield from diff(changes)
     else:

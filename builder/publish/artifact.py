@@ -146,6 +146,12 @@ def extra_files(root: Path) -> list[Path]:
     return sorted(path for path in found if SAFE_NAME.fullmatch(path.name))
 
 
+def is_beside(name: str) -> bool:
+    """Whether a file of a release is published without SHA256SUMS having it: that itself, and what is said of it."""
+    path = PurePosixPath(name)
+    return name in (SUMS, IMAGES_FILE) or (path.name == name and any(path.match(pattern) for pattern in EXTRAS))
+
+
 def attachments(root: Path) -> list[Attachment]:
     """What a release's folder has to say of its images and files, by `ATTACHED`."""
     found = sorted({path for pattern in ATTACHED for path in root.glob(pattern) if path.is_file()})

@@ -5,11 +5,11 @@ Source: distribution, `docs/spec/auth/token.md` and `oauth.md`; RFC 9110, 11.6.1
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.parse
 from collections.abc import Callable
 
+from builder.publish.content import parse_json
 from builder.publish.credentials import NOBODY, Credentials
 from builder.publish.http import Answer, Failure, Http
 
@@ -100,7 +100,7 @@ class Authorizer:
 
 def _read(answer: Answer, server: str) -> str:
     try:
-        found = json.loads(answer.body)
+        found = parse_json(answer.body)
         token = found.get("token") or found["access_token"]
     except (ValueError, LookupError, AttributeError):
         token = None

@@ -21,6 +21,7 @@ from builder.publish.sources import find_releases
 from builder.release import shown_path
 from builder.settings import Registry, Settings, load_settings
 from builder.settings.grammar import MOVING_TAG
+from builder.trust.run import trusted_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,17 @@ def run_publish(asked: Publication) -> None:
     run.finish(outcomes, console, as_json=asked.as_json, quiet=asked.quiet, dry_run=asked.dry_run)
 
 
+def only_registry(word: str) -> str:
+    """A word that names a registry, not another place.
+
+    Raises:
+        InputError: It is one of those that --to takes.
+    """
+    if re.match(r"(?:https?://|oci:|folder:|github:)", word):
+        raise InputError(f"{word!r} is no registry", hint="write HOST[:PORT][/PREFIX]; other places are for --to")
+    return word
+
+
 def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool) -> None:
     """Pull a release, and print where it is.
 
@@ -92,7 +104,8 @@ def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool)
     def http(registry: Registry) -> Http:
         return Http(ca=spots.Spots(root=project.resolve()).ca(registry))
 
-    found = pull(reference, into=into, registry=known, note=lambda line: told.print(Text(line)), http=http)
+    keys = trusted_keys(project.resolve(), ())
+    found = pull(reference, into=into, registry=known, note=lambda line: told.print(Text(line)), http=http, keys=keys)
     folder = found.folder.absolute()
     if as_json:
         print(

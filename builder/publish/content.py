@@ -121,6 +121,18 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def parse_json(data: bytes | str) -> Any:
+    """JSON that anybody may have written.
+
+    Raises:
+        ValueError: It is none, or nested more deeply than can be read.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def compact(document: Mapping[str, Any]) -> bytes:
     """A document as bytes, the same ones for the same document."""
     return json.dumps(document, separators=(",", ":")).encode()
@@ -163,7 +175,7 @@ class Store:
         blob = self.blob(digest)
         if blob.size > LARGEST_JSON:
             raise ValueError(f"{digest} is too large for a manifest")
-        found = json.loads(blob.read())
+        found = parse_json(blob.read())
         if not isinstance(found, dict):
             raise ValueError(f"{digest} is no JSON object")
         return found
@@ -219,7 +231,7 @@ def with_referrer(index: bytes | None, descriptor: Descriptor) -> bytes | None:
     Raises:
         ValueError: The old one is no index.
     """
-    document = json.loads(index) if index else {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    document = parse_json(index) if index else {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
     listed = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise ValueError("the tag for what is attached stands for something else")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import requests.utils
@@ -27,11 +27,13 @@ from builder import __version__
 from builder.errors import InputError
 from builder.inputs.fetch import Patience
 from builder.publish.content import Blob
+from builder.view import clean
 
 log = logging.getLogger(__name__)
 
 PATIENCE = Patience(attempts=5, connect_timeout=10, read_timeout=60)
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 120.0
+"""Seconds that are waited for a target, whatever it asks for: who asks for more gets no second attempt."""
 LARGEST_ANSWER = 8 << 20
 _FIRST_WAIT = 0.5
 _MOST_REDIRECTS = 5
@@ -57,6 +59,10 @@ class Failure(Exception):
         self.kind = kind
         self.wait = wait
         self.status = status
+
+    def __str__(self) -> str:
+        """For a terminal: much of it is what the other side said."""
+        return clean(super().__str__())
 
 
 class Stopped(Exception):
@@ -123,7 +129,7 @@ class Http:
     ) -> None:
         self.patience = patience
         self.stop = stop or threading.Event()
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.update({"User-Agent": f"rosk/{__version__}", "Accept-Encoding": "identity"})
         # The environment's proxies are taken below, and nothing of ~/.netrc, which is not meant for registries.
         self._session.trust_env = False
@@ -190,8 +196,6 @@ class Http:
                 proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
             )
         with response:
-            if response.url.startswith("http://") and url.startswith("https://"):
-                raise Failure("leads from https:// to http://")
             if response.status_code not in expect:
                 raise refusal(response.status_code, response.reason, response.headers, _beginning(response))
             yield response
@@ -220,6 +224,23 @@ class Http:
             self.patience.sleep(seconds)
         if self.stop.is_set():
             raise Stopped
+
+
+class _Session(requests.Session):
+    """Follows a redirection unless it leaves TLS, and reads nothing of the answer that it came with."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where an answer leads to; None when it leads nowhere."""
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            resp.close()  # requests would read its body, which may have no end
+            if resp.url.startswith("https://") and not urljoin(resp.url, target).startswith("https://"):
+                raise Failure("leads from https:// to http://")
+        return target
+
+    def resolve_redirects(self, *args: Any, **options: Any) -> Any:
+        """The answers that an answer leads to; none where they are not asked for, and requests would prepare one."""
+        return iter(()) if options.get("yield_requests") else super().resolve_redirects(*args, **options)
 
 
 class _Adapter(HTTPAdapter):
@@ -308,7 +329,10 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], body: bytes) -
     said = _words(body)
     what = f"HTTP {status} {reason}".strip() + (f": {said}" if said else "")
     if status in (408, 429) or status >= 500:
-        return Failure(what, wait=_retry_after(headers.get("Retry-After", "")), status=status)
+        wait = _retry_after(headers.get("Retry-After", ""))
+        if wait > LONGEST_WAIT:
+            return Failure(f"{what} (it asks to wait {wait / 3600:.1f} h)", status=status)
+        return Failure(what, wait=wait, status=status)
     return Failure(what, status=status)
 
 
@@ -332,7 +356,7 @@ def _retry_after(asked: str) -> float:
         return float(asked)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(asked).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

@@ -21,6 +21,7 @@ from builder.publish.content import (
     Descriptor,
     compact,
     digest_of,
+    parse_json,
     read_descriptor,
     with_referrer,
 )
@@ -129,7 +130,7 @@ class LayoutFolder:
     def _named(self) -> dict[str, Descriptor]:
         if not (self.folder / "index.json").exists():
             return {}
-        index = json.loads((self.folder / "index.json").read_text())
+        index = parse_json((self.folder / "index.json").read_text())
         found = map(read_descriptor, index["manifests"])
         return {each.annotations.get(REF_NAME, each.digest): each for each in found}
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from builder.errors import FetchError, InputError
+from builder.errors import FetchError, InputError, RoskError
 from builder.files import file_errors, uninterrupted
 from builder.inputs.fetch import default_cache
 from builder.inputs.store import Entry, cache_errors
-from builder.publish.artifact import RELEASE_NAME
-from builder.publish.content import OCI_MANIFEST, Descriptor, Store, read_layout
+from builder.publish.artifact import RELEASE_NAME, SUMS
+from builder.publish.content import OCI_MANIFEST, Descriptor, Store, parse_json, read_layout
 from builder.publish.credentials import find_credentials
 from builder.publish.http import Failure, Http
 from builder.publish.registry import RegistryClient
@@ -27,6 +25,7 @@ from builder.release import human_size, shown_path
 from builder.releasefolder import find_release
 from builder.settings import Registry
 from builder.settings.grammar import HOST, REPOSITORY
+from builder.trust.check import check_signature
 
 _REFERENCE = re.compile(rf"({HOST})/({REPOSITORY})(?::(\w[\w.-]{{0,127}}))?(?:@(sha256:[0-9a-f]{{64}}))?")
 _HINT = f"write HOST/ORG/{RELEASE_NAME}:V, as the table of `rosk publish` shows it, or oci:FOLDER"
@@ -49,6 +48,7 @@ def pull(
     registry: Callable[[str], Registry],
     note: Callable[[str], None],
     http: Callable[[Registry], Http] | None = None,
+    keys: Sequence[Path] = (),
 ) -> Pulled:
     """Get a release.
 
@@ -57,9 +57,11 @@ def pull(
         into: The folder to write, which is new, empty, or the same release; `./V-A` when None.
         registry: How a host is to be talked to.
         note: Told what is done.
+        keys: Files of public keys, of which one must have signed the release; anybody's is taken when there are none.
 
     Raises:
         InputError: The reference, or what it stands for, is no release; the folder holds something else.
+        VerifyError: Nobody who is trusted has signed it.
         FetchError: It cannot be had. What has arrived is kept, and a second try goes on from there.
     """
     cache = default_cache()
@@ -74,12 +76,14 @@ def pull(
             if found is None:
                 raise Failure("there is no such reference")
         digest = found.digest
-        titles = {}
-        for name, descriptor in _layers(json.loads(found.data), reference).items():
-            note(f"{name} ({human_size(descriptor.size)})")
-            with _fetching(reference):
-                titles[name] = _fetch(client, repository, descriptor, cache, Path(name).name)
-    return _place(titles, digest, into, note)
+        titles, fetched = {}, dict[str, Path]()
+        for name, descriptor in _layers(found.data, reference).items():
+            if descriptor.digest not in fetched:  # the cache has content once, by the name that was asked for last
+                note(f"{name} ({human_size(descriptor.size)})")
+                with _fetching(reference):
+                    fetched[descriptor.digest] = _fetch(client, repository, descriptor, cache, Path(name).name)
+            titles[name] = fetched[descriptor.digest]
+    return _place(titles, digest, into, note, where=reference, keys=keys)
 
 
 def _client(
@@ -104,9 +108,9 @@ def _fetching(reference: str) -> Iterator[None]:
         ) from failure
 
 
-def _layers(document: Any, where: str) -> dict[str, Descriptor]:
+def _layers(manifest: bytes, where: str) -> dict[str, Descriptor]:
     try:
-        return layers(document)
+        return layers(parse_json(manifest))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(str(error), where=where, hint=_HINT) from error
 
@@ -126,7 +130,7 @@ def _from_layout(reference: str) -> tuple[str, dict[str, Path]]:
     descriptor = next(iter(found.values()))
     if descriptor.media_type != OCI_MANIFEST:
         raise InputError("it is an index, not a release", where=folder, hint=_HINT)
-    files = _layers(store.document(descriptor.digest), reference)
+    files = _layers(store.blob(descriptor.digest).read(), reference)
     paths = {name: store.blob(each.digest).file for name, each in files.items()}
     return descriptor.digest, {name: path for name, path in paths.items() if path is not None}
 
@@ -164,7 +168,15 @@ def _fetch(client: RegistryClient, repository: str, descriptor: Descriptor, cach
         return entry.adopt(entry.part)
 
 
-def _place(files: dict[str, Path], digest: str, into: Path | None, note: Callable[[str], None]) -> Pulled:
+def _place(
+    files: dict[str, Path],
+    digest: str,
+    into: Path | None,
+    note: Callable[[str], None],
+    *,
+    where: str,
+    keys: Sequence[Path],
+) -> Pulled:
     """Put files together as a release, beside its place; it gets that when it is right."""
     parent = (into or Path()).absolute().parent if into else Path.cwd()
     errors = file_errors(parent, name="folder", full="make room there", refused="name another with --into")
@@ -179,7 +191,13 @@ def _place(files: dict[str, Path], digest: str, into: Path | None, note: Callabl
                 shutil.copyfile(path, new / name)
                 with (new / name).open("rb") as file:
                     sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
-            check_sums(new, sums)
+            try:
+                check_sums(new, sums)
+                if keys:
+                    note(check_signature(new, keys))
+            except RoskError as error:
+                error.where = where if error.where in (new, new / SUMS) else error.where
+                raise
             release = find_release(new)
             folder = into or Path(f"{release.v}-{release.a}")
             _swap(folder, new, sums, note)

@@ -6,7 +6,6 @@ digest does not decide. A tag that was set is read back.
 
 from __future__ import annotations
 
-import json
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from builder.publish.content import (
     Blob,
     Descriptor,
     digest_of,
+    parse_json,
     with_referrer,
 )
 from builder.publish.credentials import NOBODY, Credentials
@@ -49,7 +49,7 @@ class Manifest:
     def entries(self) -> set[str]:
         """The digests of an index's entries, else its own."""
         try:
-            listed = json.loads(self.data)["manifests"]
+            listed = parse_json(self.data)["manifests"]
             return {str(each["digest"]) for each in listed}
         except (ValueError, LookupError, TypeError):
             return {self.digest}
@@ -340,6 +340,6 @@ def _pieces(raw: Any, skip: int, http: Http) -> Iterator[bytes]:
 def _says_absent(answer: Answer) -> bool:
     """Whether it is the registry that says so: its errors are JSON (distribution-spec, "Error Codes")."""
     try:
-        return bool(json.loads(answer.body)["errors"])
+        return bool(parse_json(answer.body)["errors"])
     except (ValueError, LookupError, TypeError):
         return False

@@ -123,9 +123,9 @@ def table(outcomes: Sequence[Outcome]) -> list[Text]:
     lines = []
     for outcome in outcomes:
         state = f"{outcome.state}: {outcome.why}" if outcome.why else str(outcome.state)
-        digest = outcome.digest if outcome.good else ""
         line = Text(f"{clean(outcome.reference):{wide}}  ")
-        line.append(f"{digest:71}  ", style="dim")
+        if outcome.good:
+            line.append(f"{outcome.digest:71}  ", style="dim")
         line.append(clean(state), style=_STYLES[outcome.state])
         lines.append(line)
     return lines

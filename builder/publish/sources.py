@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +34,10 @@ from builder.publish.plan import Part, Plan, Referrer, plan_tags
 from builder.publish.unpack import layers, write_release
 from builder.release import REJECTED, human_size
 from builder.releasefolder import ReleaseFolder, find_release
+from builder.settings.grammar import REPOSITORY
 
 Note = Callable[[str], None]
+_NAME = re.compile(rf"{REPOSITORY}:\w[\w.-]{{0,127}}", re.ASCII)
 
 
 class Engine(Protocol):
@@ -217,6 +220,9 @@ def from_layout(layout: Path, work: Path, *, note: Note) -> Bundle:
     except VerifyError as error:
         error.where, error.hint = layout, f"get its files with `rosk pull oci:{layout}` and look with `rosk verify`"
         raise
+    except InputError as error:  # of files that are in no folder of the user's
+        error.where = layout
+        raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             f"it is no release: {error}", where=layout, hint="name a folder that `rosk publish --to oci:FOLDER` wrote"
@@ -236,9 +242,13 @@ def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note) 
         if document.get("artifactType") != RELEASE_TYPE:
             continue
         done.add(descriptor.digest)
+        _check_name(name)
         root = work / f"release-{len(done)}"
         write_release(root, {title: bundle.store.blob(layer.digest) for title, layer in layers(document).items()})
-        release = checked(find_release(root), (), note=note)
+        folder = find_release(root)
+        for tag in folder.images:
+            _check_name(tag)
+        release = checked(folder, (), note=note)
         arch = _arch(release.folder)
         target = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size)
         parts = [Part(repository=repository, v=release.v, arch=arch, target=target, indexed=False)]
@@ -250,6 +260,16 @@ def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note) 
         bundle.parts += parts
         for part in parts:
             bundle.referrers += _referrers(bundle.store, named, part)
+
+
+def _check_name(name: str) -> None:
+    """See that a name is one of an image: it becomes a part of addresses, below the registry's prefix.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:80]!r} is no name of an image")
 
 
 def _of_arch(store: Store, descriptor: Descriptor, arch: Arch) -> SavedImage:

@@ -62,8 +62,11 @@ def test_a_release_is_proved_before_it_is_pushed_and_goes_into_an_os(
     told = json.loads(capsys.readouterr().out)
     org, dist = load_project(fake.root, arch="x86").org, fake.root / "dist"
     assert told["verify"]["passed"] and len(told["verify"]["checks"]) > len(verify.choose((), cheap=True))
-    assert [image.removeprefix(f"{registry}/") for image in told["pushed"]] == (dist / "images").read_text().split()
-    assert sorted(repositories(registry)) == [f"{org}/os-{name}" for name in ("extras", "headers", "kernel")]
+    published = [*(dist / "images").read_text().split(), f"{org}/os-kernel-release:{fake.release}"]
+    assert [image.removeprefix(f"{registry}/") for image in told["pushed"]] == published
+    assert sorted(repositories(registry)) == [
+        f"{org}/os-{name}" for name in ("extras", "headers", "kernel", "kernel-release")
+    ]
 
     root = write_checkout(fake.root / "os", BURMILLA_2)
     run_install(root, InstallOptions(dist=dist))

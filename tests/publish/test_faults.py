@@ -7,10 +7,11 @@ and a password, the proxy ends and begins TLS.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from builder.publish.artifact import RELEASE_NAME
 from builder.publish.sources import Bundle
@@ -55,6 +56,7 @@ def anything(method: str, path: str) -> bool:
     return True
 
 
+Case = tuple[str, Callable[[str, str], bool]]
 STATUSES = ("401", "404", "429", "500")
 KINDS = ("refused", "cut", "lost", "garbage", *STATUSES)
 PLACES: tuple[Callable[[str, str], bool], ...] = (begin_of_blob, blob, end_of_blob, manifest, tag, third_tag, look)
@@ -72,14 +74,24 @@ CASES = [
         for kind in ("refused", "cut", "429", "garbage")
     ),
 ]
-SECURE = [
-    ("refused", blob),
-    ("cut", blob),
-    ("401", blob),
-    ("garbage", manifest),
-    ("500", third_tag),
-    ("401", anything),
-]
+QUICK = {
+    blob: {"refused", "cut", "lost", "garbage", "500"},
+    end_of_blob: {"cut", "404"},
+    third_tag: {"cut", "lost", "401", "500"},
+    begin_of_blob: {"429"},
+    manifest: {"cut"},
+    look: {"429"},
+    anything: {"refused"},
+}
+"""Of each place what differs most: the others are `heavy`."""
+SECURE = [("refused", blob), ("cut", blob), ("401", blob), ("garbage", manifest), ("500", third_tag), ("401", anything)]
+QUICK_CASES = [(kind, place) for place in QUICK for kind in sorted(QUICK[place])]
+QUICK_SECURE = [("cut", blob), ("401", anything)]
+
+
+def cases(every: Sequence[Case], quick: Container[Case]) -> list[ParameterSet]:
+    """Cases of which those that are not quick run only when asked for."""
+    return [pytest.param(*each, marks=[] if each in quick else [pytest.mark.heavy]) for each in every]
 
 
 @pytest.fixture
@@ -108,7 +120,7 @@ def agree(one: Look, other: Look, org: str, bundle: Bundle) -> None:
             assert one.complete(repository, each) == other.complete(repository, each)
 
 
-@pytest.mark.parametrize(("kind", "place"), CASES, ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.parametrize(("kind", "place"), cases(CASES, QUICK_CASES), ids=lambda each: getattr(each, "__name__", each))
 def test_after_every_fault_a_second_run_completes(
     kind: str, place: Callable[[str, str], bool], plain: Look, second: Look, org: str, release: Bundle
 ) -> None:
@@ -212,7 +224,9 @@ def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     return at
 
 
-@pytest.mark.parametrize(("kind", "place"), SECURE, ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.parametrize(
+    ("kind", "place"), cases(SECURE, QUICK_SECURE), ids=lambda each: getattr(each, "__name__", each)
+)
 def test_faults_with_tls_and_a_password(
     kind: str,
     place: Callable[[str, str], bool],

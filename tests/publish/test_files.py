@@ -18,6 +18,7 @@ from builder.publish.targets.webdav import HttpTarget
 from builder.publish.transfer import Outcome, State
 from builder.releasefolder import find_release
 from builder.settings import Settings
+from tests.conftest import run_rosk
 from tests.faultproxy import Fault, fault_proxy
 from tests.publish.material import HURRY, VERSION, Watch, make_bundle, make_dist, send
 from tests.publish.servers import Dav, dav, github
@@ -279,3 +280,11 @@ def test_all_kinds_of_places_at_once(org: str, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "release", org)
     outcomes = send(bundle, layouts=(tmp_path / "layout",), folders=(tmp_path / "a", tmp_path / "b"))
     assert [each.state for each in outcomes] == [State.SENT] * 6
+
+
+@pytest.mark.parametrize("word", ["http://localhost:5000", "https://registry.example/x", "oci:there", "folder:there"])
+def test_a_registry_is_no_other_place(word: str, tmp_path: Path) -> None:
+    """Who writes a registry as an address would have it taken for a server of files."""
+    done = run_rosk("publish", "-C", tmp_path, "--registry", word)
+    assert done.code == 3
+    assert "is no registry" in done.err

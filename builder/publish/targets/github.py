@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from builder.publish.artifact import SUMS
-from builder.publish.content import Blob, digest_of
+from builder.publish.content import Blob, digest_of, parse_json
 from builder.publish.http import Answer, Body, Failure, Http, answers
 from builder.publish.sources import Release
 from builder.publish.transfer import Outcome, State, Watch
@@ -217,7 +217,7 @@ class GithubTarget:
         # A second POST could make a second draft.
         answer = attempt() if method == "POST" else self._http.patiently(attempt)
         try:
-            return json.loads(answer.body)
+            return parse_json(answer.body)
         except ValueError as error:
             raise Failure("gives no JSON") from error
 

@@ -76,3 +76,30 @@ def test_every_stage_of_the_dockerfile_is_named() -> None:
 )
 def test_names(name: str, stored: str) -> None:
     assert _local(name) == stored
+
+
+def test_buildah_lets_go_of_the_locks_of_a_step() -> None:
+    """It does of the last one of a step, if that is still there; `apt-get update` empties its folder of lists."""
+    text = (dockerfiles() / "kernel.Dockerfile").read_text()
+    assert "target=/var/lib/apt/lists,sharing=locked" in text
+    found = resolved(text, {})
+    assert not re.search(r"target=/var/lib/apt/lists,sharing", found)
+    updating = [before.rpartition("\nRUN ")[2] for before in found.split("apt-get -q update")[:-1]]
+    assert len(updating) > 1
+    for step in updating:
+        *_, last = re.findall(r"--mount=type=cache,(\S+)", step)
+        assert last == "id=rosk-apt-archives,target=/var/cache/apt,sharing=locked"
+
+
+def test_a_stage_has_the_arguments_of_the_one_that_it_goes_on_from() -> None:
+    text = resolved(
+        "ARG BASE\nFROM ${BASE} AS one\nARG EPOCH\nARG SCOPE=x\nFROM one AS two\nFROM scratch AS three\n", {"BASE": "b"}
+    )
+    assert text.splitlines()[-6:] == [
+        "FROM one AS two",
+        "ARG EPOCH",
+        "ARG SCOPE=x",
+        "LABEL rosk.stage=two",
+        "FROM scratch AS three",
+        "LABEL rosk.stage=three",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ IMAGES = {
     "kernel-headers": "os-headers",
     "kernel-headers-system-docker": "os-headers",
 }
+
+pytestmark = pytest.mark.host_programs  # git is asked what was changed before
 
 
 @pytest.fixture
@@ -269,3 +272,24 @@ def test_json_says_what_was_written(project: Path, repository: Path, capsys: pyt
     told = json.loads(capsys.readouterr().out)
     assert [branch["name"] for branch in told["branches"]] == ["master", "v1.5.8"]
     assert told["written"] and len(told["files"]) == 8 and told["release"] == V
+
+
+def test_what_was_changed_before_and_is_replaced_is_said(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also what git does not know yet: nothing has it once it is replaced."""
+    clone = tmp_path / "clone"
+    (clone / "k").mkdir(parents=True)
+    (clone / "k/kernel-extras.yml").write_text("mine: not committed\n")
+    (clone / "k/other.yml").write_text("x: 1\n")
+    (clone / "index.yml").write_text("services:\n- zfs\n")
+    for words in (["init", "-q", "-b", "master"], ["add", "index.yml"]):
+        subprocess.run(["git", "-C", clone, *words], check=True)
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", clone, *who, "commit", "-q", "-m", "first"], check=True)
+    write(clone, project)
+    said = capsys.readouterr().out
+    assert "warning: k/kernel-extras.yml had been changed before and not committed" in said
+    assert "other.yml" not in said and "warning: index.yml" not in said
+    write(clone, project)
+    assert "warning" not in capsys.readouterr().out  # nothing is replaced

@@ -20,6 +20,7 @@ def test_a_row_is_a_line_however_narrow_the_terminal_is() -> None:
     print_table(Console(file=out, width=40), [GOOD, BAD])
     first, second = out.getvalue().splitlines()
     assert first.split() == [GOOD.reference, DIGEST, "sent"]
+    assert second.index("failed") == len(GOOD.reference) + 2  # no empty column for a digest
     assert second.split() == [BAD.reference, "failed:", "HTTP", "500", "Fault"]
 
 
