@@ -96,6 +96,18 @@ ScopeOption = Annotated[
         show_default=False,
     ),
 ]
+KeyOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="A public key that must have signed it, or one of several.",
+        show_default="trust.keys of the project",
+    ),
+]
+AllowUnsignedOption = Annotated[
+    bool, typer.Option("--allow-unsigned", help="Take also a release that nobody has signed.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from builder.release import human_size, shown_path
 from builder.releasefolder import find_release
 from builder.settings import Registry
 from builder.settings.grammar import HOST, REPOSITORY
+from builder.trust.check import check_signature, is_signed
 
 _REFERENCE = re.compile(rf"({HOST})/({REPOSITORY})(?::(\w[\w.-]{{0,127}}))?(?:@(sha256:[0-9a-f]{{64}}))?")
 _HINT = f"write HOST/ORG/{RELEASE_NAME}:V, as the table of `rosk publish` shows it, or oci:FOLDER"
@@ -49,6 +50,8 @@ def pull(
     registry: Callable[[str], Registry],
     note: Callable[[str], None],
     http: Callable[[Registry], Http] | None = None,
+    keys: Sequence[Path] = (),
+    allow_unsigned: bool = False,
 ) -> Pulled:
     """Get a release.
 
@@ -57,12 +60,21 @@ def pull(
         into: The folder to write, which is new, empty, or the same release; `./V-A` when None.
         registry: How a host is to be talked to.
         note: Told what is done.
+        keys: Files of public keys, of which one must have signed it; none: nobody need have.
+        allow_unsigned: One that nobody has signed will do as well.
 
     Raises:
-        InputError: The reference, or what it stands for, is no release; the folder holds something else.
+        InputError: The reference, or what it stands for, is no release; the folder holds something else; a key cannot
+            be used.
+        VerifyError: None of the keys has signed it.
         FetchError: It cannot be had. What has arrived is kept, and a second try goes on from there.
     """
     cache = default_cache()
+
+    def prove(folder: Path) -> None:
+        if keys and (is_signed(folder) or not allow_unsigned):
+            note(check_signature(folder, keys))
+
     if reference.startswith("oci:"):
         digest, files = _from_layout(reference)
         titles = dict(files)
@@ -79,7 +91,7 @@ def pull(
             note(f"{name} ({human_size(descriptor.size)})")
             with _fetching(reference):
                 titles[name] = _fetch(client, repository, descriptor, cache, Path(name).name)
-    return _place(titles, digest, into, note)
+    return _place(titles, digest, into, note, prove)
 
 
 def _client(
@@ -164,8 +176,14 @@ def _fetch(client: RegistryClient, repository: str, descriptor: Descriptor, cach
         return entry.adopt(entry.part)
 
 
-def _place(files: dict[str, Path], digest: str, into: Path | None, note: Callable[[str], None]) -> Pulled:
-    """Put files together as a release, beside its place; it gets that when it is right."""
+def _place(
+    files: dict[str, Path],
+    digest: str,
+    into: Path | None,
+    note: Callable[[str], None],
+    prove: Callable[[Path], None],
+) -> Pulled:
+    """Put files together as a release, beside its place; it gets that when it is right, and proven."""
     parent = (into or Path()).absolute().parent if into else Path.cwd()
     errors = file_errors(parent, name="folder", full="make room there", refused="name another with --into")
     with errors:
@@ -180,6 +198,7 @@ def _place(files: dict[str, Path], digest: str, into: Path | None, note: Callabl
                 with (new / name).open("rb") as file:
                     sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
             check_sums(new, sums)
+            prove(new)
             release = find_release(new)
             folder = into or Path(f"{release.v}-{release.a}")
             _swap(folder, new, sums, note)
