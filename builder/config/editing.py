@@ -51,7 +51,7 @@ def run_edit(options: ConfigOptions, *, fragment: str | None = None, menu: str =
             "the menus need a terminal", hint="run it in one; `rosk config set` changes options without any"
         )
     project = options.project()
-    file = find_file(project, fragment)
+    file = find_file(project, fragment, flavour=options.flavour)
     before = project.inputs[file].read_text()
     result = _in_container(project, options, file, menu)
     changed, text = result["changed"], result.get("text")
