@@ -84,6 +84,7 @@ def _in_container(project: Project, options: ConfigOptions, file: str, menu: str
         bare = replace(project, policies=())
         with locked(lock), questioner(bare, options.asking, dockerfiles=(DOCKERFILE,)) as asked:
             asked.image("config-menu", tag)
+            arguments = asked.arguments
         argv = ["python3", "-m", "builder.stages.configedit", "--tree", "/usr/src/linux", "--obj", "/obj"]
         argv += [
             "--config",
@@ -98,7 +99,9 @@ def _in_container(project: Project, options: ConfigOptions, file: str, menu: str
             menu,
         ]
         argv += ["--arch", project.arch.kbuild, "--srcarch", project.arch.srcarch]
-        argv.append(f"--localversion={project.localversion}")
+        argv += [f"--localversion={project.localversion}", f"--cross-compile={arguments.get('CROSS_COMPILE', '')}"]
+        argv += ["--compiler", arguments.get("COMPILER", "gcc")]
+        argv.append(f"--make-variables={arguments.get('MAKE_VARIABLES', '')}")
         ended = run_container(tag, argv, mounts={given: _IN}, writable={out: _OUT}, env=_terminal(), tty=True)
         told = out / "result.json"
         if ended.code != 0 or not told.is_file():
