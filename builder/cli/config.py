@@ -16,6 +16,7 @@ from builder.cli.options import (
     KernelOption,
     NoInstallOption,
     ProjectOption,
+    VerboseOption,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ FragmentOption = Annotated[
         help="Edit this fragment of the settings instead of kernel-config; with --flavour it is that one's last.",
     ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print the log of the engine.")]
 
 
 def _options(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.lists import NoEngineOption, VerboseOption
+from builder.cli.lists import NoEngineOption
 from builder.cli.options import (
     ArchOption,
     BuilderOption,
@@ -17,6 +17,7 @@ from builder.cli.options import (
     KernelOption,
     NoInstallOption,
     ProjectOption,
+    VerboseOption,
 )
 
 firmware_app = typer.Typer(

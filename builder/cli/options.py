@@ -108,6 +108,11 @@ KeyOption = Annotated[
 AllowUnsignedOption = Annotated[
     bool, typer.Option("--allow-unsigned", help="Take also a release that nobody has signed.")
 ]
+DistArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print the log of the engine.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, FlavourOption, ProjectOption, release_folder
+from builder.cli.options import ArchOption, DistArgument, FlavourOption, ProjectOption, release_folder
 
 
 @app.command()
 def report(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DIST", help="The folder of a release.", file_okay=False, show_default="dist of the project"
-        ),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
     flavour: FlavourOption = None,

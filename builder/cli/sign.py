@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, FlavourOption, JsonOption, ProjectOption, release_folder
+from builder.cli.options import ArchOption, DistArgument, FlavourOption, JsonOption, ProjectOption, release_folder
 
 
 class SignMethod(StrEnum):
@@ -23,10 +23,7 @@ class SignMethod(StrEnum):
 
 @app.command()
 def sign(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
     flavour: FlavourOption = None,

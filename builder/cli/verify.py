@@ -11,6 +11,7 @@ from builder.cli.app import app
 from builder.cli.options import (
     AllowUnsignedOption,
     ArchOption,
+    DistArgument,
     FlavourOption,
     JsonOption,
     KeyOption,
@@ -21,10 +22,7 @@ from builder.cli.options import (
 
 @app.command()
 def verify(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
     flavour: FlavourOption = None,
