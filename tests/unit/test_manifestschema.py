@@ -10,6 +10,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from builder import __version__, release
 from builder.cli.options import reproducer
@@ -95,12 +97,17 @@ def test_a_real_manifest_fits() -> None:
 
 SIGNING = {"signing": {"certificate": "a" * 64, "subject": "CN=modules"}}
 MODULE = {"name": "nic", "source": "git", "from": "https://host/nic", "revision": "b" * 40, "sha256": "c" * 64}
+OTHER = {**MODULE, "name": "other", "source": "tarball", "revision": None}
 FLAVOURS = "flavours:\n  plain: {}\n  cloud: {suffix: cloud}\n"
 
 
 @pytest.mark.parametrize(
     ("flavour", "more"),
-    [(None, {}), ("cloud", SIGNING), ("plain", {**SIGNING, "modules": [MODULE, {**MODULE, "revision": None}]})],
+    [
+        (None, {}),
+        ("cloud", SIGNING),
+        ("plain", {**SIGNING, "modules": [MODULE, OTHER]}),
+    ],
 )
 def test_what_a_build_writes_fits(tmp_path: Path, flavour: str | None, more: dict[str, Any]) -> None:
     """A key that the writer gets and the schema does not have fails here."""
@@ -124,7 +131,8 @@ def test_what_a_build_writes_fits(tmp_path: Path, flavour: str | None, more: dic
             **more,
         )
         written = json.loads((folder / "manifest.json").read_text())
-        (tmp_path / "sbom.json").write_text((folder / "sbom.spdx.json").read_text())
+        (tmp_path / "release.spdx.json").write_text((folder / "sbom.spdx.json").read_text())
+        (tmp_path / "provenance.json").write_text((folder / "provenance.intoto.json").read_text())
     jsonschema.validate(written, manifest_schema())
     assert written["schema"] == manifest_schema()["properties"]["schema"]["const"]
     assert written["rosk"] == __version__
@@ -133,9 +141,15 @@ def test_what_a_build_writes_fits(tmp_path: Path, flavour: str | None, more: dic
     assert (flavour is not None) == ("--flavour" in written["reproduce"])
     assert list(written["settings"]["flavours"]) == ([flavour] if flavour else [])
     check_manifest(written, tmp_path)
-    sbom = json.loads((tmp_path / "sbom.json").read_text())
+    sbom = json.loads((tmp_path / "release.spdx.json").read_text())
     names = {package["name"] for package in sbom["packages"]}
     assert ("nic" in names) == ("modules" in more)
+    statement = json.loads((tmp_path / "provenance.json").read_text())
+    inputs = {each["name"]: each for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert inputs.get("module nic", {}).get("digest") == (
+        {"sha256": "c" * 64, "gitCommit": "b" * 40} if "modules" in more else None
+    )
+    assert validate_full_spdx_document(parse_file(str(tmp_path / "release.spdx.json"))) == []
 
 
 @pytest.mark.parametrize("key", sorted(REAL))
