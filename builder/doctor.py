@@ -62,15 +62,15 @@ def examine(root: Path, *, arch: str | None = None, flavour: str | None = None) 
             Finding(text=f"{'ok' if has else 'note':8} {program} is {'there' if has else 'not installed'}, {use}")
         )
     found.append(Finding(text=f"ok       downloads are kept in {default_cache()}"))
-    return [*found, *(_toolchain(root, arch, flavour) if (root / SETTINGS_FILE).is_file() else ())]
+    return [*found, *(toolchain(root, arch, flavour) if (root / SETTINGS_FILE).is_file() else ())]
 
 
-def _toolchain(root: Path, arch: str | None, flavour: str | None) -> Iterator[Finding]:
+def toolchain(root: Path, arch: str | None, flavour: str | None) -> Iterator[Finding]:
     """What compiles a project's kernel, and why."""
     try:
         project = load_project(root, arch=arch, flavour=flavour)
     except InputError as error:
-        yield Finding(text=f"missing  a project that can be built: {error}\n         {error.hint}", fatal=True)
+        yield Finding(text=f"note     the project here cannot be built: {error}\n         {error.hint}")
         return
     rows = toolchain_facts(project, told_version(project))
     for number, (name, value) in enumerate(rows):
