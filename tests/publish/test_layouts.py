@@ -61,8 +61,9 @@ def get(reference: str, into: Path | None = None, **given: Any) -> Pulled:
     def http(registry: Registry) -> Http:
         return Http(ca=registry.ca, patience=HURRY)
 
-    known = {"registry": lambda host: Registry(host=host), "note": lambda _: None, "http": http}
-    return pull(reference, into=into, **known, **given)
+    return pull(
+        reference, into=into, registry=lambda host: Registry(host=host), note=lambda _: None, http=http, **given
+    )
 
 
 def test_a_layout_carries_a_release_with_all_that_is_attached(
@@ -344,7 +345,7 @@ def sign(root: Path, key: Path) -> Path:
     """Sign a release's checksums with a new key of ssh; returns the public key's file."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     (root / "SHA256SUMS.sig").unlink(missing_ok=True)
-    words = ["ssh-keygen", "-Y", "sign", "-f", key, "-n", NAMESPACE, root / "SHA256SUMS"]
+    words: list[str | Path] = ["ssh-keygen", "-Y", "sign", "-f", key, "-n", NAMESPACE, root / "SHA256SUMS"]
     subprocess.run(words, check=True, capture_output=True)
     return key.with_suffix(".key.pub")
 
