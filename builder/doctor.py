@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from builder.engine.install import plan_install
 from builder.engine.probe import EngineState, check, probe
-from builder.errors import EngineError
+from builder.errors import EngineError, InputError
 from builder.inputs.fetch import default_cache
+from builder.plan import told_version, toolchain_facts
+from builder.project import SETTINGS_FILE, load_project
 from builder.release import human_size
 
 NEEDED_BYTES = 12_000_000_000
@@ -23,8 +27,13 @@ class Finding:
     fatal: bool = False
 
 
-def examine() -> list[Finding]:
-    """Look at the engine, the room that it has, and the programs that rosk may call on this machine."""
+def examine(root: Path, *, arch: str | None = None, flavour: str | None = None) -> list[Finding]:
+    """Look at the engine, the room that it has, and the programs that rosk may call on this machine.
+
+    Args:
+        root: A folder that may be a project's: then also at what compiles its kernel.
+        arch, flavour: Of that kernel.
+    """
     state = probe()
     found: list[Finding] = []
     try:
@@ -53,7 +62,19 @@ def examine() -> list[Finding]:
             Finding(text=f"{'ok' if has else 'note':8} {program} is {'there' if has else 'not installed'}, {use}")
         )
     found.append(Finding(text=f"ok       downloads are kept in {default_cache()}"))
-    return found
+    return [*found, *(toolchain(root, arch, flavour) if (root / SETTINGS_FILE).is_file() else ())]
+
+
+def toolchain(root: Path, arch: str | None, flavour: str | None) -> Iterator[Finding]:
+    """What compiles a project's kernel, and why."""
+    try:
+        project = load_project(root, arch=arch, flavour=flavour)
+    except InputError as error:
+        yield Finding(text=f"note     the project here cannot be built: {error}\n         {error.hint}")
+        return
+    rows = toolchain_facts(project, told_version(project))
+    for number, (name, value) in enumerate(rows):
+        yield Finding(text=f"{'' if number else 'ok':8} {f'{name}: ' if name else ''}{value}")
 
 
 def _remedy(state: EngineState) -> list[Finding]:

@@ -4,7 +4,7 @@ seconds, whose answer is a folder of files. No release is touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from builder.errors import RoskError
 from builder.project import Project
 from builder.recall import recall, remember
 from builder.run import prepare
-from builder.signing.key import read_key
+from builder.signing.key import read_certificate
 from builder.solver import Builder, unpack
 from builder.view import make_view
 
@@ -76,6 +76,12 @@ class Questioner:
         self.builder.solve(plan, epoch=self.resolved.epoch)
         if remote:
             self.builder.engine.load(archive)
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The arguments of the Dockerfile's stages, as a build has them."""
+        found: Mapping[str, str] = self._plan("release", Path("-"))["target"]["release"]["args"]
+        return found
 
     def _plan(self, target: str, output: Path) -> dict[str, Any]:
         return question_plan(
@@ -137,7 +143,7 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
         )
         try:
             # The config that is resolved has the certificate in it.
-            context = builder.context(signing=read_key(project, warn=view.warn))
+            context = builder.context(signing=read_certificate(project, warn=view.warn))
             resolved = _resolve(builder, context)
             builder.limit_patches(context, resolved)
             joined = folder / dockerfiles[-1]

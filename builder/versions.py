@@ -291,6 +291,7 @@ def run_versions(
     *,
     kernel: str | None = None,
     arch: str | None = None,
+    flavour: str | None = None,
     url: str = RELEASES_URL,
     offline: bool = False,
     json_wanted: bool = False,
@@ -299,7 +300,7 @@ def run_versions(
 
     Args:
         root: The project's folder; one that is no project uses nothing.
-        kernel, arch: As for `builder.project.load_project`.
+        kernel, arch, flavour: As for `builder.project.load_project`.
 
     Returns:
         What the project uses; None when there is none, or when that cannot be told.
@@ -308,7 +309,9 @@ def run_versions(
         FetchError: See `list_series`.
         InputError: The project is wrong.
     """
-    project = load_project(root, kernel=kernel, arch=arch) if (root / SETTINGS_FILE).is_file() else None
+    project = None
+    if (root / SETTINGS_FILE).is_file():
+        project = load_project(root, kernel=kernel, arch=arch, flavour=flavour)
     listed = list_series(url, offline=offline)
     used = used_by(project, listed.series) if project else None
     if json_wanted:

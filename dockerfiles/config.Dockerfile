@@ -17,16 +17,21 @@ COPY stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stag
     stages/signingoptions.py stages/configure.py stages/kconfigfacts.py /rosk/builder/stages/
 ARG ARCH
 ARG CROSS_COMPILE=
+ARG COMPILER=gcc
+ARG MAKE_VARIABLES=
 RUN python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
-    --cross-compile="${CROSS_COMPILE}" --out /out/facts
+    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/facts
 
 FROM config-facts AS config-asked
 COPY stages/kremedy.py stages/configask.py /rosk/builder/stages/
 COPY config /rosk/config
+COPY signing /rosk/signing
+ARG SIGNING=none
 ARG LOCALVERSION
 RUN python3 -m builder.stages.configask --tree /usr/src/linux --obj /obj --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --arch "${ARCH}" --srcarch "${SRCARCH}" \
-    --cross-compile="${CROSS_COMPILE}" --out /out/asked
+    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
+    --signing "${SIGNING}" --certificate /rosk/signing/certificate.pem --out /out/asked
 
 FROM scratch AS config
 COPY --from=config-facts /out/facts/facts.json /
@@ -37,5 +42,7 @@ FROM config-facts AS config-menu
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- libncurses-dev ncurses-term
-RUN make -s -C /usr/src/linux O=/obj ARCH="${ARCH}" build_menuconfig build_nconfig || echo "make builds them later"
+# xargs takes the words apart, which are quoted as for a shell.
+RUN printf '%s' "${MAKE_VARIABLES}" | xargs make -s -C /usr/src/linux O=/obj ARCH="${ARCH}" \
+    $([ "${COMPILER}" != clang ] || echo LLVM=1) build_menuconfig build_nconfig || echo "make builds them later"
 COPY stages/configtext.py stages/configedit.py /rosk/builder/stages/

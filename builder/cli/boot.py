@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, FlavourOption, JsonOption, NoInstallOption, ProjectOption, release_folder
+from builder.cli.options import (
+    ArchOption,
+    DistArgument,
+    FlavourOption,
+    JsonOption,
+    NoInstallOption,
+    ProjectOption,
+    release_folder,
+)
 
 
 class ModulesChoice(StrEnum):
@@ -30,10 +38,7 @@ class KvmChoice(StrEnum):
 
 @app.command()
 def boot(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
     flavour: FlavourOption = None,

@@ -110,11 +110,11 @@ def setup(project: ProjectOption = Path(), no_install: NoInstallOption = False) 
 
 
 @app.command()
-def doctor() -> None:
-    """Say what this machine lacks for building, and how to get it."""
+def doctor(project: ProjectOption = Path(), arch: ArchOption = None, flavour: FlavourOption = None) -> None:
+    """Say what this machine lacks for building, and how to get it; in a project also what compiles its kernel."""
     from builder.doctor import examine  # noqa: PLC0415
 
-    findings = examine()
+    findings = examine(project, arch=arch, flavour=flavour)
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     for finding in findings:
         console.print(finding.text)

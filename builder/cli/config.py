@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.options import (
+    ArchOption,
+    BuilderOption,
+    FlavourOption,
+    JsonOption,
+    KernelOption,
+    NoInstallOption,
+    ProjectOption,
+    VerboseOption,
+)
 
 if TYPE_CHECKING:
     from builder.config.ask import ConfigOptions
@@ -21,14 +30,18 @@ app.add_typer(config_app, name="config")
 
 FragmentOption = Annotated[
     str | None,
-    typer.Option("--fragment", metavar="NAME", help="Edit this fragment of the settings instead of kernel-config."),
+    typer.Option(
+        "--fragment",
+        metavar="NAME",
+        help="Edit this fragment of the settings instead of kernel-config; with --flavour it is that one's last.",
+    ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print the log of the engine.")]
 
 
 def _options(
     project: Path,
     arch: str | None,
+    flavour: str | None,
     kernel: str | None = None,
     *,
     no_install: bool,
@@ -40,7 +53,7 @@ def _options(
     from builder.question import Asking  # noqa: PLC0415
 
     asking = Asking(allow_install=not no_install, builder=builder, verbose=verbose)
-    return ConfigOptions(root=project, kernel=kernel, arch=arch, asking=asking, as_json=as_json)
+    return ConfigOptions(root=project, kernel=kernel, arch=arch, flavour=flavour, asking=asking, as_json=as_json)
 
 
 @config_app.command("edit")
@@ -50,6 +63,7 @@ def config_edit(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     verbose: VerboseOption = False,
@@ -61,7 +75,7 @@ def config_edit(
     """
     from builder.config.editing import run_edit  # noqa: PLC0415
 
-    options = _options(project, arch, kernel, no_install=no_install, builder=builder, verbose=verbose)
+    options = _options(project, arch, flavour, kernel, no_install=no_install, builder=builder, verbose=verbose)
     run_edit(options, fragment=fragment, menu=menu)
 
 
@@ -74,6 +88,7 @@ def config_set(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     as_json: JsonOption = False,
@@ -86,7 +101,9 @@ def config_set(
     """
     from builder.config.setting import run_set  # noqa: PLC0415
 
-    options = _options(project, arch, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose)
+    options = _options(
+        project, arch, flavour, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose
+    )
     run_set(values, options, fragment=fragment, force=force, dry_run=dry_run)
 
 
@@ -98,6 +115,7 @@ def config_check(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     as_json: JsonOption = False,
@@ -109,7 +127,9 @@ def config_check(
     """
     from builder.config.checking import run_check  # noqa: PLC0415
 
-    options = _options(project, arch, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose)
+    options = _options(
+        project, arch, flavour, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose
+    )
     run_check(options, strict=strict)
 
 
@@ -123,6 +143,7 @@ def config_diff(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     as_json: JsonOption = False,
@@ -136,7 +157,9 @@ def config_diff(
     """
     from builder.config.comparing import run_diff  # noqa: PLC0415
 
-    options = _options(project, arch, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose)
+    options = _options(
+        project, arch, flavour, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose
+    )
     if run_diff(old, new, options) and exit_code:
         raise typer.Exit(1)
 
@@ -153,6 +176,7 @@ def config_update(
     force: Annotated[bool, typer.Option("--force", help="Write also what a build would stop for.")] = False,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     as_json: JsonOption = False,
@@ -165,7 +189,7 @@ def config_update(
     """
     from builder.config.updating import run_update  # noqa: PLC0415
 
-    options = _options(project, arch, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose)
+    options = _options(project, arch, flavour, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose)
     run_update(version, options, tarball=tarball, tree=tree, write=write, force=force)
 
 
@@ -184,6 +208,7 @@ def config_policy(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     as_json: JsonOption = False,
@@ -196,5 +221,7 @@ def config_policy(
     """
     from builder.config.reporting import run_policy  # noqa: PLC0415
 
-    options = _options(project, arch, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose)
+    options = _options(
+        project, arch, flavour, kernel, no_install=no_install, builder=builder, as_json=as_json, verbose=verbose
+    )
     run_policy(names or (), options, strict=strict, every=every)

@@ -8,8 +8,17 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.lists import NoEngineOption, VerboseOption
-from builder.cli.options import ArchOption, BuilderOption, JsonOption, KernelOption, NoInstallOption, ProjectOption
+from builder.cli.lists import NoEngineOption
+from builder.cli.options import (
+    ArchOption,
+    BuilderOption,
+    FlavourOption,
+    JsonOption,
+    KernelOption,
+    NoInstallOption,
+    ProjectOption,
+    VerboseOption,
+)
 
 firmware_app = typer.Typer(
     help="The firmware lists, before any compile: what modules ask for, what the source has, and under which licence.",
@@ -23,6 +32,7 @@ def firmware_check(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors too.")] = False,
     no_engine: NoEngineOption = False,
     no_install: NoInstallOption = False,
@@ -44,6 +54,7 @@ def firmware_check(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         engine=not no_engine,
         allow_install=not no_install,
         builder=builder,
@@ -58,6 +69,7 @@ def firmware_fix(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff, write nothing.")] = False,
     newer: Annotated[
         bool, typer.Option("--newer", help="Write a newer version that a module takes over the older one in the list.")
@@ -80,6 +92,7 @@ def firmware_fix(
         root=project,
         kernel=kernel,
         arch=arch,
+        flavour=flavour,
         engine=not no_engine,
         allow_install=not no_install,
         builder=builder,

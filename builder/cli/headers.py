@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, FlavourOption, JsonOption, NoInstallOption, ProjectOption, release_folder
+from builder.cli.options import (
+    ArchOption,
+    DistArgument,
+    FlavourOption,
+    JsonOption,
+    NoInstallOption,
+    ProjectOption,
+    release_folder,
+)
 
 headers_app = typer.Typer(help="The headers package: what building modules for the kernel needs.", no_args_is_help=True)
 app.add_typer(headers_app, name="headers")
@@ -21,10 +29,7 @@ def headers() -> None:
 
 @headers_app.command("test")
 def headers_test(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
     flavour: FlavourOption = None,

@@ -16,6 +16,7 @@ from builder.cli.options import (
     KernelOption,
     NoInstallOption,
     ProjectOption,
+    VerboseOption,
 )
 
 lists_app = typer.Typer(
@@ -27,7 +28,6 @@ app.add_typer(lists_app, name="lists")
 NoEngineOption = Annotated[
     bool, typer.Option("--no-engine", help="Go by the release in dist alone, as its config was: takes a second.")
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print the log of the engine.")]
 
 
 @lists_app.command("check")

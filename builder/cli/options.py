@@ -96,6 +96,23 @@ ScopeOption = Annotated[
         show_default=False,
     ),
 ]
+KeyOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="A public key that must have signed it, or one of several.",
+        show_default="trust.keys of the project",
+    ),
+]
+AllowUnsignedOption = Annotated[
+    bool, typer.Option("--allow-unsigned", help="Take also a release that nobody has signed.")
+]
+DistArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print the log of the engine.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 

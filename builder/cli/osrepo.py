@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, ProjectOption
+from builder.cli.options import ArchOption, FlavourOption, JsonOption, ProjectOption, release_folder
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the diff, write nothing.")]
 DistOption = Annotated[
@@ -33,6 +33,8 @@ def services(
         ),
     ] = None,
     dist: DistOption = None,
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     dry_run: DryRunOption = False,
     serve: Annotated[bool, typer.Option("--serve", help="Offer it on loopback, for a try, until Ctrl-C.")] = False,
     port: Annotated[
@@ -47,9 +49,10 @@ def services(
     """
     from builder.osrepo.servicesrun import ServicesOptions, run_services  # noqa: PLC0415 - quicker --help
 
+    meant = (arch, flavour) != (None, None)  # else there need not be a release
     options = ServicesOptions(
         project=project,
-        dist=dist,
+        dist=release_folder(dist, project, arch=arch, flavour=flavour) if meant else dist,
         versions=tuple(versions or ()),
         dry_run=dry_run,
         port=port if serve else None,
@@ -65,6 +68,8 @@ def install_into(
     ],
     project: ProjectOption = Path(),
     dist: DistOption = None,
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     url: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +91,10 @@ def install_into(
     from builder.osrepo.install import InstallOptions, run_install  # noqa: PLC0415
 
     options = InstallOptions(
-        dist=dist or project / "dist", url=url, dry_run=dry_run, verify=not no_verify, as_json=as_json
+        dist=release_folder(dist, project, arch=arch, flavour=flavour),
+        url=url,
+        dry_run=dry_run,
+        verify=not no_verify,
+        as_json=as_json,
     )
     run_install(checkout, options)

@@ -16,6 +16,7 @@ from builder.cli.options import (
     KernelOption,
     NoInstallOption,
     ProjectOption,
+    VerboseOption,
 )
 
 patches_app = typer.Typer(
@@ -32,7 +33,6 @@ TreeOption = Annotated[
         show_default="the project's kernel",
     ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")]
 
 
 @patches_app.callback()

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, ProjectOption, RegistryOption
+from builder.cli.options import (
+    AllowUnsignedOption,
+    ArchOption,
+    FlavourOption,
+    JsonOption,
+    KeyOption,
+    ProjectOption,
+    RegistryOption,
+    release_folder,
+)
 
 _TO = (
     "Publish there instead: oci:FOLDER, folder:FOLDER, https://HOST/PATH, github:OWNER/NAME, or a registry; may be "
@@ -21,10 +30,14 @@ def publish(
     dist: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="DIST", help="Folders of releases, one for each architecture.", show_default="dist of the project"
+            metavar="DIST",
+            help="Folders of releases, with all that are below them.",
+            show_default="dist of the project",
         ),
     ] = None,
     project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     registry: RegistryOption = None,
     to: Annotated[list[str] | None, typer.Option("--to", metavar="PLACE", help=_TO)] = None,
     source: Annotated[
@@ -51,14 +64,18 @@ def publish(
     """Publish a release: its images and files to registries, its files to folders, servers and GitHub.
 
     Without --registry and --to, to every place of the settings. Exits with 7 unless all is where it should be; run
-    again, it sends what is missing.
+    again, it sends what is missing. With --arch or --flavour it is the release of that kernel alone.
     """
     from builder.publish.command import Publication, only_registry, run_publish  # noqa: PLC0415
 
+    alone = arch is not None or flavour is not None
+    if alone:
+        dist = [release_folder(dist[0] if dist else None, project, arch=arch, flavour=flavour)]
     run_publish(
         Publication(
             project=project,
             folders=tuple(dist or ()),
+            alone=alone,
             source=source,
             places=(*map(only_registry, registry or ()), *(to or ())),
             moving=tuple(moving_tag or ()),
@@ -80,9 +97,16 @@ def pull(
         typer.Option("--into", metavar="DIR", help="The folder to write; new or empty.", show_default="./V-A"),
     ] = None,
     project: ProjectOption = Path(),
+    key: KeyOption = None,
+    allow_unsigned: AllowUnsignedOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Get the files of a published release, as `rosk build` left them in dist, each checked."""
-    from builder.publish.command import run_pull  # noqa: PLC0415
+    """Get the files of a published release, as `rosk build` left them in dist, each checked.
 
-    run_pull(reference, into=into, project=project, as_json=as_json)
+    With --key, or trust.keys in the settings, exits with 10 and writes nothing unless one of these has signed it.
+    """
+    from builder.publish.command import run_pull  # noqa: PLC0415
+    from builder.trust.run import trusted_keys  # noqa: PLC0415
+
+    keys = trusted_keys(project, key or ())
+    run_pull(reference, into=into, project=project, keys=keys, allow_unsigned=allow_unsigned, as_json=as_json)

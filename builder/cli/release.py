@@ -13,6 +13,7 @@ from builder.cli.options import (
     BuilderOption,
     CacheFromOption,
     CacheToOption,
+    FlavourOption,
     JsonOption,
     NoInstallOption,
     ProjectOption,
@@ -36,6 +37,7 @@ def release(
     ] = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     boot: Annotated[
         bool, typer.Option("--boot", help="Boot it in qemu as well, before anything is published.")
     ] = False,
@@ -61,7 +63,9 @@ def release(
     from builder.releaserun import ReleaseOptions, run_release  # noqa: PLC0415 - the engine's client is slow to import
     from builder.run import BuildOptions  # noqa: PLC0415
 
-    loaded = load_project(project, kernel=kernel or None, arch=arch, registries=registry or (), strict=strict)
+    loaded = load_project(
+        project, kernel=kernel or None, arch=arch, flavour=flavour, registries=registry or (), strict=strict
+    )
     build = BuildOptions(
         push=publish,
         allow_install=not no_install,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import JsonOption, ProjectOption
+from builder.cli.options import ArchOption, DistArgument, FlavourOption, JsonOption, ProjectOption, release_folder
 
 
 class SignMethod(StrEnum):
@@ -23,11 +23,10 @@ class SignMethod(StrEnum):
 
 @app.command()
 def sign(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
+    arch: ArchOption = None,
+    flavour: FlavourOption = None,
     method: Annotated[
         SignMethod | None,
         typer.Option("--method", help="The program that signs.", show_default="sign.method of the settings"),
@@ -51,5 +50,6 @@ def sign(
     from builder.release import shown_path  # noqa: PLC0415 - quicker --help
     from builder.trust.run import run_sign  # noqa: PLC0415
 
-    made = run_sign(project, dist or project / "dist", method=method.value if method else None, key=key)
+    folder = release_folder(dist, project, arch=arch, flavour=flavour)
+    made = run_sign(project, folder, method=method.value if method else None, key=key)
     print(json.dumps({"signature": str(made)}) if as_json else f"signed: {shown_path(made.resolve())}")

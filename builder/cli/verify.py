@@ -8,15 +8,21 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, FlavourOption, JsonOption, ProjectOption, release_folder
+from builder.cli.options import (
+    AllowUnsignedOption,
+    ArchOption,
+    DistArgument,
+    FlavourOption,
+    JsonOption,
+    KeyOption,
+    ProjectOption,
+    release_folder,
+)
 
 
 @app.command()
 def verify(
-    dist: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),
-    ] = None,
+    dist: DistArgument = None,
     project: ProjectOption = Path(),
     arch: ArchOption = None,
     flavour: FlavourOption = None,
@@ -31,19 +37,8 @@ def verify(
         bool,
         typer.Option("--allow-unchecked", help="Pass also when a check could not be done, for want of a program."),
     ] = False,
-    key: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--key",
-            metavar="FILE",
-            help="A public key that must have signed it, or one of several.",
-            show_default="trust.keys of the project",
-        ),
-    ] = None,
-    allow_unsigned: Annotated[
-        bool,
-        typer.Option("--allow-unsigned", help="Pass also a release that nobody has signed."),
-    ] = False,
+    key: KeyOption = None,
+    allow_unsigned: AllowUnsignedOption = False,
     list_checks: Annotated[
         bool, typer.Option("--list", help="Name the checks, and what it means when one fails.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from builder.cli.app import app
-from builder.cli.options import ArchOption, JsonOption, KernelOption, ProjectOption
+from builder.cli.options import ArchOption, FlavourOption, JsonOption, KernelOption, ProjectOption
 
 
 @app.command()
@@ -16,6 +16,7 @@ def versions(
     project: ProjectOption = Path(),
     kernel: KernelOption = None,
     arch: ArchOption = None,
+    flavour: FlavourOption = None,
     url: Annotated[
         str | None,
         typer.Option(
@@ -39,7 +40,13 @@ def versions(
     from builder.versions import RELEASES_URL, run_versions  # noqa: PLC0415
 
     used = run_versions(
-        project, kernel=kernel, arch=arch, url=url or RELEASES_URL, offline=offline, json_wanted=as_json
+        project,
+        kernel=kernel,
+        arch=arch,
+        flavour=flavour,
+        url=url or RELEASES_URL,
+        offline=offline,
+        json_wanted=as_json,
     )
     if exit_code and used is not None and not used.current:
         raise typer.Exit(1)

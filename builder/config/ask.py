@@ -25,7 +25,7 @@ class ConfigOptions:
 
     Attributes:
         root: The project's folder.
-        kernel, arch: As of `builder.project.load_project`.
+        kernel, arch, flavour: As of `builder.project.load_project`.
         asking: How the engine is asked.
         as_json: Print one JSON object, and nothing else on standard output.
     """
@@ -33,11 +33,12 @@ class ConfigOptions:
     root: Path
     kernel: str | None = None
     arch: str | None = None
+    flavour: str | None = None
     asking: Asking = field(default_factory=Asking)
     as_json: bool = False
 
     def project(self) -> Project:
-        return load_project(self.root, kernel=self.kernel, arch=self.arch)
+        return load_project(self.root, kernel=self.kernel, arch=self.arch, flavour=self.flavour)
 
 
 def ask(project: Project, asking: Asking, texts: Mapping[str, str] | None = None) -> Answer:
@@ -60,18 +61,29 @@ def ask(project: Project, asking: Asking, texts: Mapping[str, str] | None = None
             return read_answer(asked.answer("config"))
 
 
-def find_file(project: Project, fragment: str | None) -> str:
+def find_file(project: Project, fragment: str | None, *, flavour: str | None = None) -> str:
     """The name in the build context of the file that a command edits.
 
     Args:
-        fragment: A fragment of the settings, by its path or its file's name; None: kernel-config.
+        fragment: A fragment of the settings, by its path or its file's name, or kernel-config by its path. None:
+            kernel-config; of a flavour that was named the last of its own fragments, for kernel-config is every one's.
+        flavour: The flavour that was named.
 
     Raises:
-        InputError: The settings name no such fragment.
+        InputError: The settings name no such fragment, or the flavour has none.
     """
-    if fragment is None:
-        return CONFIG
     fragments = [name for name in project.inputs if name.startswith("config/fragments/")]
+    if fragment is None and flavour is None:
+        return CONFIG
+    if fragment is None:
+        if project.settings.flavours[str(flavour)].fragments:
+            return fragments[-1]  # they are merged after the project's
+        raise InputError(
+            f"the flavour {flavour} has no fragment of its own, and {project.origin(CONFIG)} is every flavour's",
+            hint=f"name a file in flavours.{flavour}.fragments, or give --fragment {project.origin(CONFIG)}",
+        )
+    if fragment == str(project.origin(CONFIG)):
+        return CONFIG
     paths = {name: project.inputs[name] for name in fragments}
     for name, path in paths.items():
         if fragment in (str(project.origin(name)), str(path)):

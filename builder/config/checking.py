@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,14 @@ class Checked:
     def errors(self) -> list[str]:
         """What stops a build, a line each."""
         dropped = [self.line(each) for each in self.answer.config.dropped if self.is_error(each)]
-        return dropped + [rule_line(each, self.answer) for each in self.broken if each.rule.required]
+        stops = [self.stop_line(each) for each in self.answer.config.stops]
+        return [*dropped, *stops, *(rule_line(each, self.answer) for each in self.broken if each.rule.required)]
+
+    def stop_line(self, stop: Mapping[str, Any]) -> str:
+        """What else a build stops for, with its place."""
+        place = f"{shown(self.project, stop['where'])}:" if stop["where"] else ""
+        line = f"{stop['line']}:" if stop["line"] else ""
+        return f"{place}{line}{' ' if place else ''}{stop['what']}; {stop['hint']}"
 
     def line(self, dropped: Dropped) -> str:
         """A dropped option with its place."""
@@ -109,6 +116,7 @@ def as_json(checked: Checked) -> dict[str, Any]:
             }
             for each in config.dropped
         ],
+        "stops": [{**each, "where": each["where"] and shown(project, each["where"])} for each in config.stops],
         "warnings": [{**each, "where": shown(project, str(each["where"]))} for each in config.warnings],
         "policies": [
             {

@@ -51,7 +51,7 @@ def run_edit(options: ConfigOptions, *, fragment: str | None = None, menu: str =
             "the menus need a terminal", hint="run it in one; `rosk config set` changes options without any"
         )
     project = options.project()
-    file = find_file(project, fragment)
+    file = find_file(project, fragment, flavour=options.flavour)
     before = project.inputs[file].read_text()
     result = _in_container(project, options, file, menu)
     changed, text = result["changed"], result.get("text")
@@ -84,6 +84,7 @@ def _in_container(project: Project, options: ConfigOptions, file: str, menu: str
         bare = replace(project, policies=())
         with locked(lock), questioner(bare, options.asking, dockerfiles=(DOCKERFILE,)) as asked:
             asked.image("config-menu", tag)
+            arguments = asked.arguments
         argv = ["python3", "-m", "builder.stages.configedit", "--tree", "/usr/src/linux", "--obj", "/obj"]
         argv += [
             "--config",
@@ -98,7 +99,9 @@ def _in_container(project: Project, options: ConfigOptions, file: str, menu: str
             menu,
         ]
         argv += ["--arch", project.arch.kbuild, "--srcarch", project.arch.srcarch]
-        argv.append(f"--localversion={project.localversion}")
+        argv += [f"--localversion={project.localversion}", f"--cross-compile={arguments.get('CROSS_COMPILE', '')}"]
+        argv += ["--compiler", arguments.get("COMPILER", "gcc")]
+        argv.append(f"--make-variables={arguments.get('MAKE_VARIABLES', '')}")
         ended = run_container(tag, argv, mounts={given: _IN}, writable={out: _OUT}, env=_terminal(), tty=True)
         told = out / "result.json"
         if ended.code != 0 or not told.is_file():

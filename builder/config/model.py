@@ -99,6 +99,7 @@ class Resolved:
         text: The whole .config.
         asked: What the files ask for, by option.
         warnings: `kind`, `what`, `where`, `line`.
+        stops: What a build stops for beside what was dropped: `what`, `hint`, `where`, `line`.
     """
 
     form: str
@@ -108,6 +109,7 @@ class Resolved:
     asked: Mapping[str, Asked]
     dropped: tuple[Dropped, ...]
     warnings: tuple[Mapping[str, Any], ...] = ()
+    stops: tuple[Mapping[str, Any], ...] = ()
 
     def value(self, name: str) -> str:
         return value_of(self.values, name)
@@ -150,6 +152,7 @@ def read_answer(folder: Path) -> Answer:
                     for each in told["dropped"]
                 ),
                 warnings=tuple(told["warnings"]),
+                stops=tuple(told["stops"]),
             ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -179,7 +180,7 @@ def run_set(
     """
     given = parse_words(words)
     project = options.project()
-    file = find_file(project, fragment)
+    file = find_file(project, fragment, flavour=options.flavour)
     path = project.inputs[file]
     text = path.read_text()
     before = ask(project, options.asking)
@@ -199,7 +200,7 @@ def run_set(
         others = " ".join(f"{name}={given[name]}" for name in given)
         hint = "set what it needs first, or give --force to write it all the same"
         if first is not None:
-            hint = f"set first what it needs: `rosk config set {first.first} {others}`"
+            hint = f"set first what it needs: `rosk config set{_where(options, fragment)} {first.first} {others}`"
         raise InputError(
             refused[0] if len(refused) == 1 else f"{refused[0]} (and {len(refused) - 1} more)",
             where=shown(project, file),
@@ -207,6 +208,12 @@ def run_set(
             details=refused if len(refused) > 1 else (),
         )
     return found
+
+
+def _where(options: ConfigOptions, fragment: str | None) -> str:
+    """The options that name the same file once more."""
+    given = {"--arch": options.arch, "--flavour": options.flavour, "--fragment": fragment}
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value is not None)
 
 
 def edited(

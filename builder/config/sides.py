@@ -84,7 +84,7 @@ class Sides:
         if (folder / SETTINGS_FILE).is_file():
             if folder.resolve() == self.options.root.resolve():
                 return self._of_project("project")
-            other = load_project(folder, arch=self.options.arch)
+            other = load_project(folder, arch=self.options.arch, flavour=self.options.flavour)
             answer = ask(other, self.options.asking)
             return Side(name=f"{folder} ({answer.facts.version})", values=answer.config.values)
         release = find_release(folder)

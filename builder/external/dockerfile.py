@@ -12,6 +12,9 @@ _PLACE = "FROM compile AS external\n"
 """In kernel.Dockerfile: the modules of a project that has no external ones."""
 _STAGE = """\
 FROM external-base AS module-{name}
+COPY stages/maketools.py /rosk/builder/stages/
+ARG COMPILER=gcc
+ARG MAKE_VARIABLES=
 COPY modules/{name}.json /in/module.json
 {earlier}\
 RUN --mount=type=bind,from=input-{name},target=/input \\
@@ -19,7 +22,8 @@ RUN --mount=type=bind,from=input-{name},target=/input \\
     --mount=type=cache,id=rosk-log,target=/log \\
     --mount=type=secret,id=ccache,target=/run/secrets/ccache.conf \\
     python3 -m builder.stages.external --module /in/module.json --input /input --told /in/told \\
-    --release "${{RELEASE}}" --arch "${{ARCH}}" --cross-compile="${{CROSS_COMPILE}}" --epoch "${{EPOCH}}" \\
+    --release "${{RELEASE}}" --arch "${{ARCH}}" --cross-compile="${{CROSS_COMPILE}}" --compiler "${{COMPILER}}" \\
+    --make-variables="${{MAKE_VARIABLES}}" --epoch "${{EPOCH}}" \\
     --toolchain /out/packages --ccache /ccache --ccache-config /run/secrets/ccache.conf --log /log --out /out/module
 
 """

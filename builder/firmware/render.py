@@ -22,7 +22,7 @@ def print_check(console: Console, known: Known | None, findings: Sequence[Findin
     warnings = print_warnings(console, findings)
     links = sum(each.target is not None for each in ships)
     what = f"{count(len(ships) - links, 'file')} and {count(links, 'link')} ship"
-    console.print(f"{what}: {count(len(findings) - warnings, 'error')}, {count(warnings, 'warning')}")
+    console.print(f"{what}: {count(sum(finding.error for finding in findings), 'error')}, {count(warnings, 'warning')}")
 
 
 def check_json(known: Known | None, findings: Sequence[Finding], ships: Sequence[Shipped]) -> dict[str, Any]:

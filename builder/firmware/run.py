@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
-from builder.arch import find_arch, host_arch
 from builder.errors import InputError
 from builder.firmware import render
 from builder.firmware.check import Newer, check, missing, newer, shipped, static_findings
 from builder.firmware.model import EXTRA_LIST, LIST_OF, MAIN_LIST, Known, Texts, read_texts
 from builder.firmware.source import learn
 from builder.inputs.check import as_input_error
-from builder.lists.files import Files, read_text
+from builder.lists.files import Files, find_files, read_text
 from builder.lists.fix import Change, apply
 from builder.lists.learn import ListOptions
 from builder.lists.model import Finding
@@ -37,15 +34,16 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
         InputError: There are errors.
         RoskError: What the kernel makes or the source offers cannot be told.
     """
-    files = find_files(options.root, options.arch)
+    files = _find_files(options)
     texts = read_files(files)
     known, ships, findings = None, [], static_findings(texts)
     if not findings:
-        project = load_project(options.root, kernel=options.kernel, arch=options.arch)
+        project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
         known = learn(project, options)
         findings = check(texts, known, strict=project.settings.firmware.strict)
         ships = shipped(texts, known)
-    findings = [replace(files.rename_finding(finding), error=finding.error or strict) for finding in findings]
+    findings = [files.rename_finding(finding) for finding in findings]
+    findings = [finding.made_strict() for finding in findings] if strict else findings
     if options.as_json:
         print(json.dumps(render.check_json(known, findings, ships), indent=1))
     else:
@@ -65,11 +63,13 @@ def run_fix(options: ListOptions, *, dry_run: bool = False, take_newer: bool = F
         InputError: A line of a list is wrong; or nothing is known of the modules, or of the source.
         RoskError: What the kernel makes or the source offers cannot be told.
     """
-    files = find_files(options.root, options.arch)
+    files = _find_files(options)
     texts = read_files(files)
     if texts.problems:
         raise _error([files.rename_finding(finding) for finding in static_findings(texts)], complete=False)
-    known = learn(load_project(options.root, kernel=options.kernel, arch=options.arch), options)
+    known = learn(
+        load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour), options
+    )
     if known.asked is None or (known.offer is None and not known.no_source):
         what = "what to add cannot be told: " + "; ".join(known.sources)
         raise InputError(what, hint="leave out --no-engine: the engine tells without a compile")
@@ -105,19 +105,10 @@ def fixed(texts: Texts, known: Known, replaced: Sequence[Newer] = ()) -> Texts:
     return read_texts(main, extra)
 
 
-def find_files(root: Path, arch: str | None) -> Files:
-    """The firmware lists of a project, which it need not have.
-
-    Raises:
-        InputError: There is no such architecture, or no such folder.
-    """
-    root = root.resolve()
-    folder = root / "lists" / (find_arch(arch) if arch else host_arch()).name
-    if not folder.is_dir():
-        raise InputError(
-            "there is no such folder", where=folder, hint="run it in a project's folder, or name it with -C"
-        )
-    return Files(root=root, inputs={name: folder / Path(name).name for name in (MAIN_LIST, EXTRA_LIST)})
+def _find_files(options: ListOptions) -> Files:
+    """The firmware lists of a kernel, which a project need not have."""
+    names = (MAIN_LIST, EXTRA_LIST)
+    return find_files(options.root, options.arch, options.flavour, names=names, needed=False)
 
 
 def read_files(files: Files) -> Texts:

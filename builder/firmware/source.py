@@ -14,15 +14,17 @@ from typing import Any
 
 from builder.errors import BuildError, InputError
 from builder.firmware.model import EXTRAS, KERNEL, Asking, Known, Offer
+from builder.lists.files import read_text
 from builder.lists.learn import ListOptions, policy_of
 from builder.lists.model import Kernel
+from builder.lists.model import read_texts as read_module_lists
 from builder.lists.source import Foreseen, join, read_foreseen, read_release
 from builder.project import Project
 from builder.stages.common import StageError
 from builder.stages.firmwarefetch import git_head
 from builder.stages.firmwaretree import FirmwareTree, scan
 from builder.stages.licence import licences_from
-from builder.stages.split import Lists, place, read_lists
+from builder.stages.split import EXTRA_LIST, MAIN_LIST, Lists, place
 from builder.verify.model import count
 
 
@@ -77,7 +79,8 @@ def learn(project: Project, options: ListOptions) -> Known:
 
 def _lists(project: Project) -> Lists:
     """The module lists, which `load_project` has checked."""
-    return read_lists(project.inputs["lists/modules.list"].parent)
+    main, extra = (read_text(project.inputs[name]) for name in (MAIN_LIST, EXTRA_LIST))
+    return read_module_lists(main, extra).lists
 
 
 def _asked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from builder.lists.boot import boot_reason
 from builder.lists.model import CORE, EXTRA, LEFT, LIST_OF, Finding, Kernel, Policy, Texts, listable
@@ -22,6 +23,7 @@ KINDS: Mapping[str, str] = {
     "off": "the option of a listed module is not set",
     "unknown": "this kernel has no such module",
     "no-match": "a pattern matches no module",
+    "external": "a line for an external module, which its first build makes known",
     "softdep-in-extra": "a module of the kernel package has a soft dependency in the extras",
     "boot-in-extra": "a module that a machine may need to boot is in the extras",
 }
@@ -75,10 +77,13 @@ def check(texts: Texts, kernel: Kernel, policy: Policy) -> list[Finding]:
     for path in sorted({*kernel.built.modules, *kernel.known.options}):
         folder, _, name = path.rpartition("/")
         known.setdefault(folder, []).append(name)
+    lines = list(absent(kernel.built, lists, kernel.known))
+    to_come = {line.entry: names for line in lines if (names := _to_come(line, kernel, policy))}
     found = [
         *static_findings(texts),
         *(_unlisted(item, kernel, policy) for item in new.values() if item.moved is None),
-        *(_absent(line, new, known, policy) for line in absent(kernel.built, lists, kernel.known)),
+        *(_external(entry, names) for entry, names in to_come.items()),
+        *(_absent(line, new, known, policy) for line in lines if line.entry not in to_come),
         *_softdeps(kernel, placed.main, extras, lists),
         *_boot(extras, lists),
     ]
@@ -126,6 +131,24 @@ def _unlisted(item: Unlisted, kernel: Kernel, policy: Policy) -> Finding:
     stops = policy.unlisted == "error"
     what = f"{name} is in no list" + ("" if stops else ", and goes to the extras")
     return Finding(kind="unlisted", error=stops, what=what, hint=hint, path=item.path)
+
+
+def _to_come(line: Absent, kernel: Kernel, policy: Policy) -> Sequence[str]:
+    """The external modules that a line may be for which names nothing yet: no source or config tells their files."""
+    path = PurePosixPath(line.entry.path)
+    names = policy.external.get(path.parts[0], ()) if line.kind in ("unknown", "no-match") else ()
+    own = [name for name in names if name.replace("-", "_") == path.stem.replace("-", "_")]
+    released = any(built.startswith(f"{path.parts[0]}/") for built in kernel.built.modules)
+    return own or ([] if released else names)
+
+
+def _external(entry: Entry, names: Sequence[str]) -> Finding:
+    what = f"{entry.path} is not known before the first build"
+    hint = f"external modules are built to its folder: {', '.join(names)}"
+    where, line = entry.where, entry.line
+    return Finding(
+        kind="external", error=False, note=True, what=what, hint=hint, path=entry.path, where=where, line=line
+    )
 
 
 def _absent(line: Absent, new: Mapping[str, Unlisted], known: Mapping[str, Sequence[str]], policy: Policy) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -80,12 +80,21 @@ class Files:
                     temporary.unlink(missing_ok=True)
 
 
-def find_files(root: Path, arch: str | None = None, flavour: str | None = None) -> Files:
-    """The two lists of a project's kernel.
+def find_files(
+    root: Path,
+    arch: str | None = None,
+    flavour: str | None = None,
+    *,
+    names: Sequence[str] = (MAIN_LIST, EXTRA_LIST),
+    needed: bool = True,
+) -> Files:
+    """Lists of a project's kernel.
 
     Args:
         root: The project's folder.
         arch, flavour: As for `builder.project.load_project`.
+        names: Which, by their names in the build context.
+        needed: Each of them has to be there; else one that is not has its place among the project's lists.
 
     Raises:
         InputError: There is no such kernel, or no such file.
@@ -93,9 +102,11 @@ def find_files(root: Path, arch: str | None = None, flavour: str | None = None) 
     root = root.resolve()
     settings = load_settings(root / SETTINGS_FILE)
     chosen = choose(settings, arch=arch, flavour=flavour)
-    inputs = {name: path for name, path in chosen.lists(root, settings).items() if name in (MAIN_LIST, EXTRA_LIST)}
+    there = chosen.lists(root, settings)
+    folder = root / "lists" / chosen.arch.name
+    inputs = {name: there.get(name, folder / Path(name).name) for name in names}
     for path in inputs.values():
-        if not path.is_file():
+        if needed and not path.is_file():
             raise InputError("there is no such file", where=path, hint=f"a project for {chosen.arch.name} needs it")
     return Files(root=root, inputs=inputs)
 

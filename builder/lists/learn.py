@@ -49,7 +49,10 @@ class ListOptions:
 def policy_of(project: Project) -> Policy:
     """What a project's settings say of its lists."""
     lists = project.settings.lists
-    return Policy(unlisted=lists.unlisted, softdeps=lists.softdeps, rules=lists.rules)
+    external: dict[str, list[str]] = {}
+    for module in project.settings.modules:
+        external.setdefault(module.install, []).append(module.name)
+    return Policy(unlisted=lists.unlisted, softdeps=lists.softdeps, rules=lists.rules, external=external)
 
 
 def learn(project: Project, options: ListOptions) -> Kernel:

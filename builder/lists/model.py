@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from builder.lists.boot import boot_reason
 from builder.settings import ListRule
@@ -50,11 +50,16 @@ def listable(path: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the settings say of the lists; see `builder.settings.Lists`."""
+    """What the settings say of the lists; see `builder.settings.Lists`.
+
+    Attributes:
+        external: Folder below lib/modules/V → the names of the external modules that are built to there.
+    """
 
     unlisted: str = "error"
     softdeps: str = "report"
     rules: tuple[ListRule, ...] = ()
+    external: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def destination(self, path: str) -> tuple[str, str]:
         """Where `rosk lists fix` puts a module that no list names, and why."""
@@ -106,6 +111,7 @@ class Finding:
     Attributes:
         kind: A fixed word, one of `builder.lists.check.KINDS`.
         error: It stops a build; else it is a warning.
+        note: It is nothing that could be wrong as far as is known: no warning either.
         what: One line for people.
         hint: What to do; may be empty.
         path: The module, or the line of the list.
@@ -120,3 +126,8 @@ class Finding:
     path: str
     where: str | None = None
     line: int | None = None
+    note: bool = False
+
+    def made_strict(self) -> Finding:
+        """As an error, unless it is a note."""
+        return replace(self, error=not self.note)

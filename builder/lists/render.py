@@ -34,24 +34,24 @@ def print_check(console: Console, kernel: Kernel | None, findings: Sequence[Find
     if kernel is not None:
         print_sources(console, kernel.sources)
     warnings = print_warnings(console, findings)
+    errors = count(sum(finding.error for finding in findings), "error")
     lines = f"{count(len(texts.lists.main), 'line')} and {count(len(texts.lists.extra), 'line')}"
-    errors = count(len(findings) - warnings, "error")
     console.print(f"{lines}: {errors}, {count(warnings, 'warning')}")
 
 
 def print_warnings(console: Console, findings: Sequence[Finding]) -> int:
-    """Print the warnings among findings, and return how many there are."""
+    """Print the warnings and notes among findings, and return how many warnings there are."""
     warnings = [finding for finding in findings if not finding.error]
     counted = Counter(finding.kind for finding in warnings)
     for kind, number in counted.items():
         alike = [finding for finding in warnings if finding.kind == kind][:SHOWN]
         for finding, after in zip(alike, [*alike[1:], None], strict=True):
-            console.print(f"[yellow]warning:[/] {escape(line(finding))}")
+            console.print(f"{'note:   ' if finding.note else '[yellow]warning:[/]'} {escape(line(finding))}")
             if finding.hint and (after is None or after.hint != finding.hint):  # once for several in a row
                 console.print(f"         {escape(shown(finding.hint))}", style="dim")
         if number > SHOWN:
             console.print(f"[yellow]warning:[/] and {number - SHOWN:,} more of {escape(f'[{kind}]')} (all: --json)")
-    return len(warnings)
+    return sum(not finding.note for finding in warnings)
 
 
 def check_json(kernel: Kernel | None, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def check_json(kernel: Kernel | None, findings: Sequence[Finding]) -> dict[str, 
         "sources": list(kernel.sources) if kernel else [],
         "never_compiled": sorted(kernel.unseen) if kernel else [],
         "errors": sum(finding.error for finding in findings),
-        "warnings": sum(not finding.error for finding in findings),
+        "warnings": sum(not (finding.error or finding.note) for finding in findings),
         "findings": list(map(asdict, findings)),
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.console import Console
 
@@ -40,7 +39,8 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
         project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
         kernel = learn(project, options)
         findings = check(texts, kernel, policy_of(project))
-    findings = [replace(files.rename_finding(finding), error=finding.error or strict) for finding in findings]
+    findings = [files.rename_finding(finding) for finding in findings]
+    findings = [finding.made_strict() for finding in findings] if strict else findings
     if options.as_json:
         print(json.dumps(render.check_json(kernel, findings), indent=1))
     else:

@@ -44,7 +44,7 @@ _MEDIA_TYPES = (
     (".tar.xz", "application/x-xz"),
     (".tar.zst", "application/zstd"),
     (".asc", "application/pgp-signature"),
-    (".sig", "application/pgp-signature"),
+    (".sig", "text/plain"),
     (".minisig", "text/plain"),
     (".list", "text/plain"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from builder.publish.pull import pull
 from builder.publish.render import make_watch
 from builder.publish.sources import find_releases
 from builder.release import shown_path
+from builder.releasefolder import ReleaseFolder, find_release
 from builder.settings import Registry, Settings, load_settings
 from builder.settings.grammar import MOVING_TAG
-from builder.trust.run import trusted_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Publication:
     Attributes:
         project: Its folder has the settings; not needed when all is said on the command line.
         folders: Of releases; the project's `dist` when there are none.
+        alone: Only the release of each folder, not those in folders below it.
         source: `oci:FOLDER` to publish from, instead of folders.
         places: Those of the command line, which take the place of the settings'.
         moving: Tags that follow the release, beside those of the settings.
@@ -38,6 +40,7 @@ class Publication:
 
     project: Path
     folders: tuple[Path, ...] = ()
+    alone: bool = False
     source: str | None = None
     places: tuple[str, ...] = ()
     moving: tuple[str, ...] = ()
@@ -72,7 +75,8 @@ def run_publish(asked: Publication) -> None:
             layout = _layout(asked.source, asked.folders)
             outcomes = run.publish_layout(layout, where, options, watch=watch, note=note)
         else:
-            folders = [each for folder in asked.folders or (root / "dist",) for each in find_releases(folder)]
+            find = _one if asked.alone else find_releases
+            folders = [each for folder in asked.folders or (root / "dist",) for each in find(folder)]
             org = settings.org if settings else ""
             outcomes = run.publish_folders(folders, where, options, engine=Docker, org=org, watch=watch, note=note)
     run.finish(outcomes, console, as_json=asked.as_json, quiet=asked.quiet, dry_run=asked.dry_run)
@@ -89,8 +93,23 @@ def only_registry(word: str) -> str:
     return word
 
 
-def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool) -> None:
+def _one(folder: Path) -> list[ReleaseFolder]:
+    return [find_release(folder)]
+
+
+def run_pull(
+    reference: str,
+    *,
+    into: Path | None,
+    project: Path,
+    keys: Sequence[Path],
+    allow_unsigned: bool = False,
+    as_json: bool = False,
+) -> None:
     """Pull a release, and print where it is.
+
+    Args:
+        keys, allow_unsigned: Who must have signed it; see `pull.pull`.
 
     Raises:
         RoskError: See `pull.pull`.
@@ -104,8 +123,10 @@ def run_pull(reference: str, *, into: Path | None, project: Path, as_json: bool)
     def http(registry: Registry) -> Http:
         return Http(ca=spots.Spots(root=project.resolve()).ca(registry))
 
-    keys = trusted_keys(project.resolve(), ())
-    found = pull(reference, into=into, registry=known, note=lambda line: told.print(Text(line)), http=http, keys=keys)
+    def note(line: str) -> None:
+        told.print(Text(line))
+
+    found = pull(reference, into=into, registry=known, note=note, http=http, keys=keys, allow_unsigned=allow_unsigned)
     folder = found.folder.absolute()
     if as_json:
         print(

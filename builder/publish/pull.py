@@ -25,7 +25,7 @@ from builder.release import human_size, shown_path
 from builder.releasefolder import find_release
 from builder.settings import Registry
 from builder.settings.grammar import HOST, REPOSITORY
-from builder.trust.check import check_signature
+from builder.trust.check import check_signature, is_signed
 
 _REFERENCE = re.compile(rf"({HOST})/({REPOSITORY})(?::(\w[\w.-]{{0,127}}))?(?:@(sha256:[0-9a-f]{{64}}))?")
 _HINT = f"write HOST/ORG/{RELEASE_NAME}:V, as the table of `rosk publish` shows it, or oci:FOLDER"
@@ -49,6 +49,7 @@ def pull(
     note: Callable[[str], None],
     http: Callable[[Registry], Http] | None = None,
     keys: Sequence[Path] = (),
+    allow_unsigned: bool = False,
 ) -> Pulled:
     """Get a release.
 
@@ -57,14 +58,21 @@ def pull(
         into: The folder to write, which is new, empty, or the same release; `./V-A` when None.
         registry: How a host is to be talked to.
         note: Told what is done.
-        keys: Files of public keys, of which one must have signed the release; anybody's is taken when there are none.
+        keys: Files of public keys, of which one must have signed it; none: nobody need have.
+        allow_unsigned: One that nobody has signed will do as well.
 
     Raises:
-        InputError: The reference, or what it stands for, is no release; the folder holds something else.
-        VerifyError: Nobody who is trusted has signed it.
+        InputError: The reference, or what it stands for, is no release; the folder holds something else; a key cannot
+            be used.
+        VerifyError: None of the keys has signed it.
         FetchError: It cannot be had. What has arrived is kept, and a second try goes on from there.
     """
     cache = default_cache()
+
+    def prove(folder: Path) -> None:
+        if keys and (is_signed(folder) or not allow_unsigned):
+            note(check_signature(folder, keys))
+
     if reference.startswith("oci:"):
         digest, files = _from_layout(reference)
         titles = dict(files)
@@ -83,7 +91,7 @@ def pull(
                 with _fetching(reference):
                     fetched[descriptor.digest] = _fetch(client, repository, descriptor, cache, Path(name).name)
             titles[name] = fetched[descriptor.digest]
-    return _place(titles, digest, into, note, where=reference, keys=keys)
+    return _place(titles, digest, into, note, prove, where=reference)
 
 
 def _client(
@@ -173,11 +181,11 @@ def _place(
     digest: str,
     into: Path | None,
     note: Callable[[str], None],
+    prove: Callable[[Path], None],
     *,
     where: str,
-    keys: Sequence[Path],
 ) -> Pulled:
-    """Put files together as a release, beside its place; it gets that when it is right."""
+    """Put files together as a release, beside its place; it gets that when it is right, and proven."""
     parent = (into or Path()).absolute().parent if into else Path.cwd()
     errors = file_errors(parent, name="folder", full="make room there", refused="name another with --into")
     with errors:
@@ -193,8 +201,7 @@ def _place(
                     sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
             try:
                 check_sums(new, sums)
-                if keys:
-                    note(check_signature(new, keys))
+                prove(new)
             except RoskError as error:
                 error.where = where if error.where in (new, new / SUMS) else error.where
                 raise

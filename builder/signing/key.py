@@ -46,14 +46,14 @@ class SigningKey:
     """A key that signs, and what is public of it.
 
     Attributes:
-        path: The PEM file with the private key.
+        path: The PEM file with the private key; None where only what is public of it was looked at.
         certificate: Its certificate, PEM, in one fixed form.
         sha256: The SHA-256 of the certificate (DER), hexadecimal: its fingerprint.
         subject: Whom the certificate names, on one line.
         encrypted: The key has a passphrase.
     """
 
-    path: Path
+    path: Path | None
     certificate: str
     sha256: str
     subject: str
@@ -79,8 +79,7 @@ def read_key(project: Project, *, warn: Callable[[str], object]) -> SigningKey |
     if path is None:
         hint = f"name its file with signing.key in the settings, or with {SIGNING_KEY}"
         raise InputError("the key that signs the modules is not given", where=project.signing.certificate, hint=hint)
-    if shutil.which("openssl") is None:
-        raise InputError("openssl is not installed, which reads the signing key", hint="apt-get install openssl")
+    _need_openssl()
     content = _read(path, "signing key")
     if not _PRIVATE.search(content):
         raise InputError("this is no private key in PEM", where=path, hint=_MAKE_ONE)
@@ -90,11 +89,42 @@ def read_key(project: Project, *, warn: Callable[[str], object]) -> SigningKey |
     der = _certificate(path, content, project.signing.certificate)
     encrypted = _ENCRYPTED.search(content) is not None
     _check_pair(path, der, project.signing.certificate or path, encrypted=encrypted)
+    return _described(path, der, encrypted=encrypted)
+
+
+def read_certificate(project: Project, *, warn: Callable[[str], object]) -> SigningKey | None:
+    """What is public of the project's signing key, for a config that is only asked for: nothing is signed.
+
+    The private key need not be there; where the certificate is not either, that is warned of, and None is returned.
+
+    Raises:
+        InputError: The certificate is none, or not one that a kernel can verify.
+    """
+    wanted = project.signing
+    if wanted is None:
+        return None
+    path = wanted.certificate or wanted.key
+    assert path is not None
+    if wanted.certificate is None and not path.exists():
+        warn(f"the signing key {path} is not there: whether this kernel can verify what it signs is not looked at")
+        return None
+    _need_openssl()
+    der = _certificate(path, _read(path, "signing key"), wanted.certificate)
+    _check_certificate(der, path)
+    return _described(None, der, encrypted=False)
+
+
+def _described(path: Path | None, der: bytes, *, encrypted: bool) -> SigningKey:
     pem = ssl.DER_cert_to_PEM_cert(der)
     subject = _openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", input=pem).removeprefix("subject=").strip()
     return SigningKey(
         path=path, certificate=pem, sha256=hashlib.sha256(der).hexdigest(), subject=subject, encrypted=encrypted
     )
+
+
+def _need_openssl() -> None:
+    if shutil.which("openssl") is None:
+        raise InputError("openssl is not installed, which reads the signing key", hint="apt-get install openssl")
 
 
 def _read(path: Path, what: str) -> bytes:
@@ -144,8 +174,8 @@ def _certificate(key: Path, content: bytes, path: Path | None) -> bytes:
     raise InputError("the signing key's file holds no certificate", where=key, hint=hint)
 
 
-def _check_pair(key: Path, der: bytes, certificate: Path, *, encrypted: bool) -> None:
-    """See that key and certificate belong together, and that a kernel can verify what they sign."""
+def _check_certificate(der: bytes, certificate: Path) -> bytes:
+    """The public key (DER), once it is one that a kernel can verify, in a certificate that is still good."""
     pem = ssl.DER_cert_to_PEM_cert(der)
     public = _openssl("x509", "-noout", "-pubkey", input=pem)
     if not public:
@@ -154,7 +184,14 @@ def _check_pair(key: Path, der: bytes, certificate: Path, *, encrypted: bool) ->
         date = _openssl("x509", "-noout", "-enddate", input=pem).strip().partition("=")[2]
         hint = "give the key a new certificate: openssl req -new -x509 -key FILE -days 36500"
         raise InputError(f"the certificate has expired ({date})", where=certificate, hint=hint)
-    _check_algorithm(_der(public), certificate)
+    found = _der(public)
+    _check_algorithm(found, certificate)
+    return found
+
+
+def _check_pair(key: Path, der: bytes, certificate: Path, *, encrypted: bool) -> None:
+    """See that key and certificate belong together, and that a kernel can verify what they sign."""
+    public = _check_certificate(der, certificate)
     # Without -passin openssl would ask; an empty passphrase opens no key that has one.
     own = _openssl("pkey", "-in", key, "-pubout", "-passin", f"env:{PIN}", env={PIN: os.environ.get(PIN, "")})
     if not own:
@@ -164,7 +201,7 @@ def _check_pair(key: Path, der: bytes, certificate: Path, *, encrypted: bool) ->
             )
             raise InputError(f"{PIN} {what}", where=key, hint=f"set {PIN} to the key's passphrase")
         raise InputError("the signing key cannot be read by openssl", where=key, hint=_MAKE_ONE)
-    if _der(own) != _der(public):
+    if _der(own) != public:
         where = "" if certificate == key else f" {certificate}"
         hint = "give the certificate of this very key"
         raise InputError(f"the signing key and its certificate{where} do not belong together", where=key, hint=hint)

@@ -2,8 +2,9 @@
 
 Unlike `builder.stages.configure` it fails for no option: it tells. Outputs: `config` (the complete .config),
 `defconfig` (the same in minimal form, `make savedefconfig`) and `resolved.json`: `form`; `asked` (option to value, file
-and line); `dropped` (`name`, `asked`, `got`, `where`, `line`, `reason`, `first`: option and value of what to set before
-it, `refused`: a build fails for it); `warnings`.
+and line); `dropped` (`name`, `asked`, `got`, `where`, `line`, `reason`, `first`: option and value of what to set
+before it, `refused`: a build fails for it); `warnings`; `stops`, what else a build fails for (`what`, `hint`, `where`,
+`line`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from builder.stages.common import stage_main, warning, write_json
+from builder.stages.common import StageError, stage_main, warning, write_json
 from builder.stages.configure import (
     CONFIG,
     Make,
+    add_signing,
+    check_cross,
     complete,
     dropped,
     localversion_warning,
@@ -31,6 +35,8 @@ from builder.stages.configure import (
 from builder.stages.dotconfig import Option, merge, value_of
 from builder.stages.kconfig import Kconfig
 from builder.stages.kremedy import remedy
+from builder.stages.maketools import add_options, tool_arguments
+from builder.stages.signingoptions import check_options, own_options
 
 
 def twice(files: Sequence[Sequence[Option]]) -> list[dict[str, Any]]:
@@ -66,6 +72,20 @@ def lost(kconfig: Kconfig, form: str, asks: Mapping[str, Option], values: Mappin
     return found
 
 
+def stops(
+    asks: Mapping[str, Option], values: Mapping[str, str], *, cross: bool, signing: bool, certificate: Path
+) -> list[dict[str, Any]]:
+    """What a build fails for, beside what does not come out as asked."""
+    found = []
+    checks = [partial(check_options, values, signing=signing, certificate=certificate, where=CONFIG)]
+    for check in [*checks, *([partial(check_cross, asks, values)] if cross else [])]:
+        try:
+            check()
+        except StageError as error:
+            found.append({"what": error.what, "hint": error.hint, "where": error.where, "line": error.line})
+    return found
+
+
 def main() -> None:
     """Command line; see the module's text. `--obj` is the folder that `builder.stages.kconfigfacts` left."""
     parser = argparse.ArgumentParser(prog="configask", description=__doc__)
@@ -74,14 +94,20 @@ def main() -> None:
     for option in ("--arch", "--srcarch", "--localversion"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
+    add_options(parser)
+    add_signing(parser)
     args = parser.parse_args()
-    make = Make(args.tree, args.obj, args.arch, args.cross_compile)
+    signing = args.signing == "key"
+    make = Make(args.tree, args.obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
     form, files = read_asks(args.config, args.fragments)
     kconfig = Kconfig(args.tree, args.srcarch)
     asks = merge(*files)
     for name in overruled(files, kconfig):
         del asks[name]
-    complete(make, args.obj, asks, args.localversion)
+    own = own_options(signing=signing)
+    for name in own:
+        asks.pop(name, None)
+    complete(make, args.obj, asks, args.localversion, own)
     values = read_values(args.obj / ".config")
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(args.obj / ".config", args.out / "config")
@@ -97,6 +123,7 @@ def main() -> None:
             *localversion_warning(asks, args.localversion),
             *reproducible_warnings(asks, values, version),
         ],
+        "stops": stops(asks, values, cross=bool(args.cross_compile), signing=signing, certificate=args.certificate),
     }
     write_json(args.out / "resolved.json", report)
 

@@ -18,6 +18,7 @@ from builder.stages.configtext import assign
 from builder.stages.configure import CONFIG, Make, complete, overruled, read_asks, read_values
 from builder.stages.dotconfig import Option, format_option, is_full, is_kept, merge, parse_config, value_of
 from builder.stages.kconfig import Kconfig
+from builder.stages.maketools import add_options, tool_arguments
 
 _OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
 _TRIES = 3
@@ -101,10 +102,11 @@ def main() -> None:
     for option in ("--arch", "--srcarch", "--localversion", "--file", "--menu"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
+    add_options(parser)
     args = parser.parse_args()
     folder = args.work
     shutil.copytree(args.config, folder, dirs_exist_ok=True)
-    make = Make(args.tree, args.obj, args.arch, args.cross_compile)
+    make = Make(args.tree, args.obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
     editing = Editing(make, args.obj, Kconfig(args.tree, args.srcarch), folder, args.localversion)
     before, minimal = editing.resolve()
     whole = (args.obj / ".config").read_bytes()

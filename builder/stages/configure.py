@@ -275,6 +275,12 @@ def _explain(kconfig: Kconfig, values: Mapping[str, str], ask: Option) -> str:
     return kconfig.explain(ask.name, ask.value, values)
 
 
+def add_signing(parser: argparse.ArgumentParser) -> None:
+    """The options `--signing` and `--certificate`."""
+    parser.add_argument("--signing", choices=["none", "key"], default="none", help="key: the project's key signs")
+    parser.add_argument("--certificate", type=Path, default=Path("none"), help="that key's; need not exist")
+
+
 def main() -> None:
     """Command line; see the module's text. `--config` and `--fragments` are files of the build context."""
     parser = argparse.ArgumentParser(prog="configure", description=__doc__)
@@ -284,8 +290,7 @@ def main() -> None:
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
     add_options(parser)
-    parser.add_argument("--signing", choices=["none", "key"], default="none", help="key: the project's key signs")
-    parser.add_argument("--certificate", type=Path, default=Path("none"), help="that key's; need not exist")
+    add_signing(parser)
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:

@@ -20,6 +20,7 @@ from builder.stages.common import StageError, emit, run, stage_main
 from builder.stages.compilercache import CompilerCache
 from builder.stages.dkms import Dkms, read_dkms
 from builder.stages.elf import modinfo
+from builder.stages.maketools import CLANG, add_options, tool_arguments
 from builder.stages.runmake import Make, MakeError, cpus, make_environment, new_log
 from builder.stages.source import unpack_archive
 
@@ -39,7 +40,8 @@ class Module:
         release: The kernel release.
         install: The folder below lib/modules/V that receives it.
         variables: Further variables for make.
-        arch: kbuild's ARCH; `cross_compile`: the compiler's prefix.
+        arch: kbuild's ARCH; `cross_compile`: the compiler's prefix; `tools`: words of `builder.stages.maketools`.
+        cc: The compiler of the kernel, as make is to call it; `strip`: what strips modules.
         told: What the modules before this one told; need not exist.
     """
 
@@ -51,13 +53,16 @@ class Module:
     variables: Mapping[str, str]
     arch: str
     cross_compile: str
+    tools: Sequence[str]
+    cc: str
+    strip: str
     told: Path
 
     def make_arguments(self, *, cached: bool) -> list[str]:
         """make's command line."""
         words = ["make", "-C", str(self.headers), f"M={self.top}", f"-j{cpus()}", f"ARCH={self.arch}"]
-        words.append(f"CROSS_COMPILE={self.cross_compile}")
-        words += [f"CC=ccache {self.cross_compile}gcc"] if cached else []
+        words += [f"CROSS_COMPILE={self.cross_compile}", *self.tools]
+        words += [f"CC=ccache {self.cc}"] if cached else []
         words += [f"{name}={value}" for name, value in self.variables.items()]
         symbols = sorted(path for path in self.told.glob("*.symvers") if path.stat().st_size)
         words += [f"KBUILD_EXTRA_SYMBOLS={' '.join(map(str, symbols))}"] if symbols else []
@@ -107,7 +112,7 @@ def build(module: Module, dkms: Dkms, make: Make, out: Path, *, cached: bool) ->
     told.mkdir()
     for path in built:
         shutil.copyfile(path, target / path.name)
-        run([f"{module.cross_compile}strip", "--strip-debug", target / path.name])
+        run([module.strip, "--strip-debug", target / path.name])
     symvers = module.top / "Module.symvers"
     (told / f"{module.name}.symvers").write_bytes(symvers.read_bytes() if symvers.is_file() else b"")
     (told / f"{module.name}.list").write_text("".join(f"{path.name}\n" for path in built))
@@ -172,7 +177,7 @@ def compiler_cache(module: Module, folder: Path | None, config: Path | None, too
         return None
     shadows = hashlib.sha256(os.fsencode("\n".join(headers_of(module.headers, module.top)))).hexdigest()
     digest = hashlib.sha256(toolchain.read_bytes()).hexdigest()
-    return CompilerCache(folder, f"{module.cross_compile}gcc", digest, shadows, config=config)
+    return CompilerCache(folder, module.cc, digest, shadows, config=config)
 
 
 def module_of(args: argparse.Namespace) -> tuple[Module, Dkms]:
@@ -180,6 +185,7 @@ def module_of(args: argparse.Namespace) -> tuple[Module, Dkms]:
     recipe = json.loads(args.module.read_text())
     top = bring_source(recipe, args.input, args.sources)
     dkms = read_dkms(top / "dkms.conf")
+    clang = args.compiler == CLANG
     module = Module(
         name=recipe["name"],
         top=top,
@@ -189,26 +195,34 @@ def module_of(args: argparse.Namespace) -> tuple[Module, Dkms]:
         variables={**dkms.variables, **recipe["make"]},
         arch=args.arch,
         cross_compile=args.cross_compile,
+        tools=tool_arguments(args.compiler, args.make_variables),
+        cc=CLANG if clang else f"{args.cross_compile}gcc",
+        strip="llvm-strip" if clang else f"{args.cross_compile}strip",
         told=args.told,
     )
     return module, dkms
 
 
-def main() -> None:
-    """Command line; see the module's text."""
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="external", description=__doc__)
     for option in ("--module", "--input", "--told", "--toolchain", "--log", "--out"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--release", "--arch"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
+    add_options(parser)
     parser.add_argument("--epoch", type=int, required=True)
     parser.add_argument("--headers", type=Path, help="the headers tree; /lib/modules/RELEASE/build when not given")
     parser.add_argument("--sources", type=Path, default=SOURCES, help="where the source is brought")
     parser.add_argument("--ccache", type=Path, help="the compiler cache's folder; without it, there is none")
     parser.add_argument("--ccache-config", type=Path, help="its configuration file; need not exist")
-    args = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    """Command line; see the module's text."""
+    args = arguments().parse_args()
     module, dkms = module_of(args)
     cache = compiler_cache(module, args.ccache, args.ccache_config, args.toolchain)
     environment = {**make_environment(args.epoch), **(cache.environment() if cache else {})}

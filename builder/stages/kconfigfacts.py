@@ -19,6 +19,7 @@ from builder.stages.common import StageError, stage_main
 from builder.stages.configure import Make, defaults, read_values
 from builder.stages.kconfig import Definition, Kconfig
 from builder.stages.kexpr import is_option, tokens
+from builder.stages.maketools import add_options, tool_arguments
 
 _PROMPT = re.compile(r"\s*(?:bool|tristate|string|int|hex|prompt)\s+(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)')")
 _NEXT = re.compile(r"\s*(?:config|menuconfig|choice|endchoice|if|endif|menu|endmenu|source|comment)\b")
@@ -91,9 +92,10 @@ def main() -> None:
     for option in ("--arch", "--srcarch"):
         parser.add_argument(option, required=True)
     parser.add_argument("--cross-compile", default="")
+    add_options(parser)
     args = parser.parse_args()
     args.obj.mkdir(parents=True, exist_ok=True)
-    make = Make(args.tree, args.obj, args.arch, args.cross_compile)
+    make = Make(args.tree, args.obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
     given = {name[len("CONFIG_") :]: value for name, value in defaults(make, args.obj).items()}
     facts = {
         "version": make("kernelversion").split()[-1],

@@ -75,6 +75,9 @@ def _dependencies(facts: Facts) -> Iterator[dict[str, Any]]:
     yield _dependency("source", uri, source["sha256"])
     for name, entry in manifest["inputs"].items():
         yield _dependency(name, None, entry["sha256"])
+    for module in manifest.get("modules", ()):
+        found = _dependency(f"module {module['name']}", None, module["sha256"])
+        yield {**found, "digest": {**found["digest"], **_commit(module["revision"])}}
     if firmware["revision"]:
         yield _dependency("firmware", purl("generic", "linux-firmware", firmware["revision"]), firmware["sha256"])
     yield {"name": toolchain["base"], "digest": _digest(toolchain["base_digest"])}
@@ -89,6 +92,10 @@ def _dependency(name: str, uri: str | None, sha256: str | None) -> dict[str, Any
     if sha256:
         found["digest"] = {"sha256": sha256}
     return found
+
+
+def _commit(revision: str | None) -> dict[str, str]:
+    return {"gitCommit": revision} if revision else {}
 
 
 def _digest(digest: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ def sbom(facts: Facts) -> dict[str, Any]:
     """The SPDX document of a release."""
     manifest = facts.manifest
     packages = [_release(facts), _source(facts), *_outputs(facts), *_images(facts), *map(_change, facts.changes)]
-    packages += [*_toolchain(facts), *_firmware_packages(facts)]
+    packages += [*_external(facts), *_toolchain(facts), *_firmware_packages(facts)]
     licences = sorted(set(facts.firmware.licences.values()))
     return {
         "spdxVersion": "SPDX-2.3",
@@ -170,6 +170,19 @@ def _person(author: str) -> str | None:
     return f"Person: {name} ({address})" if name and address else f"Person: {name}" if name else None
 
 
+def _external(facts: Facts) -> Iterator[Element]:
+    """The sources of external modules."""
+    for module in facts.manifest.get("modules", ()):
+        yield _package(
+            _id("module", module["name"]),
+            module["name"],
+            version=module["revision"],
+            sourceInfo=module["from"],
+            primaryPackagePurpose="SOURCE",
+            checksums=_checksums(module["sha256"] if module["source"] == "tarball" else None),
+        )
+
+
 def _toolchain(facts: Facts) -> Iterator[Element]:
     toolchain = facts.manifest["toolchain"]
     suite = facts.manifest["settings"]["toolchain"]["suite"]
@@ -246,6 +259,8 @@ def _relations(facts: Facts) -> Iterator[Relation]:
     for change in facts.changes:
         kind, changed = ("PATCH_FOR", _SOURCE) if change.about else ("BUILD_TOOL_OF", _RELEASE)
         yield _id("input", change.name), kind, changed
+    for module in facts.manifest.get("modules", ()):
+        yield _RELEASE, "GENERATED_FROM", _id("module", module["name"])
     yield _BASE, "BUILD_TOOL_OF", _RELEASE
     for name in facts.manifest["toolchain"]["packages"]:
         yield _id("deb", name), "BUILD_TOOL_OF", _RELEASE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -31,6 +32,18 @@ def digest_at(host: str, tag: str) -> str | None:
     return answer.headers["Docker-Content-Digest"] if answer.status_code == 200 else None
 
 
+def attached(host: str, repository: str, digest: str) -> dict[str, str]:
+    """What a registry has attached to an image, by the referrers tag schema: artifact type to the file's digest."""
+    url = f"http://{host}/v2/{repository}/manifests"
+    index = requests.get(f"{url}/{digest.replace(':', '-')}", headers={"Accept": ACCEPT}, timeout=30).json()
+    found = {}
+    for each in index["manifests"]:
+        manifest = requests.get(f"{url}/{each['digest']}", headers={"Accept": ACCEPT}, timeout=30).json()
+        assert manifest["subject"]["digest"] == digest
+        found[each["artifactType"]] = manifest["layers"][0]["digest"]
+    return found
+
+
 def references(done: Rosk) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(done.out)["references"]
     return found
@@ -45,6 +58,14 @@ def test_a_release_from_the_engine_to_mirrors_and_through_the_air(
     layout = f"oci:{tmp_path / 'layout'}"
     words = ("publish", good, "-C", tmp_path, "--registry", registry, "--to", layout)
 
+    documents = {
+        kind: f"sha256:{hashlib.sha256((good / name).read_bytes()).hexdigest()}"
+        for kind, name in (
+            ("application/spdx+json", "sbom.spdx.json"),
+            ("application/vnd.in-toto+json", "provenance.intoto.json"),
+        )
+    }
+
     planned = run_rosk(*words, "--dry-run", "--json")
     assert planned.code == 0, planned.err
     assert {each["state"] for each in references(planned)} == {"would be sent"}
@@ -54,6 +75,7 @@ def test_a_release_from_the_engine_to_mirrors_and_through_the_air(
     assert done.code == 0, done.err
     for tag, digest in images.items():
         there = digest_at(registry, tag)
+        assert attached(registry, tag.rpartition(":")[0], str(there)) == documents
         assert there == digest or not probe().containerd_store  # the classic store knows an image by its config
         assert any(f"{registry}/{tag}" in line and str(there) in line for line in done.out.splitlines())
         docker("pull", "-q", f"{registry}/{tag}")
@@ -68,6 +90,7 @@ def test_a_release_from_the_engine_to_mirrors_and_through_the_air(
     assert {each["state"] for each in references(relayed)} == {"sent"}
     for tag in (*images, artifact):
         assert digest_at(mirror, tag) == digest_at(registry, tag) is not None
+        assert attached(mirror, tag.rpartition(":")[0], str(digest_at(mirror, tag))) == documents
 
     pulled = run_rosk("pull", f"{mirror}/{artifact}", "--into", tmp_path / "pulled", ROSK_CACHE=str(tmp_path / "cache"))
     assert pulled.code == 0, pulled.err

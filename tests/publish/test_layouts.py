@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from builder.arch import ARCHES
 from builder.errors import EngineError, FetchError, InputError, VerifyError
 from builder.publish import gate, sources
 from builder.publish.artifact import RELEASE_NAME, Attachment, add_release, release_files
@@ -21,6 +25,7 @@ from builder.publish.spots import Spots
 from builder.publish.transfer import State
 from builder.releasefolder import find_release
 from builder.settings import Registry
+from builder.trust.signing import NAMESPACE
 from tests.faultproxy import Fault, fault_proxy
 from tests.publish.material import (
     HURRY,
@@ -52,11 +57,13 @@ def relay(layout: Path, *hosts: str | Registry) -> list[State]:
     return [outcome.state for outcome in outcomes]
 
 
-def get(reference: str, into: Path | None = None) -> Pulled:
+def get(reference: str, into: Path | None = None, **given: Any) -> Pulled:
     def http(registry: Registry) -> Http:
         return Http(ca=registry.ca, patience=HURRY)
 
-    return pull(reference, into=into, registry=lambda host: Registry(host=host), note=lambda _: None, http=http)
+    return pull(
+        reference, into=into, registry=lambda host: Registry(host=host), note=lambda _: None, http=http, **given
+    )
 
 
 def test_a_layout_carries_a_release_with_all_that_is_attached(
@@ -332,3 +339,47 @@ def test_archives_that_are_not_right(tmp_path: Path) -> None:
     archive.write_bytes(whole[:1000])
     with pytest.raises(InputError):
         read_archive(archive, Store())
+
+
+def sign(root: Path, key: Path) -> Path:
+    """Sign a release's checksums with a new key of ssh; returns the public key's file."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (root / "SHA256SUMS.sig").unlink(missing_ok=True)
+    words: list[str | Path] = ["ssh-keygen", "-Y", "sign", "-f", key, "-n", NAMESPACE, root / "SHA256SUMS"]
+    subprocess.run(words, check=True, capture_output=True)
+    return key.with_suffix(".key.pub")
+
+
+def publish_files(dist: Path, org: str) -> str:
+    """Publish the files of a release into a layout beside it; returns the reference."""
+    bundle, folder = Bundle(), find_release(dist)
+    target = add_release(bundle.store, folder, release_files(folder))
+    bundle.parts = [
+        Part(repository=f"{org}/{RELEASE_NAME}", v=folder.v, arch=ARCHES["x86"], target=target, indexed=False)
+    ]
+    layout = dist.with_name(f"{dist.name}-layout")
+    shutil.rmtree(layout, ignore_errors=True)
+    send(bundle, layouts=(layout,))
+    return f"oci:{layout}"
+
+
+def test_what_no_trusted_key_has_signed_is_not_pulled(org: str, tmp_path: Path) -> None:
+    """Nothing is there then; signed by one of the keys, it comes."""
+    dists = {name: make_dist(tmp_path / name, org) for name in ("unsigned", "theirs", "ours")}
+    keys = {name: sign(dists[name], tmp_path / f"{name}.key") for name in ("theirs", "ours")}
+    unsigned, theirs, ours = (publish_files(dist, org) for dist in dists.values())
+    trusted, into = (keys["ours"],), tmp_path / "into"
+    refused = [(unsigned, False, "it is not signed"), (theirs, False, "no trusted key"), (theirs, True, "no trusted")]
+    for reference, allowed, what in refused:
+        with pytest.raises(VerifyError, match=what):
+            get(reference, into, keys=trusted, allow_unsigned=allowed)
+        assert not into.exists() and not list(tmp_path.glob(".rosk-*"))
+    assert get(unsigned, into, keys=trusted, allow_unsigned=True).folder == into
+    get(ours, tmp_path / "signed", keys=trusted)
+    assert (tmp_path / "signed/SHA256SUMS.sig").read_bytes() == (tmp_path / "ours/SHA256SUMS.sig").read_bytes()
+
+    sums = tmp_path / "ours/SHA256SUMS"
+    sums.write_text("".join(reversed(sums.read_text().splitlines(keepends=True))))  # all true, and not what was signed
+    with pytest.raises(VerifyError, match="no trusted key"):
+        get(publish_files(dists["ours"], org), tmp_path / "changed", keys=trusted)
+    assert not (tmp_path / "changed").exists()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from builder.choice import Choice, choose, every_choice
+from builder.cli import app
 from builder.cli.options import release_folder, reproducer
 from builder.errors import InputError
 from builder.lists.files import find_files
@@ -194,6 +198,25 @@ def test_the_lists_that_commands_look_at(root: Path) -> None:
     own = {name: path.parent.parent.name for name, path in find_files(root, flavour="cloud").inputs.items()}
     assert own == {"lists/modules.list": "cloud", "lists/modules-extra.list": "lists"}
     assert find_files(root, "arm64").inputs["lists/modules.list"] == root / "lists/arm64/modules.list"
+    firmware = find_files(root, flavour="cloud", names=("lists/firmware.list",), needed=False)
+    assert firmware.inputs == {"lists/firmware.list": root / "lists/x86/firmware.list"}
+    (root / "lists/cloud/x86/firmware.list").write_text("")
+    firmware = find_files(root, flavour="cloud", names=("lists/firmware.list",), needed=False)
+    assert firmware.inputs == {"lists/firmware.list": root / "lists/cloud/x86/firmware.list"}
+
+
+def test_every_command_that_takes_an_architecture_takes_a_flavour() -> None:
+    def commands(command: Any, *path: str) -> Iterator[tuple[str, set[str]]]:
+        if below := getattr(command, "commands", None):
+            for name, each in below.items():
+                yield from commands(each, *path, name)
+        else:
+            yield " ".join(path), {option for each in command.params for option in each.opts}
+
+    found = dict(commands(get_command(app)))
+    assert {"build", "release", "publish", "sign", "report", "firmware check", "config set"} <= found.keys()
+    assert [name for name, options in found.items() if ("--arch" in options) != ("--flavour" in options)] == []
+    assert "--flavour" in found["publish"] & found["sign"] & found["report"] & found["install-into"] & found["services"]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,17 @@ from typing import Any
 
 import jsonschema
 import pytest
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from builder import __version__, release
+from builder.cli.options import reproducer
 from builder.graph import Resolved
 from builder.manifestschema import SCHEMA_FILE, main, manifest_schema, schema_text
 from builder.project import load_project
+from builder.report.record import check_manifest
 from tests.conftest import ROOT
-from tests.unit.projects import write_project
+from tests.unit.projects import SETTINGS, write_project
 
 # The manifest of a release of the fake kernel tree, with fewer packages and settings.
 REAL = json.loads("""\
@@ -91,12 +95,27 @@ def test_a_real_manifest_fits() -> None:
     assert not refuses({**REAL, "firmware": {"revision": None, "sha256": "a" * 64}})
 
 
-def test_what_a_build_writes_fits(tmp_path: Path) -> None:
+SIGNING = {"signing": {"certificate": "a" * 64, "subject": "CN=modules"}}
+MODULE = {"name": "nic", "source": "git", "from": "https://host/nic", "revision": "b" * 40, "sha256": "c" * 64}
+OTHER = {**MODULE, "name": "other", "source": "tarball", "revision": None}
+FLAVOURS = "flavours:\n  plain: {}\n  cloud: {suffix: cloud}\n"
+
+
+@pytest.mark.parametrize(
+    ("flavour", "more"),
+    [
+        (None, {}),
+        ("cloud", SIGNING),
+        ("plain", {**SIGNING, "modules": [MODULE, OTHER]}),
+    ],
+)
+def test_what_a_build_writes_fits(tmp_path: Path, flavour: str | None, more: dict[str, Any]) -> None:
     """A key that the writer gets and the schema does not have fails here."""
-    project = load_project(write_project(tmp_path), arch="x86")
+    text = SETTINGS + (FLAVOURS if flavour else "")
+    project = load_project(write_project(tmp_path, **{"config/rosk.yaml": text}), arch="x86", flavour=flavour)
     digest = f"sha256:{'1' * 64}"
     resolved = Resolved(kernel_version="6.12.64", epoch=1, packages={"gcc": "14"}, base="b", base_digest=digest)
-    v = "6.12.64-acme"
+    v = project.release("6.12.64")
     with release.staging(project.dist) as folder:
         (folder / "kernel").mkdir()
         for name in release.file_names(project, v):
@@ -107,14 +126,30 @@ def test_what_a_build_writes_fits(tmp_path: Path) -> None:
             folder,
             sums={},
             images={f"acme/os-kernel:{v}": digest},
-            command=("rosk", "build"),
+            command=reproducer(project, strict=False),
             firmware="20250101",
+            **more,
         )
         written = json.loads((folder / "manifest.json").read_text())
+        (tmp_path / "release.spdx.json").write_text((folder / "sbom.spdx.json").read_text())
+        (tmp_path / "provenance.json").write_text((folder / "provenance.intoto.json").read_text())
     jsonschema.validate(written, manifest_schema())
     assert written["schema"] == manifest_schema()["properties"]["schema"]["const"]
     assert written["rosk"] == __version__
-    assert written.keys() == REAL.keys()
+    assert written.keys() == REAL.keys() | more.keys()
+    assert written["release"] == {None: v, "cloud": "6.12.64-cloud", "plain": "6.12.64-acme-plain"}[flavour]
+    assert (flavour is not None) == ("--flavour" in written["reproduce"])
+    assert list(written["settings"]["flavours"]) == ([flavour] if flavour else [])
+    check_manifest(written, tmp_path)
+    sbom = json.loads((tmp_path / "release.spdx.json").read_text())
+    names = {package["name"] for package in sbom["packages"]}
+    assert ("nic" in names) == ("modules" in more)
+    statement = json.loads((tmp_path / "provenance.json").read_text())
+    inputs = {each["name"]: each for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert inputs.get("module nic", {}).get("digest") == (
+        {"sha256": "c" * 64, "gitCommit": "b" * 40} if "modules" in more else None
+    )
+    assert validate_full_spdx_document(parse_file(str(tmp_path / "release.spdx.json"))) == []
 
 
 @pytest.mark.parametrize("key", sorted(REAL))

@@ -11,6 +11,7 @@ from builder.external.dockerfile import with_modules
 from builder.external.model import ModuleSource
 from builder.project import load_project
 from tests.unit.projects import SETTINGS, write_project
+from tests.unit.test_dockerfile import closure
 from tests.unit.test_graph import RESOLVED
 
 TEXT = (dockerfiles() / "kernel.Dockerfile").read_text()
@@ -66,3 +67,11 @@ def test_the_plan_has_their_sources(tmp_path: Path) -> None:
     assert {target["contexts"]["input-mod"] for target in plan["target"].values()} == {"/staged"}
     assert source.recipe() == {"name": "mod", "archive": False, "subdir": "", "make": {"A": "b"}, "install": "extra"}
     assert source.as_json()["revision"] is None
+
+
+def test_a_modules_stage_has_what_its_program_imports() -> None:
+    found = stages(with_modules(TEXT, ["first"]).replace("\\\n", " "))
+    text = found["external-base"] + found["module-first"]
+    copied = [name for line in re.findall(r"^COPY (stages/.*)$", text, re.M) for name in line.split()[:-1]]
+    assert {Path(name).stem for name in copied} == closure("external")
+    assert '--compiler "${COMPILER}"' in found["module-first"] and "ARG COMPILER=gcc\n" in found["module-first"]

@@ -170,7 +170,7 @@ def test_a_folder_with_a_link_that_leaves_it_is_an_input_error(project: Path) ->
 
 
 def test_a_folder_that_is_no_project(tmp_path: Path) -> None:
-    assert refused(run_check, options(tmp_path)).hint.startswith("run it in a project's folder")
+    assert refused(run_check, options(tmp_path)).hint.startswith("run rosk in a project's folder")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"asked": {}}'])

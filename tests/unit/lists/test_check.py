@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from builder.lists.check import KINDS, check, static_findings
 from builder.lists.model import Finding, Kernel, Policy
 from builder.settings import ListRule
 from builder.stages.common import StageError
+from builder.stages.modules import Module
 from builder.stages.split import EXTRA_LIST, MAIN_LIST, Lists, decide
 from tests.unit.lists.kernels import BASE, BTRFS, HASH, NIC, NVME, OPTIONS, XOR, kernel, texts
 
@@ -79,6 +81,24 @@ def test_why_a_line_names_nothing(small: Kernel) -> None:
     assert "CONFIG_EXT4_FS=y" in found[0].what and "CONFIG_FAT_FS is not set" in found[1].what
     assert found[2].hint == f"is it {XOR}?"
     assert "is it" not in found[3].hint
+
+
+def test_lines_for_external_modules_that_were_never_built_are_notes(small: Kernel) -> None:
+    main = f"{GOOD}extra/wire-guard.ko\nupdates/**\nextra/other.ko\n"
+    policy = Policy(softdeps="pull", external={"extra": ["wire_guard"], "updates": ["net"]})
+    found = check(texts(main, GOOD_EXTRA), small, policy)
+    assert [(each.kind, each.path) for each in found] == [
+        ("external", "extra/wire-guard.ko"), ("external", "updates/**"), ("external", "extra/other.ko")
+    ]  # fmt: skip
+    assert not any(each.made_strict().error for each in found)
+    assert found[0].hint.endswith("wire_guard") and found[1].hint.endswith("net")
+    # Without such modules, or once a build has shown what they are, such a line is what any other is.
+    plain = check(texts(main, GOOD_EXTRA), small, PULL)
+    assert [each.kind for each in plain] == ["unknown", "no-match", "unknown"]
+    modules = {**small.built.modules, "extra/first.ko": Module(path="extra/first.ko", size=0)}
+    later = replace(small, built=replace(small.built, modules=modules))
+    kinds = [each.kind for each in check(texts(f"{main}extra/first.ko\n", GOOD_EXTRA), later, policy)]
+    assert kinds == ["external", "external", "unknown"]
 
 
 def test_a_moved_module_is_one_error_and_none_when_its_new_path_is_listed(small: Kernel) -> None:

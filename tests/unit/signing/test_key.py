@@ -9,7 +9,7 @@ import pytest
 
 from builder.errors import InputError
 from builder.project import Project, load_project
-from builder.signing.key import SigningKey, read_key
+from builder.signing.key import SigningKey, read_certificate, read_key
 from tests.keys import EC, PASSPHRASE, make_key, openssl
 from tests.unit.projects import SETTINGS, write_project
 
@@ -157,3 +157,22 @@ def test_where_a_key_should_not_lie(tmp_path: Path, keys: Path) -> None:
     root = write_project(tmp_path / "project", **{"config/rosk.yaml": tree})
     with pytest.raises(InputError, match=r"lies in what kernel\.path names"):
         read_key(load_project(root, arch="x86"), warn=print)
+
+
+def test_a_question_takes_the_certificate_alone(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The private key need not be there, nor be opened."""
+    warnings: list[str] = []
+    public = tmp_path / "public.pem"
+    openssl("x509", "-in", keys / "rsa.pem", "-out", public)
+    away = project(tmp_path, key=tmp_path / "away.pem", certificate=public)
+    found = read_certificate(away, warn=warnings.append)
+    assert found is not None and (found.path, found.encrypted) == (None, False)
+    assert found.certificate == read(tmp_path, key=keys / "rsa.pem")[0].certificate
+    assert read_certificate(project(tmp_path, certificate=public), warn=warnings.append) == found
+    locked = read_certificate(project(tmp_path, key=keys / "locked.pem"), warn=warnings.append)
+    assert locked is not None and locked.subject == "CN=modules of locked" and not warnings
+    assert read_certificate(project(tmp_path), warn=warnings.append) is None and not warnings
+    assert read_certificate(project(tmp_path, key=tmp_path / "away.pem"), warn=warnings.append) is None
+    assert len(warnings) == 1 and str(tmp_path / "away.pem") in warnings[0]
+    with pytest.raises(InputError, match="no certificate"):
+        read_certificate(project(tmp_path, certificate=tmp_path / "project/config/rosk.yaml"), warn=pytest.fail)

@@ -30,11 +30,12 @@ def facts(obj: Path) -> dict[str, Any]:
     return found
 
 
-def ask(obj: Path, work: Path, config: str, fragments: dict[str, str] | None = None) -> dict[str, Any]:
+def ask(obj: Path, work: Path, config: str, fragments: dict[str, str] | None = None, *more: str) -> dict[str, Any]:
     inputs = faketree.write_inputs(work, config, fragments or {})
     done = faketree.run_stage(
         "configask",
         *("--tree", faketree.TREE, "--obj", obj, *inputs, *ARCH, "--localversion=-rosk", "--out", work / "out"),
+        *more,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     found: dict[str, Any] = json.loads((work / "out/resolved.json").read_text())
@@ -87,3 +88,21 @@ def test_a_line_against_another_of_the_same_file_is_said(obj: Path, tmp_path: Pa
     told = ask(obj, tmp_path, faketree.CONFIG + "# CONFIG_SND_TIMER is not set\n")
     (warning,) = told["warnings"]
     assert (warning["kind"], warning["line"]) == ("config-twice", 10) and "line 9" in warning["what"]
+
+
+def test_what_else_a_build_stops_for(obj: Path, tmp_path: Path) -> None:
+    """A signing key that the kernel would not look at, and host programs that cannot be cross-compiled."""
+    told = ask(obj, tmp_path, faketree.CONFIG, None, "--signing", "key")
+    (stop,) = told["stops"]
+    assert "CONFIG_MODULE_SIG is off" in stop["what"] and stop["where"] == "config/kernel-config" and stop["hint"]
+    told = ask(obj, tmp_path / "signed", f"{faketree.CONFIG}CONFIG_MODULE_SIG=y\n", None, "--signing", "key")
+    assert (told["stops"], told["dropped"]) == ([], [])
+    assert 'CONFIG_MODULE_SIG_KEY="certs/rosk-modules.pem"\n' in (tmp_path / "signed/out/config").read_text()
+
+
+def test_make_is_called_as_the_build_calls_it(obj: Path, tmp_path: Path) -> None:
+    """With the words that old kernels need."""
+    inputs = faketree.write_inputs(tmp_path, faketree.CONFIG, {})
+    words = ("--tree", faketree.TREE, "--obj", obj, *inputs, *ARCH, "--localversion=-rosk", "--out", tmp_path / "out")
+    done = faketree.run_stage("configask", *words, "--make-variables=O=/proc/none")
+    assert done.returncode != 0 and "/proc/none" in done.stdout

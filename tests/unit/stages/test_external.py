@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builder.stages import headers
+from builder.stages import external, headers
 from builder.stages.common import MARK
 from builder.stages.elf import modinfo
 from tests.unit.stages import faketree
@@ -144,3 +144,32 @@ def test_sources_that_are_none(tmp_path: Path, tree: Path, base: Path) -> None:
     assert "has no folder gone" in Built(tmp_path / "3", tree, base, subdir="gone").what()
     told = source(tmp_path / "told", other_dot_list="base.ko\n")
     assert "base.ko is built by the modules other and mod" in Built(tmp_path / "4", tree, base, told).what()
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "strip"),
+    [
+        ([], {"ARCH=arm64", "CROSS_COMPILE=", "CC=ccache gcc"}, "strip"),
+        (
+            ["--cross-compile=aarch64-linux-gnu-", "--make-variables=KCFLAGS='-g -O2'"],
+            {"CROSS_COMPILE=aarch64-linux-gnu-", "CC=ccache aarch64-linux-gnu-gcc", "KCFLAGS=-g -O2"},
+            "aarch64-linux-gnu-strip",
+        ),
+        (
+            ["--cross-compile=aarch64-linux-gnu-", "--compiler", "clang"],
+            {"CROSS_COMPILE=aarch64-linux-gnu-", "LLVM=1", "CC=ccache clang"},
+            "llvm-strip",
+        ),
+    ],
+)
+def test_they_are_built_with_the_kernels_own_compiler(
+    tmp_path: Path, base: Path, given: list[str], words: set[str], strip: str
+) -> None:
+    recipe = {"name": "mod", "archive": False, "subdir": "", "make": {}, "install": "extra"}
+    (tmp_path / "module.json").write_text(json.dumps(recipe))
+    paths = ("--module", tmp_path / "module.json", "--input", base, "--sources", tmp_path / "src")
+    named = ("--told", "none", "--release", "6.12.99", "--arch", "arm64", "--epoch", "0", "--toolchain", "/dev/null")
+    line = [*map(str, paths), *named, "--log", "log", "--out", "out"]
+    module, _ = external.module_of(external.arguments().parse_args([*line, *given]))
+    assert words <= set(module.make_arguments(cached=True))
+    assert module.strip == strip and "LLVM=1" not in set(module.make_arguments(cached=True)) - words
