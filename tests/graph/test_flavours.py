@@ -146,7 +146,7 @@ def test_what_they_share_runs_once(matrix: Matrix) -> None:
     assert sum(number for (stage, _), number in steps.items() if stage == "patched") == 1
     assert sum(number for (stage, _), number in steps.items() if stage == "compile") == 3
     for built in matrix.done.values():
-        assert {"source", "compile", "split"} <= built.result.ran
+        assert {"compile", "split"} <= built.result.ran
 
 
 def test_a_solve_each(matrix: Matrix) -> None:
@@ -231,7 +231,7 @@ def test_a_failure_of_one_changes_none(matrix: Matrix) -> None:
         matrix.project.edit("lists/x86/modules.list", lambda old: old.removesuffix("# more\n"))
     assert matrix.files() == before
     assert any("kernel/drivers/net/dummy.ko" in line for line in (caught.value.what, *caught.value.details))
-    for name in NAMES:
+    for name in ("generic-x86", "cloud-x86"):  # nothing was to be built of the third
         assert f"error: {caught.value}" in (matrix.kernel(name).parent / "build.log").read_text()
 
 
