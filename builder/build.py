@@ -1,4 +1,4 @@
-"""`rosk build`: projects → contexts → one solve → releases. What each step does is in the module that it calls."""
+"""`rosk build`: projects → contexts → solves → releases. What each step does is in the module that it calls."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def build_all(
 ) -> list[Built]:
     """Build releases, each into the `dist` of its project, and their images into the engine.
 
-    Those that a build would give again are left as they are; the others come from one solve, and take their places when
-    all of them have passed their checks.
+    Those that a build would give again are left as they are; the others are built, and take their places when all of
+    them have passed their checks.
 
     Args:
         orders: Kernels of one project: their source and their toolchain are the same.

@@ -315,11 +315,18 @@ def _build_args(project: Project, context: Context, resolved: Resolved, scope: s
         "UNLISTED": project.settings.lists.unlisted,
         "SOFTDEPS": project.settings.lists.softdeps,
         **({"SIGNING": "key"} if project.signing else {}),
+        **_hook_args(project),
         **{f"{name.upper()}_FILE": file for name, file in project.packages(release).items()},
         **_firmware_args(project, context),
         **_compiler_args(project, resolved),
     }
     return {**args, "CACHE_SCOPE": f"-{scope}"} if scope else args
+
+
+def _hook_args(project: Project) -> dict[str, str]:
+    if not any(name.startswith("hooks/") for name in project.inputs):
+        return {}
+    return {"HOOKS_ARCH": project.arch.kbuild, "HOOKS_SRCARCH": project.arch.srcarch}
 
 
 def _compiler_args(project: Project, resolved: Resolved) -> dict[str, str]:

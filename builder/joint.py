@@ -1,4 +1,4 @@
-"""The solves of a build of one or several kernels of a project, in which what they have in common runs once."""
+"""The solves of a build of one or several kernels of a project: what they have in common runs once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.cachespec import is_race
-from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult
-from builder.errors import BuildError, EngineError, InputError
+from builder.errors import BuildError, InputError
 from builder.hooks import idle_hooks
 from builder.recall import recall, remember
 from builder.release import Sum
@@ -125,22 +123,18 @@ class JointBuilder:
         return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
 
     def _solve(self, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
-        """Solve the plans in one; what ran, and the metadata of all targets.
+        """Solve the plans, one after the other; what ran, and the metadata of all targets.
 
-        Equal steps of different build contexts meet in BuildKit only while it solves, and it can lose track of them
-        (moby/buildkit#3635). Then the plans are solved one after the other, and find what they share in the cache.
+        What they share is in the cache after the first. In one solve, equal steps of different build contexts would
+        meet only while BuildKit is at them, and it loses track of such steps (moby/buildkit#3635).
         """
-        try:
-            state, metadata = self.lead.solve(joint_plan(plans), epoch=epoch)
+        if len(plans) == 1:
+            state, metadata = self.lead.solve(*plans.values(), epoch=epoch)
             return state.result, metadata
-        except EngineError as error:
-            if len(plans) == 1 or not (isinstance(error.__cause__, SolveError) and is_race(error.__cause__.what)):
-                raise
-            self.lead.log.line(f"solved one after the other: {error.what}")
         results: list[BuildResult] = []
         found: dict[str, Any] = {}
         for name, plan in plans.items():
-            state, metadata = self.lead.solve(_joined({name: plan}), epoch=epoch)
+            state, metadata = self.lead.solve(renamed(name, plan), epoch=epoch)
             results.append(state.result)
             found |= metadata
         return merged(results), found
@@ -199,19 +193,9 @@ class JointBuilder:
         return result
 
 
-def joint_plan(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """One bake file of several: BuildKit runs once what they have in common.
-
-    Args:
-        plans: The name of each build (`cloud-x86`) to its plan; a single one stays as it is.
-    """
-    return dict(*plans.values()) if len(plans) == 1 else _joined(plans)
-
-
-def _joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    targets = {
-        target_name(name, each): target for name, plan in plans.items() for each, target in plan["target"].items()
-    }
+def renamed(name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The bake file of one of several builds (`cloud-x86`), whose targets have its name."""
+    targets = {target_name(name, each): target for each, target in plan["target"].items()}
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 
@@ -225,7 +209,7 @@ def merged(results: Sequence[BuildResult]) -> BuildResult:
 
 
 def target_name(name: str, target: str) -> str:
-    """What a target of one of several builds is called in `joint_plan`."""
+    """What a target of one of several builds is called in its solve."""
     return f"{name}_{target}"
 
 

@@ -61,11 +61,13 @@ COPY stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.
 COPY patches /rosk/patches
 COPY hooks /rosk/hooks
 COPY signing /rosk/signing
-ARG ARCH
-ARG SRCARCH
+# What hooks are told of the architecture; nothing where there are none, so that all of them have one patched source.
+ARG HOOKS_ARCH=
+ARG HOOKS_SRCARCH=
 ARG FRESH=
 RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks \
-    --info /out/source.json --arch "${ARCH}" --srcarch "${SRCARCH}" --certificate /rosk/signing/certificate.pem
+    --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
+    --certificate /rosk/signing/certificate.pem
 
 # What configuring reads of the source, so that a change to anything else leaves the config as it is.
 FROM patched AS kconfig

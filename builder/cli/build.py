@@ -37,7 +37,7 @@ def build(
     arch: ArchOption = None,
     flavour: FlavourOption = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Build every flavour for every architecture of the settings, in one go.")
+        bool, typer.Option("--all", help="Build every flavour for every architecture of the settings.")
     ] = False,
     push: Annotated[bool, typer.Option("--push", help="Push the images when all is built.")] = False,
     registry: RegistryOption = None,

@@ -1,4 +1,4 @@
-"""Several builds in one solve: their plans joined, and what is reported told apart."""
+"""Several builds at once: their plans have their names, and what is reported is told apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from builder.cachetransfer import project_caches
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, LogLine, StageDone
 from builder.failure import explain
-from builder.joint import joint_plan
+from builder.joint import renamed
 from builder.project import load_all
 from builder.report.timeline import timeline
 from builder.stages.common import MARK
@@ -39,25 +39,19 @@ def plans(root: Path) -> dict[str, dict[str, object]]:
     }
 
 
-def test_a_plan_of_several(tmp_path: Path) -> None:
+def test_a_plan_of_one_of_several(tmp_path: Path) -> None:
     separate = plans(tmp_path)
-    joint = joint_plan(separate)
-    assert list(joint["target"]) == [
-        f"{name}_{target}" for name in (GENERIC, CLOUD) for target in ("release", *graph.IMAGES)
-    ]
-    assert joint["group"]["default"]["targets"] == list(joint["target"])
-    assert joint["target"][f"{CLOUD}_os-kernel"] == separate[CLOUD]["target"]["os-kernel"]  # type: ignore[index]
-    tags = [tag for target in joint["target"].values() for tag in target.get("tags", ())]
+    own = renamed(CLOUD, separate[CLOUD])
+    assert list(own["target"]) == [f"{CLOUD}_{target}" for target in ("release", *graph.IMAGES)]
+    assert own["group"]["default"]["targets"] == list(own["target"])
+    assert own["target"][f"{CLOUD}_os-kernel"] == separate[CLOUD]["target"]["os-kernel"]  # type: ignore[index]
+    both = [*own["target"].values(), *renamed(GENERIC, separate[GENERIC])["target"].values()]
+    tags = [tag for target in both for tag in target.get("tags", ())]
     assert len(set(tags)) == len(tags) == 6
 
 
-def test_a_plan_of_one_stays_as_it_is(tmp_path: Path) -> None:
-    separate = plans(tmp_path)
-    assert joint_plan({CLOUD: separate[CLOUD]}) == separate[CLOUD]
-
-
 def test_afresh_knows_the_images_of_several(tmp_path: Path) -> None:
-    fresh = graph.afresh(joint_plan(plans(tmp_path)), "word")
+    fresh = graph.afresh(renamed(CLOUD, plans(tmp_path)[CLOUD]), "word")
     assert fresh["target"][f"{CLOUD}_os-kernel"]["no-cache-filter"] == ["os-kernel"]
 
 
