@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_rosk
+from tests.real.small import boot_small
 
 pytestmark = [pytest.mark.engine, pytest.mark.heavy]
 
@@ -26,6 +27,7 @@ toolchain:
 lists:
   unlisted: extra
 """
+MODULES = ("kernel/drivers/net/dummy.ko", "kernel/drivers/net/veth.ko")
 TINY = (Path(__file__).parent / "tiny.config").read_text()
 NEEDED = (
     *("BINFMT_SCRIPT", "BUG", "EPOLL", "EVENTFD", "FILE_LOCKING", "FUTEX", "MULTIUSER", "POSIX_TIMERS", "SHMEM"),
@@ -64,7 +66,7 @@ def test_a_series(engine: None, tmp_path: Path, version: str, compiler: str, sui
     for name, content in {
         "config/rosk.yaml": settings,
         "config/x86/kernel-config": config_of(version),
-        "lists/x86/modules.list": "kernel/drivers/net/dummy.ko\nkernel/drivers/net/veth.ko\n",
+        "lists/x86/modules.list": "".join(f"{module}\n" for module in MODULES),
         "lists/x86/modules-extra.list": "",
     }.items():
         path = tmp_path / name
@@ -80,6 +82,9 @@ def test_a_series(engine: None, tmp_path: Path, version: str, compiler: str, sui
     assert f'CONFIG_CC_VERSION_TEXT="{text}' in config
     assert "CONFIG_UNWINDER_ORC=y" in config
 
-    for words in (("verify", dist), ("boot", dist, "--modules", "all"), ("headers", "test", dist, "--suite", suite)):
+    passed, modules = boot_small(dist, tmp_path / "console")
+    assert {"release", "console", "devtmpfs"} <= passed
+    assert modules >= {*MODULES, "kernel/drivers/block/loop.ko"}
+    for words in (("verify", dist), ("headers", "test", dist, "--suite", suite)):
         done = run_rosk(*words)
         assert done.code == 0, f"{words}\n{done.out[-4000:]}{done.err[-4000:]}"
