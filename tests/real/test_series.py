@@ -41,6 +41,11 @@ CONFIG_SERIAL_8250=y
 CONFIG_SERIAL_8250_CONSOLE=y
 CONFIG_TMPFS=y
 """
+SPARED = (
+    *("ETHTOOL_NETLINK", "HID_SUPPORT", "INPUT", "IPV6", "SWAP", "VT", "WIRELESS"),
+    *(f"RD_{name}" for name in ("BZIP2", "LZ4", "LZMA", "LZO", "XZ", "ZSTD")),
+)
+"""What is on by itself, and a fourth of the objects."""
 
 
 def config_of(version: str) -> str:
@@ -49,7 +54,7 @@ def config_of(version: str) -> str:
     text = "\n".join(lines).replace("CONFIG_UNWINDER_GUESS=y", "CONFIG_UNWINDER_ORC=y")
     if version != "6.12":  # SLUB_TINY took the place of SLOB in Linux 6.2
         text = text.replace("CONFIG_SLUB_TINY=y", "CONFIG_SLOB=y")
-    return f"{text}\n{ADDED}"
+    return f"{text}\n{ADDED}" + "".join(f"# CONFIG_{name} is not set\n" for name in SPARED)
 
 
 @pytest.mark.parametrize(
