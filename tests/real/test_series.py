@@ -32,8 +32,9 @@ TINY = (Path(__file__).parent / "tiny.config").read_text()
 NEEDED = (
     *("BINFMT_SCRIPT", "BUG", "EPOLL", "EVENTFD", "FILE_LOCKING", "FUTEX", "MULTIUSER", "POSIX_TIMERS", "SHMEM"),
     *("SIGNALFD", "TIMERFD"),
+    "SECRETMEM",  # no option before Linux 6.2, where it follows what the architecture can
 )
-"""What tiny.config switches off, and a busybox or rosk's init needs."""
+"""What tiny.config switches off, and a busybox, rosk's init or an older kernel needs."""
 ADDED = """\
 CONFIG_BLK_DEV_INITRD=y
 CONFIG_DEVTMPFS=y
@@ -42,7 +43,7 @@ CONFIG_SERIAL_8250_CONSOLE=y
 CONFIG_TMPFS=y
 """
 SPARED = (
-    *("ETHTOOL_NETLINK", "HID_SUPPORT", "INPUT", "IPV6", "SWAP", "VT", "WIRELESS"),
+    *("ETHTOOL_NETLINK", "HID_SUPPORT", "INPUT", "IPV6", "SWAP", "VT", "WIRELESS", "WLAN"),
     *(f"RD_{name}" for name in ("BZIP2", "LZ4", "LZMA", "LZO", "XZ", "ZSTD")),
 )
 """What is on by itself, and a fourth of the objects."""
