@@ -32,7 +32,7 @@ TINY = (Path(__file__).parent / "tiny.config").read_text()
 NEEDED = (
     *("BINFMT_SCRIPT", "BUG", "EPOLL", "EVENTFD", "FILE_LOCKING", "FUTEX", "MULTIUSER", "POSIX_TIMERS", "SHMEM"),
     *("SIGNALFD", "TIMERFD"),
-    "SECRETMEM",  # no option before Linux 6.2, where it follows what the architecture can
+    "SECRETMEM",  # Linux 6.1 asks nobody about it
 )
 """What tiny.config switches off, and a busybox, rosk's init or an older kernel needs."""
 ADDED = """\
