@@ -225,7 +225,7 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     values = read_values(obj / ".config")
     if args.cross_compile:
         check_cross(asks, values)
-    check_options(values, signing=args.signing == "key", certificate=args.certificate, where=CONFIG)
+    check_options(values, signing=args.signing == "key", certificate=args.certificate, tree=args.tree, where=CONFIG)
     warnings = localversion_warning(asks, args.localversion)
     asked_for = wanted(form, asks, kconfig)
     explain = partial(_explain, kconfig, values)

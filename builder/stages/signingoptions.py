@@ -19,6 +19,8 @@ IN_TREE = "certs/rosk-modules.pem"
 the kernel's own ring of trusted keys, and needs the private key only to sign."""
 KEY = "MODULE_SIG_KEY"
 _GENERATED = '"certs/signing_key.pem"'
+_VERIFIERS = ("kernel/module/signing.c", "kernel/module_signing.c")
+"""Where a tree verifies modules; the second is the file's place before Linux 5.19."""
 _EC_KEY = bytes.fromhex("06072a8648ce3d0201")
 """The object identifier id-ecPublicKey (RFC 5480, 2.1.1), in DER."""
 
@@ -33,11 +35,12 @@ def signs(config: str) -> bool:
     return f'CONFIG_{KEY}="{IN_TREE}"\n' in config
 
 
-def check_options(values: Mapping[str, str], *, signing: bool, certificate: Path, where: str) -> None:
+def check_options(values: Mapping[str, str], *, signing: bool, certificate: Path, tree: Path, where: str) -> None:
     """See that the kernel will trust what is signed for it.
 
     Args:
         values: The options of a complete .config, by name.
+        tree: The kernel's source.
         signing: The project has a key.
         certificate: Its certificate (PEM); need not exist.
         where: The config's name in the build context.
@@ -57,6 +60,12 @@ def check_options(values: Mapping[str, str], *, signing: bool, certificate: Path
             hint="set CONFIG_MODULE_SIG_KEY_TYPE_ECDSA=y, or use an RSA key",
             where=where,
         )
+    if values.get("MODULE_SIG") == "y" and values.get("CRYPTO_SHA256") != "y" and bans_by_sha256(tree):
+        raise StageError(
+            "CONFIG_CRYPTO_SHA256 is not built in: with this source the kernel takes no signed module without it",
+            hint="set CONFIG_CRYPTO_SHA256=y: the SHA-256 of a module is looked for among those that are banned",
+            where=where,
+        )
     if (
         not signing
         and values.get("MODULE_SIG") == "y"
@@ -69,6 +78,15 @@ def check_options(values: Mapping[str, str], *, signing: bool, certificate: Path
             "add openssl to toolchain.packages",
             where=where,
         )
+
+
+def bans_by_sha256(tree: Path) -> bool:
+    """Whether a tree asks for the SHA-256 of each signed module, as Debian's does (features/all/db-mok-keyring).
+
+    Where the kernel has no SHA-256, loading the module fails (ENOENT) before its signature is looked at.
+    """
+    files = [tree / name for name in _VERIFIERS]
+    return any(b'crypto_alloc_shash("sha256"' in file.read_bytes() for file in files if file.is_file())
 
 
 def is_ecdsa(certificate: Path) -> bool:
