@@ -31,6 +31,8 @@ from builder.stages.journal import Changes, Entry, Journal
 
 _KEEP = ".rosk-kept"
 _UNFINISHED = "unfinished"
+_LOCK = "buildah-cache-lockfile"
+"""buildah's own, at the top of each cache mount that it locks."""
 _CONFIG = ".config"
 _SYNCED = "include/config/auto.conf"
 _TICK_SECONDS = 0.02
@@ -163,7 +165,7 @@ class ObjectTree:
                     path = below + entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders += [f"{path}/"] if path != _KEEP else []
-                    else:
+                    elif path != _LOCK:
                         stat = entry.stat(follow_symlinks=False)
                         found[path] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         return found
@@ -174,7 +176,7 @@ class ObjectTree:
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            else:
+            elif path.name != _LOCK:
                 path.unlink()
         self.keep.mkdir()
 

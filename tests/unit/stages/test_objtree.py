@@ -80,6 +80,15 @@ def test_an_unchanged_tree_is_kept(kept: Callable[..., ObjectTree], tmp_path: Pa
     assert (tmp_path / "obj/.config").stat().st_mtime_ns == at
 
 
+def test_the_lock_of_buildah_is_no_part_of_the_tree(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    built(kept, tmp_path)
+    lock = tmp_path / "obj/buildah-cache-lockfile"
+    lock.touch()
+    assert kept().said == ["the object tree is kept; 0 source files differ"]
+    kept(**{"the toolchain": "gcc 15"})
+    assert not is_kept(tmp_path) and lock.exists()
+
+
 def test_a_changed_file_is_newer_than_the_objects(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
     built(kept, tmp_path)
     (tree / "net/core.c").write_text("int other;\n")
