@@ -49,7 +49,8 @@ def project(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> FakePr
     found.write("config/rosk.yaml", SETTINGS.format(token=secrets.token_hex(4), key=key))
     for name, source in (("x86/kernel-config", "tiny.config"), ("signed.config", "signed.config")):
         found.write(f"config/{name}", (Path(__file__).parent / source).read_text())
-    found.write("lists/x86/modules.list", "kernel/drivers/net/dummy.ko\n")
+    listed = ("kernel/drivers/net/dummy.ko", "kernel/crypto/crc32c_generic.ko")  # libcrc32c asks for the second
+    found.write("lists/x86/modules.list", "".join(f"{module}\n" for module in listed))
     found.write("lists/x86/modules-extra.list", "")
     (folder / "fetched").mkdir()
     fetch("dm-writeboost-dkms", folder / "fetched").rename(found.root / "dm-writeboost")
