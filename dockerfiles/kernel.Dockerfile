@@ -71,7 +71,7 @@ RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patche
 
 # What configuring reads of the source, so that a change to anything else leaves the config as it is.
 FROM patched AS kconfig
-COPY stages/common.py stages/kconfigtree.py /rosk/builder/stages/
+COPY stages/common.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
 RUN python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconfig
 
 FROM toolchain AS configured

@@ -73,11 +73,11 @@ def lost(kconfig: Kconfig, form: str, asks: Mapping[str, Option], values: Mappin
 
 
 def stops(
-    asks: Mapping[str, Option], values: Mapping[str, str], *, cross: bool, signing: bool, certificate: Path
+    asks: Mapping[str, Option], values: Mapping[str, str], *, cross: bool, signing: bool, certificate: Path, tree: Path
 ) -> list[dict[str, Any]]:
     """What a build fails for, beside what does not come out as asked."""
     found = []
-    checks = [partial(check_options, values, signing=signing, certificate=certificate, where=CONFIG)]
+    checks = [partial(check_options, values, signing=signing, certificate=certificate, tree=tree, where=CONFIG)]
     for check in [*checks, *([partial(check_cross, asks, values)] if cross else [])]:
         try:
             check()
@@ -123,7 +123,14 @@ def main() -> None:
             *localversion_warning(asks, args.localversion),
             *reproducible_warnings(asks, values, version),
         ],
-        "stops": stops(asks, values, cross=bool(args.cross_compile), signing=signing, certificate=args.certificate),
+        "stops": stops(
+            asks,
+            values,
+            cross=bool(args.cross_compile),
+            signing=signing,
+            certificate=args.certificate,
+            tree=args.tree,
+        ),
     }
     write_json(args.out / "resolved.json", report)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builder.stages.common import stage_main
+from builder.stages.signingoptions import VERIFIERS
 
 _NAMES = ("Kconfig", "Makefile", "Kbuild", "localversion")
 _FOLDERS = ("scripts", "certs")
@@ -23,8 +24,9 @@ _VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 
 
 def chosen(tree: Path) -> Iterator[Path]:
-    """The paths under `tree` that configuring may read; links are among them."""
+    """The paths under `tree` that configuring, and rosk's checks of a config, may read; links are among them."""
     texts: list[str] = []
+    yield from (path for name in VERIFIERS if (path := tree / name).is_file())
     for folder in _FOLDERS:
         yield from (path for path in (tree / folder).rglob("*") if path.is_symlink() or path.is_file())
     for path in tree.rglob("*"):

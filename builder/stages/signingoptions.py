@@ -19,7 +19,7 @@ IN_TREE = "certs/rosk-modules.pem"
 the kernel's own ring of trusted keys, and needs the private key only to sign."""
 KEY = "MODULE_SIG_KEY"
 _GENERATED = '"certs/signing_key.pem"'
-_VERIFIERS = ("kernel/module/signing.c", "kernel/module_signing.c")
+VERIFIERS = ("kernel/module/signing.c", "kernel/module_signing.c")
 """Where a tree verifies modules; the second is the file's place before Linux 5.19."""
 _EC_KEY = bytes.fromhex("06072a8648ce3d0201")
 """The object identifier id-ecPublicKey (RFC 5480, 2.1.1), in DER."""
@@ -85,7 +85,7 @@ def bans_by_sha256(tree: Path) -> bool:
 
     Where the kernel has no SHA-256, loading the module fails (ENOENT) before its signature is looked at.
     """
-    files = [tree / name for name in _VERIFIERS]
+    files = [tree / name for name in VERIFIERS]
     return any(b'crypto_alloc_shash("sha256"' in file.read_bytes() for file in files if file.is_file())
 
 
