@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,12 +11,13 @@ from builder.engine.docker import SolveError
 
 Result = TypeVar("Result")
 
-_RACES = 3
-"""So often BuildKit may lose track of what it does; each time it keeps what it has finished, and has less to do."""
+PAUSES = (0.0, 5.0, 20.0)
+"""Seconds before the second try and those after it: each time BuildKit keeps what it has finished, and has less
+to do; and another solve, which this one got in the way of, has time to end."""
 
 
 def once_more(solve: Callable[[], Result], say: Callable[[str], None] = lambda _: None) -> Result:
-    """What a solve gives; one that failed by no fault of its own is done again, as often as that helps.
+    """What a solve gives; one that failed by no fault of its own is done again, as often as `PAUSES` says.
 
     Args:
         say: Told what BuildKit said of one that failed, when there is a next one.
@@ -23,16 +25,15 @@ def once_more(solve: Callable[[], Result], say: Callable[[str], None] = lambda _
     Raises:
         SolveError: It failed.
     """
-    races = 0
-    while True:
+    for pause in PAUSES:
         try:
             return solve()
         except SolveError as error:
-            late = is_late(error.what)
-            races += _RACES if late else 1
-            if not (late or is_race(error.what)) or races > _RACES:
+            if not (is_late(error.what) or is_race(error.what)):
                 raise
             say(error.what)
+        time.sleep(pause)
+    return solve()
 
 
 def is_late(what: str) -> bool:

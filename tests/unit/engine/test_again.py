@@ -1,0 +1,55 @@
+"""What is solved again when BuildKit fails by no fault of the solve, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.engine.again import PAUSES, once_more
+from builder.engine.docker import SolveError
+
+RACE = "failed to solve: failed to get edge: inconsistent graph state"
+LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
+
+
+class Solve:
+    """Fails with these words, in turn, and then gives 7."""
+
+    def __init__(self, *fails: str) -> None:
+        self.fails = list(fails)
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.fails:
+            raise SolveError(self.fails.pop(0))
+        return 7
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited."""
+    found: list[float] = []
+    monkeypatch.setattr("time.sleep", found.append)
+    return found
+
+
+@pytest.mark.parametrize("fails", [(), (RACE,), (LATE,), (RACE, LATE), (RACE, RACE, RACE)])
+def test_a_fault_of_its_own_is_gone_with_another_try(fails: tuple[str, ...], paused: list[float]) -> None:
+    solve, said = Solve(*fails), list[str]()
+    assert once_more(solve, said.append) == 7
+    assert solve.calls == len(fails) + 1
+    assert (tuple(said), tuple(paused)) == (fails, PAUSES[: len(fails)])
+
+
+def test_what_fails_always_fails(paused: list[float]) -> None:
+    solve = Solve(*[RACE] * (len(PAUSES) + 1))
+    with pytest.raises(SolveError, match="inconsistent graph state"):
+        once_more(solve)
+    assert solve.calls == len(PAUSES) + 1
+
+
+def test_another_failure_is_not_tried_again(paused: list[float]) -> None:
+    solve = Solve("failed to solve: process did not complete successfully", RACE)
+    with pytest.raises(SolveError, match="did not complete"):
+        once_more(solve)
+    assert (solve.calls, paused) == (1, [])
