@@ -74,7 +74,7 @@ class Builder:
 
         def once() -> dict[str, Any]:
             nonlocal state
-            state = BuildState()
+            state = BuildState(before=state.result)
             try:
                 done = self.engine.bake(plan, epoch=epoch, on_output=lambda line: self._tell(state.feed(line.encode())))
             except SolveError:

@@ -211,6 +211,9 @@ class BuildResult:
 class BuildState:
     """The state of one solve, fed with the client's output.
 
+    Args:
+        before: What an earlier try of the same solve did; this one finds that cached.
+
     Attributes:
         stages: Every stage heard of, by name, in the order of appearance (`EXPORT` among them).
         errors: The `error` events that stage programs sent (`builder.stages.common`), each with its `stage`.
@@ -219,7 +222,8 @@ class BuildState:
         text: The client's plain lines, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: BuildResult | None = None) -> None:
+        self._before = before
         self.stages: dict[str, Stage] = {}
         self.errors: list[dict[str, Any]] = []
         self.compile_log: str | None = None
@@ -249,9 +253,11 @@ class BuildState:
     def result(self) -> BuildResult:
         """Which stages ran, were cached and failed; the export is not among them."""
         stages = [stage for stage in self.stages.values() if stage.name != EXPORT]
+        before = self._before.ran if self._before else frozenset()
+        ran = before | frozenset(stage.name for stage in stages if stage.ran)
         return BuildResult(
-            ran=frozenset(stage.name for stage in stages if stage.ran),
-            cached=frozenset(stage.name for stage in stages if stage.state is StageState.CACHED),
+            ran=ran,
+            cached=frozenset(stage.name for stage in stages if stage.state is StageState.CACHED) - ran,
             failed=frozenset(stage.name for stage in stages if stage.state is StageState.FAILED),
         )
 

@@ -102,7 +102,7 @@ def test_what_does_not_take_is_not_written(fake: FakeProject, config: Config) ->
     before = (fake.root / CONFIG).read_text()
     with pytest.raises(InputError, match="needs NETDEVICES") as caught:
         run_set(["VXLAN=m"], config.options)
-    assert "rosk config set NET=y NETDEVICES=y INET=y VXLAN=m" in caught.value.hint
+    assert "rosk config set --arch x86 NET=y NETDEVICES=y INET=y VXLAN=m" in caught.value.hint
     with pytest.raises(InputError, match="SND_TIMER=m became n: needs SND"):
         run_set(["SND=n"], config.options)
     for words in (["VXLAN=2"], ["VXLN=m"], ["LOG_BUF_SHIFT=large"]):

@@ -51,6 +51,11 @@ def solve(root: Path, engine: Engine) -> dict[str, Any]:
         return builder.solve({"target": {"resolve": {}}}, epoch=7)[1]
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
 @pytest.mark.parametrize(
     "what", ["failed to solve: not found", LATE, LATE.replace("context", "recordBuildHistory: context")]
 )
@@ -61,7 +66,7 @@ def test_what_is_gone_when_it_is_done_again(tmp_path: Path, what: str) -> None:
     assert f"solved once more: {what}" in (tmp_path / "build.log").read_text()
 
 
-@pytest.mark.parametrize(("fails", "solves"), [([LATE, LATE], 2), (["failed to solve: denied", LATE], 1)])
+@pytest.mark.parametrize(("fails", "solves"), [([LATE] * 4, 4), (["failed to solve: denied", LATE], 1)])
 def test_what_is_not(tmp_path: Path, fails: list[str], solves: int) -> None:
     """It is an error with a next step, also where it had been tried again."""
     engine = Engine(*fails)

@@ -12,6 +12,7 @@ import pytest
 from builder.cachespec import told
 from builder.engine.events import (
     EXPORT,
+    BuildResult,
     BuildState,
     Event,
     LogLine,
@@ -299,3 +300,14 @@ class TestStages:
         state, events = replay(BEGIN + update(vertex("[compile 1/1] RUN make", started=at(1))))
         assert kinds(events, "compile") == [StageStarted, StageStopped]
         assert state.stages["compile"].state is StageState.STOPPED
+
+
+def test_what_an_earlier_try_ran_counts_when_the_next_one_finds_it_cached() -> None:
+    nothing: frozenset[str] = frozenset()
+    first = BuildResult(ran=frozenset({"compile"}), cached=nothing, failed=nothing)
+    state = BuildState(before=first)
+    vertex = {"digest": "sha256:1", "name": "[t compile 1/1] RUN make", "started": "2026-01-01T00:00:00Z"}
+    done = {**vertex, "completed": "2026-01-01T00:00:00Z", "cached": True}
+    state.feed(f"{json.dumps({'vertexes': [done]})}\n".encode())
+    assert state.stages["compile"].state is StageState.CACHED
+    assert (state.result.ran, state.result.cached) == (first.ran, nothing)
