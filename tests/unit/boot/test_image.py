@@ -34,6 +34,7 @@ class Engine:
 
 
 def make(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
     monkeypatch.setattr("builder.boot.image.default_cache", lambda: folder)
     base = BaseImage(ref="b", id="sha256:1", origin="local")
     return make_image(engine, BOARDS["x86"], base, folder)[0]  # type: ignore[arg-type]
@@ -48,7 +49,7 @@ def test_what_fails_by_no_fault_of_its_own_is_made_again(
     assert engine.solves == 2
 
 
-@pytest.mark.parametrize(("fails", "solves"), [([LATE, LATE], 2), (["failed to solve: denied", LATE], 1)])
+@pytest.mark.parametrize(("fails", "solves"), [([LATE] * 4, 4), (["failed to solve: denied", LATE], 1)])
 def test_what_fails_for_good_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: list[str], solves: int
 ) -> None:
