@@ -83,14 +83,6 @@ class Engine(Images, Protocol):
         """Write a local image as an OCI image layout, and return what BuildKit calls it."""
         ...
 
-    def tag(self, reference: str, other: str) -> None:
-        """Give a local image one more name."""
-        ...
-
-    def untag(self, reference: str) -> None:
-        """Take a name from a local image."""
-        ...
-
     def save(self, reference: str, tar: Path) -> None:
         """Write a local image as an archive (`docker save`)."""
         ...

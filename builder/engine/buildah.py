@@ -150,7 +150,7 @@ class Buildah:
         """
         full = reference if "/" in reference else f"docker.io/library/{reference}"
         self._run("pull", "--quiet", full, timeout=seconds)
-        self.tag(full, reference)
+        self._run("tag", _local(full), _local(reference))
 
     def import_tar(self, tar: Path, reference: str) -> None:
         """Make an image of a root file system.
@@ -178,14 +178,6 @@ class Buildah:
     def gateway(self) -> str:
         """The address of this machine as build steps see it: they share its network."""
         return "127.0.0.1"
-
-    def tag(self, reference: str, other: str) -> None:
-        """Give a local image one more name."""
-        self._run("tag", _local(reference), _local(other))
-
-    def untag(self, reference: str) -> None:
-        """Take a name from a local image; the image stays while it has another."""
-        self._run("rmi", _local(reference))
 
     def _run(self, *words: str | Path, timeout: float | None = None) -> str:
         """The output of buildah.

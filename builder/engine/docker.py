@@ -193,11 +193,6 @@ class Docker:
             raise EngineError(f"the engine saves {reference} in no OCI layout", hint="use a newer engine") from error
         return f"oci-layout://{folder}@{digest}"
 
-    def tag(self, reference: str, other: str) -> None:
-        """Give a local image one more name."""
-        with _as_engine_error(f"docker tag {reference} {other}"):
-            self._client.image.tag(reference, other)
-
     def untag(self, reference: str) -> None:
         """Take a name from a local image; the image stays while it has another."""
         with _as_engine_error(f"docker rmi {reference}"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from builder.firmware.family import newest, relatives
@@ -288,8 +288,3 @@ def _at(
     """A finding, placed at the line that it is about."""
     finding = Finding(kind=kind, error=error, what=what, hint=hint, path=path or (entry.path if entry else ""))
     return replace(finding, where=entry.where, line=entry.line) if entry else finding
-
-
-def errors_of(findings: Sequence[Finding]) -> list[Finding]:
-    """Those that are errors."""
-    return [finding for finding in findings if finding.error]

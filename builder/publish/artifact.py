@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.arch import ARCHES
@@ -75,23 +75,14 @@ class Attachment:
     Attributes:
         artifact_type: Of the referrer (`application/spdx+json`).
         file: Its content.
-        subject: A digest of the release, an image's or the artifact's; of each of them when empty.
-        media_type: Of the file; the artifact type when empty.
-        annotations: Further ones of the referrer's manifest.
     """
 
     artifact_type: str
     file: Path
-    subject: str = ""
-    media_type: str = ""
-    annotations: dict[str, str] = field(default_factory=dict, hash=False)
 
 
-def release_files(release: ReleaseFolder, extras: Sequence[Path] = ()) -> tuple[ReleaseFile, ...]:
+def release_files(release: ReleaseFolder) -> tuple[ReleaseFile, ...]:
     """The files of a release that are published; SHA256SUMS is the last.
-
-    Args:
-        extras: Further files of its folder, beside those of `EXTRAS`.
 
     Raises:
         InputError: It has no SHA256SUMS, or that names what it should not.
@@ -115,7 +106,7 @@ def release_files(release: ReleaseFolder, extras: Sequence[Path] = ()) -> tuple[
         raise VerifyError(
             "the release is not what its SHA256SUMS says", where=sums, details=wrong, hint="build it again"
         )
-    beside = [release.root / IMAGES_FILE, *extra_files(release.root), *extras]
+    beside = [release.root / IMAGES_FILE, *extra_files(release.root)]
     known = {entry.name for entry in found}
     others = [_file(release.root, file) for file in dict.fromkeys(beside) if file.is_file()]
     return (*found, *(each for each in others if each.name not in known), _file(release.root, sums))
@@ -212,13 +203,13 @@ def add_attachment(store: Store, attachment: Attachment, subject: Descriptor) ->
         ) from error
     store.add(file.blob)
     layer = Descriptor(
-        media_type=attachment.media_type or attachment.artifact_type,
+        media_type=attachment.artifact_type,
         digest=file.blob.digest,
         size=file.size,
         annotations={TITLE: file.name},
     )
     about = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
-    return _add_artifact(store, attachment.artifact_type, [layer], attachment.annotations, about)
+    return _add_artifact(store, attachment.artifact_type, [layer], {}, about)
 
 
 def _add_artifact(

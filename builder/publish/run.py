@@ -14,7 +14,6 @@ from rich.console import Console
 from builder.errors import PublishError, RoskError
 from builder.inputs.fetch import Patience
 from builder.publish import render, sources
-from builder.publish.artifact import Attachment
 from builder.publish.credentials import find_credentials
 from builder.publish.http import PATIENCE, Http, Stopped
 from builder.publish.layout import LayoutFolder
@@ -38,16 +37,12 @@ class PublishOptions:
         moving: Tags that are to follow this release, at every registry and layout.
         overwrite: Tags and releases with other content are replaced.
         dry_run: Ask what is missing, and send nothing.
-        extras: Further files of the release's folder.
-        attached: What is said of the release, beside what its folder holds.
         patience: How long to wait for a target, and how often to try.
     """
 
     moving: tuple[str, ...] = ()
     overwrite: bool = False
     dry_run: bool = False
-    extras: tuple[Path, ...] = ()
-    attached: tuple[Attachment, ...] = ()
     patience: Patience = PATIENCE
 
 
@@ -74,10 +69,10 @@ def publish_folders(
     Raises:
         VerifyError, InputError, EngineError: See `sources`. Nothing was sent.
     """
-    releases = [sources.checked(folder, options.extras, note=note) for folder in folders]
+    releases = [sources.checked(folder, note=note) for folder in folders]
     with TemporaryDirectory(prefix="rosk-publish-") as work:
         images = engine() if spots.wants_images else None
-        bundle = sources.from_dist(releases, images, Path(work), org=org, attached=options.attached, note=note)
+        bundle = sources.from_dist(releases, images, Path(work), org=org, note=note)
         return publish_bundle(bundle, spots, options, watch=watch)
 
 

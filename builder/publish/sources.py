@@ -81,15 +81,10 @@ class Bundle:
         """Have things that are said of parts published after them.
 
         Raises:
-            InputError: A file cannot be read, or its subject is none of the release.
+            InputError: A file cannot be read.
         """
         for each in attached:
-            about = [part for part in parts if each.subject in ("", part.target.digest)]
-            if not about:
-                raise InputError(
-                    f"it is about {each.subject}, which is none of the release's", where=each.file, hint="make it again"
-                )
-            for part in about:
+            for part in parts:
                 manifest = add_attachment(self.store, each, part.target)
                 self.referrers.append(
                     Referrer(repository=part.repository, subject=part.target.digest, manifest=manifest)
@@ -108,14 +103,14 @@ def find_releases(root: Path) -> list[ReleaseFolder]:
     return [*own, *map(find_release, folders)]
 
 
-def checked(folder: ReleaseFolder, extras: Sequence[Path], *, note: Note) -> Release:
+def checked(folder: ReleaseFolder, *, note: Note) -> Release:
     """A release that may be published.
 
     Raises:
         VerifyError: It may not.
         InputError: It is not whole.
     """
-    files = release_files(folder, extras)
+    files = release_files(folder)
     gate.check(folder, note=note)
     return Release(folder=folder, files=files)
 
@@ -126,7 +121,6 @@ def from_dist(
     work: Path,
     *,
     org: str = "",
-    attached: Sequence[Attachment] = (),
     note: Note,
 ) -> Bundle:
     """The content of releases in folders, their images out of the engine.
@@ -135,7 +129,6 @@ def from_dist(
         engine: None when no images are wanted.
         work: Receives the images' archives, which have to stay there.
         org: Of a release that names no images.
-        attached: What is said of the releases beside what their folders hold (`artifact.ATTACHED`).
 
     Raises:
         EngineError: The engine does not have an image.
@@ -154,7 +147,6 @@ def from_dist(
         parts.append(_files_part(bundle.store, release, arch, org))
         bundle.parts += parts
         bundle.attach(attachments(release.folder.root), parts)
-    bundle.attach(attached, bundle.parts)
     return bundle
 
 
@@ -248,7 +240,7 @@ def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note) 
         folder = find_release(root)
         for tag in folder.images:
             _check_name(tag)
-        release = checked(folder, (), note=note)
+        release = checked(folder, note=note)
         arch = _arch(release.folder)
         target = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size)
         parts = [Part(repository=repository, v=release.v, arch=arch, target=target, indexed=False)]

@@ -304,7 +304,7 @@ def test_images_out_of_archives_have_the_digests_of_the_manifest(org: str, tmp_p
     work.mkdir()
 
     def take() -> Bundle:
-        release = sources.checked(find_release(dist), (), note=lambda _: None)
+        release = sources.checked(find_release(dist), note=lambda _: None)
         return sources.from_dist([release], engine, work, note=lambda _: None)
 
     bundle = take()
