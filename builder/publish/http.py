@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import hashlib
 import ipaddress
 import logging
 import os
@@ -162,6 +163,27 @@ class Http:
                 if len(content) > LARGEST_ANSWER:
                     raise Failure(f"answers with more than {LARGEST_ANSWER} bytes")
         return Answer(status=response.status_code, headers=response.headers, body=content, url=response.url)
+
+    def body_sha256(self, url: str, *, expect: tuple[int, ...], headers: Mapping[str, str] | None = None) -> str | None:
+        """The SHA-256 (hex) of what an address has, read back with patience; None where it answers but with 200.
+
+        Raises:
+            Failure: Any other answer than those expected, or none.
+        """
+
+        def attempt() -> str | None:
+            with (
+                self.opened("GET", url, expect=expect, headers=headers) as response,
+                answers(self.patience.read_timeout),
+            ):
+                if response.status_code != 200:
+                    return None
+                found = hashlib.sha256()
+                for piece in response.raw.stream(1 << 18, decode_content=True):
+                    found.update(piece)
+                return found.hexdigest()
+
+        return self.patiently(attempt)
 
     @contextmanager
     def opened(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from builder.errors import FetchError, InputError, RoskError
 from builder.files import file_errors, uninterrupted
 from builder.inputs.fetch import default_cache
-from builder.inputs.store import Entry, cache_errors
+from builder.inputs.store import Entry, cache_errors, file_sha256
 from builder.publish.artifact import RELEASE_NAME, SUMS
 from builder.publish.content import OCI_MANIFEST, Descriptor, Store, parse_json, read_layout
 from builder.publish.credentials import find_credentials
@@ -161,9 +160,7 @@ def _fetch(client: RegistryClient, repository: str, descriptor: Descriptor, cach
                     part.write(piece)
         if offset < descriptor.size:
             raise Failure(f"{name} ended after {offset} of {descriptor.size} bytes", kind="broken", wait=0)
-        with entry.part.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if offset > descriptor.size or found != entry.sha256:
+        if offset > descriptor.size or file_sha256(entry.part) != entry.sha256:
             entry.part.unlink()
             raise Failure(f"{name} is not what its digest says", wait=0)
 
@@ -197,8 +194,7 @@ def _place(
             sums = {}
             for name, path in files.items():
                 shutil.copyfile(path, new / name)
-                with (new / name).open("rb") as file:
-                    sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+                sums[name] = file_sha256(new / name)
             try:
                 check_sums(new, sums)
                 prove(new)
@@ -227,7 +223,4 @@ def _swap(folder: Path, new: Path, sums: dict[str, str], note: Callable[[str], N
 
 
 def _same(file: Path, sha256: str) -> bool:
-    if file.is_symlink() or not file.is_file():
-        return False
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest() == sha256
+    return file.is_file() and not file.is_symlink() and file_sha256(file) == sha256

@@ -7,7 +7,6 @@ the API's host, and to the host that the API names for uploads, and is never sho
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import urllib.parse
@@ -18,7 +17,7 @@ from typing import Any
 
 from builder.publish.artifact import SUMS
 from builder.publish.content import Blob, digest_of, parse_json
-from builder.publish.http import Answer, Body, Failure, Http, answers
+from builder.publish.http import Answer, Body, Failure, Http
 from builder.publish.sources import Release
 from builder.publish.transfer import Outcome, State, Watch
 
@@ -154,17 +153,8 @@ class GithubTarget:
         if there.get("digest"):
             return bool(there["digest"] == asset.blob.digest)
         url = f"{self._api}/assets/{_number(there)}"
-
-        def attempt() -> str:
-            headers = {**self._headers, "Accept": "application/octet-stream"}
-            opened = self._http.opened("GET", url, expect=(200,), headers=headers)
-            with opened as response, answers(self._http.patience.read_timeout):
-                found = hashlib.sha256()
-                for piece in response.raw.stream(1 << 18, decode_content=True):
-                    found.update(piece)
-                return f"sha256:{found.hexdigest()}"
-
-        return self._http.patiently(attempt) == asset.blob.digest
+        headers = {**self._headers, "Accept": "application/octet-stream"}
+        return f"sha256:{self._http.body_sha256(url, expect=(200,), headers=headers)}" == asset.blob.digest
 
     def _delete(self, there: Mapping[str, Any]) -> None:
         url = f"{self._api}/assets/{_number(there)}"

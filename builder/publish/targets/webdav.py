@@ -6,14 +6,13 @@ read back. SHA256SUMS comes last: where that is, all else is.
 
 from __future__ import annotations
 
-import hashlib
 import urllib.parse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
 from builder.publish.artifact import ReleaseFile
-from builder.publish.http import Answer, Body, Failure, Http, answers
+from builder.publish.http import Answer, Body, Failure, Http
 from builder.publish.sources import Release
 from builder.publish.targets import folder_name, sums_of
 from builder.publish.transfer import Outcome, State, Watch
@@ -77,18 +76,7 @@ class HttpTarget:
 
     def _sha256(self, url: str) -> str | None:
         """The checksum of what is there; None when there is nothing."""
-
-        def attempt() -> str | None:
-            opened = self._http.opened("GET", url, expect=(200, 404, 410), headers=self._headers)
-            with opened as response, answers(self._http.patience.read_timeout):
-                if response.status_code != 200:
-                    return None
-                found = hashlib.sha256()
-                for piece in response.raw.stream(1 << 18, decode_content=True):
-                    found.update(piece)
-                return found.hexdigest()
-
-        return self._http.patiently(attempt)
+        return self._http.body_sha256(url, expect=(200, 404, 410), headers=self._headers)
 
     def _folders(self, base: str, files: Sequence[ReleaseFile]) -> None:
         """Make the folders, where the server has such; one that makes them by itself may refuse."""
