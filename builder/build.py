@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from builder.engine.events import BuildResult, BuildState
 from builder.errors import RoskError
 from builder.external.sources import module_sources
 from builder.foresight import foreseen
-from builder.joint import JointBuilder, Member, Solved
+from builder.joint import JointBuilder, Member, Solved, merged
 from builder.project import Project
 from builder.recall import recall
 from builder.release import Sum, shown_path
@@ -279,9 +278,8 @@ def shown_result(*results: BuildResult, name: str = "") -> BuildResult:
     Args:
         name: Of several builds in a solve, the one that is meant.
     """
-    ran, cached, failed = (
-        frozenset(filter(None, (graph.stage_of(name, stage) for stage in chain.from_iterable(lists))))
-        & set(graph.STAGES)
-        for lists in zip(*((result.ran, result.cached, result.failed) for result in results), strict=True)
-    )
-    return BuildResult(ran=ran, cached=cached - ran, failed=failed)
+
+    def shown(stages: frozenset[str]) -> frozenset[str]:
+        return frozenset(filter(None, (graph.stage_of(name, stage) for stage in stages))) & set(graph.STAGES)
+
+    return merged([BuildResult(ran=shown(r.ran), cached=shown(r.cached), failed=shown(r.failed)) for r in results])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -54,7 +54,7 @@ class Member:
         """Where the images come as archives, from a builder that does not give them to the engine."""
         return self.builder.folder / "images.new" if self.builder.engine.remote else None
 
-    def packages(self, fetch: Mapping[str, Sequence[str]]) -> dict[str, Path]:
+    def packages(self, fetch: Mapping[str, Iterable[str]]) -> dict[str, Path]:
         """Of packages by names of kernels, its own, and where each comes as an archive."""
         return {package: self.builder.folder / f"{package}.tar" for package in fetch.get(self.name, ())}
 
@@ -164,17 +164,12 @@ class JointBuilder:
             BuildError: One is not what the build has summed up.
         """
         members = [member for member in self.members if wanted[member.name]]
-        tars = {
-            (member.name, package): member.builder.folder / f"{package}.tar"
-            for member in members
-            for package in wanted[member.name]
-        }
         plans = {
             member.name: graph.files_plan(
                 member.builder.project,
                 member.context,
                 resolved,
-                outputs={package: tars[member.name, package] for package in wanted[member.name]},
+                outputs=member.packages(wanted),
                 scope=self.lead.scope,
                 caches=member.builder.caches,
             )
@@ -183,9 +178,9 @@ class JointBuilder:
         result, _ = self._solve(plans, resolved.epoch)
         for member in members:
             kernel = member.builder.folder / "kernel"
-            for package, sum in wanted[member.name].items():
-                unpack(tars[member.name, package], kernel)
-                if not release.holds(kernel, sum):
+            for package, tar in member.packages(wanted).items():
+                unpack(tar, kernel)
+                if not release.holds(kernel, wanted[member.name][package]):
                     raise BuildError(
                         f"the {package} package is not the one that was built",
                         hint="build again; if it happens again, report it: this is an error in rosk",

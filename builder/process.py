@@ -29,6 +29,22 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "LC_ALL": "C.UTF-8", **(extra or {})}
 
 
+def _words(argv: Sequence[str | Path]) -> list[str]:
+    """A command line as text; the log has it."""
+    words = [str(word) for word in argv]
+    log.debug("run: %s", shlex.join(words))
+    return words
+
+
+@contextmanager
+def _installed(words: Sequence[str], error: type[RoskError], hint: str) -> Iterator[None]:
+    """Turn the start of a program that is not there into an error."""
+    try:
+        yield
+    except FileNotFoundError as missing:
+        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -53,14 +69,12 @@ def run(
     Raises:
         RoskError: (as `error`) The program is missing, failed, or ran out of time.
     """
-    words = [str(word) for word in argv]
-    log.debug("run: %s", shlex.join(words))
+    words = _words(argv)
     try:
-        done = subprocess.run(
-            words, env=environment(env), cwd=cwd, input=input or b"", capture_output=True, timeout=timeout
-        )
-    except FileNotFoundError as missing:
-        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+        with _installed(words, error, hint):
+            done = subprocess.run(
+                words, env=environment(env), cwd=cwd, input=input or b"", capture_output=True, timeout=timeout
+            )
     except subprocess.TimeoutExpired as late:
         raise error(f"{shlex.join(words)} did not finish in {timeout:g} s", hint=hint) from late
     out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
@@ -86,15 +100,12 @@ def output_of(argv: Sequence[str | Path], *, error: type[RoskError] = RoskError,
     Raises:
         RoskError: (as `error`) The program is missing; or it failed, when all that it said was read.
     """
-    words = [str(word) for word in argv]
-    log.debug("run: %s", shlex.join(words))
+    words = _words(argv)
     with TemporaryFile() as said:
-        try:
+        with _installed(words, error, hint):
             process = subprocess.Popen(
                 words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
             )
-        except FileNotFoundError as missing:
-            raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
         assert process.stdout is not None
         with process:
             try:
@@ -128,9 +139,8 @@ def follow(
     Raises:
         RoskError: (as `error`) The program is missing.
     """
-    words = [str(word) for word in argv]
-    log.debug("run: %s", shlex.join(words))
-    try:
+    words = _words(argv)
+    with _installed(words, error, hint):
         process = subprocess.Popen(
             words,
             env=environment(env),
@@ -139,8 +149,6 @@ def follow(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    except FileNotFoundError as missing:
-        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
     assert process.stdout is not None
     with process:
         try:
@@ -169,16 +177,12 @@ def run_attached(argv: Sequence[str | Path], *, error: type[RoskError] = RoskErr
     Raises:
         RoskError: (as `error`) The program is missing, or failed; it said why.
     """
-    words = [str(word) for word in argv]
-    log.debug("run: %s", shlex.join(words))
+    words = _words(argv)
     env = dict(os.environ)
     with suppress(OSError):
         env.setdefault("GPG_TTY", os.ttyname(0))  # gpg's agent asks there (gpg-agent(1))
-    try:
-        with _terminal_kept():
-            done = subprocess.run(words, env=env, stdout=2)
-    except FileNotFoundError as missing:
-        raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    with _installed(words, error, hint), _terminal_kept():
+        done = subprocess.run(words, env=env, stdout=2)
     if done.returncode != 0:
         raise error(f"{words[0]} failed with exit code {done.returncode}; it says above why", hint=hint)
 

@@ -173,19 +173,6 @@ def load_project(
     return _load(root, settings, choice, kernel=kernel, registries=registries, strict=strict)
 
 
-def load_one(
-    root: Path,
-    *,
-    kernel: str | None = None,
-    arch: str | None = None,
-    flavour: str | None = None,
-    registries: Sequence[str] = (),
-    strict: bool = False,
-) -> tuple[Project, ...]:
-    """`load_project`, in the form of `load_all`."""
-    return (load_project(root, kernel=kernel, arch=arch, flavour=flavour, registries=registries, strict=strict),)
-
-
 def load_all(
     root: Path,
     *,

@@ -27,7 +27,7 @@ from builder.cli.options import (
     reproducer,
 )
 from builder.errors import EngineError
-from builder.project import load_all, load_one, load_project
+from builder.project import Project, load_all, load_project
 
 
 @app.command()
@@ -60,8 +60,14 @@ def build(
     """
     from builder.run import BuildOptions, run_build  # noqa: PLC0415 - the engine's client is slow to import
 
-    load = load_all if every else load_one
-    loaded = load(project, kernel=kernel, arch=arch, flavour=flavour, registries=registry or (), strict=strict)
+    registries = registry or ()
+    loaded: tuple[Project, ...]
+    if every:
+        loaded = load_all(project, kernel=kernel, arch=arch, flavour=flavour, registries=registries, strict=strict)
+    else:
+        loaded = (
+            load_project(project, kernel=kernel, arch=arch, flavour=flavour, registries=registries, strict=strict),
+        )
     options = BuildOptions(
         push=push,
         allow_install=not no_install,
