@@ -19,24 +19,21 @@ from typing import Any
 from builder.stages.common import StageError, stage_main, warning, write_json
 from builder.stages.configure import (
     CONFIG,
-    Make,
     add_signing,
     check_cross,
-    complete,
     dropped,
     localversion_warning,
-    overruled,
+    make_of,
     place_of,
-    read_asks,
-    read_values,
     reproducible_warnings,
+    resolve,
     wanted,
 )
-from builder.stages.dotconfig import Option, merge, value_of
+from builder.stages.dotconfig import Option, value_of
 from builder.stages.kconfig import Kconfig
 from builder.stages.kremedy import remedy
-from builder.stages.maketools import add_options, tool_arguments
-from builder.stages.signingoptions import check_options, own_options
+from builder.stages.maketools import add_options
+from builder.stages.signingoptions import check_options
 
 
 def twice(files: Sequence[Sequence[Option]]) -> list[dict[str, Any]]:
@@ -98,17 +95,11 @@ def main() -> None:
     add_signing(parser)
     args = parser.parse_args()
     signing = args.signing == "key"
-    make = Make(args.tree, args.obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
-    form, files = read_asks(args.config, args.fragments)
+    make = make_of(args, args.obj)
     kconfig = Kconfig(args.tree, args.srcarch)
-    asks = merge(*files)
-    for name in overruled(files, kconfig):
-        del asks[name]
-    own = own_options(signing=signing)
-    for name in own:
-        asks.pop(name, None)
-    complete(make, args.obj, asks, args.localversion, own)
-    values = read_values(args.obj / ".config")
+    form, files, asks, values = resolve(
+        make, args.obj, kconfig, args.config, args.fragments, args.localversion, signing=signing
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(args.obj / ".config", args.out / "config")
     make("savedefconfig")

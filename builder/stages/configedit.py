@@ -15,10 +15,10 @@ from pathlib import Path
 
 from builder.stages.common import StageError, stage_main, write_json
 from builder.stages.configtext import assign
-from builder.stages.configure import CONFIG, Make, complete, overruled, read_asks, read_values
-from builder.stages.dotconfig import Option, format_option, is_full, is_kept, merge, parse_config, value_of
+from builder.stages.configure import CONFIG, Make, make_of, read_values, resolve
+from builder.stages.dotconfig import format_option, is_full, is_kept, parse_config, value_of
 from builder.stages.kconfig import Kconfig
-from builder.stages.maketools import add_options, tool_arguments
+from builder.stages.maketools import add_options
 
 _OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
 _TRIES = 3
@@ -40,11 +40,8 @@ class Editing:
 
     def resolve(self) -> tuple[dict[str, str], dict[str, str]]:
         """The complete config in the output folder: its values, and those of its minimal form."""
-        _, files = read_asks(self.folder / "kernel-config", self.folder / "fragments")
-        asks: dict[str, Option] = merge(*files)
-        for name in overruled(files, self.kconfig):
-            del asks[name]
-        complete(self.make, self.obj, asks, self.localversion)
+        config, fragments = self.folder / "kernel-config", self.folder / "fragments"
+        resolve(self.make, self.obj, self.kconfig, config, fragments, self.localversion)
         return self.read()
 
     def read(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -106,7 +103,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.work
     shutil.copytree(args.config, folder, dirs_exist_ok=True)
-    make = Make(args.tree, args.obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
+    make = make_of(args, args.obj)
     editing = Editing(make, args.obj, Kconfig(args.tree, args.srcarch), folder, args.localversion)
     before, minimal = editing.resolve()
     whole = (args.obj / ".config").read_bytes()

@@ -209,23 +209,43 @@ def read_values(config: Path) -> dict[str, str]:
     return config_values(config.read_bytes(), "config")
 
 
-def configure(args: argparse.Namespace, obj: Path) -> None:
-    """Do the stage's work with `obj` as kbuild's output folder."""
-    srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
-    form, files = read_asks(args.config, args.fragments)
-    make = Make(args.tree, obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
-    kconfig = Kconfig(args.tree, srcarch)
+def make_of(args: argparse.Namespace, obj: Path) -> Make:
+    """make, for the tree and the tools that the command line names."""
+    return Make(args.tree, obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
+
+
+def resolve(
+    make: Make, obj: Path, kconfig: Kconfig, config: Path, fragments: Path, localversion: str, *, signing: bool = False
+) -> tuple[str, list[list[Option]], dict[str, Option], dict[str, str]]:
+    """Have a complete .config of what the project asks for in `obj`.
+
+    Args:
+        signing: The project's key signs the modules.
+
+    Returns:
+        The config's form, what each of its files asks for, what of that counts by option, and the values that came out.
+    """
+    form, files = read_asks(config, fragments)
     asks = merge(*files)
     for name in overruled(files, kconfig):
         del asks[name]
-    own = own_options(signing=args.signing == "key")
+    own = own_options(signing=signing)
     for name in own:
         asks.pop(name, None)
-    complete(make, obj, asks, args.localversion, own)
-    values = read_values(obj / ".config")
+    complete(make, obj, asks, localversion, own)
+    return form, files, asks, read_values(obj / ".config")
+
+
+def configure(args: argparse.Namespace, obj: Path) -> None:
+    """Do the stage's work with `obj` as kbuild's output folder."""
+    srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
+    make = make_of(args, obj)
+    kconfig = Kconfig(args.tree, srcarch)
+    signing = args.signing == "key"
+    form, _, asks, values = resolve(make, obj, kconfig, args.config, args.fragments, args.localversion, signing=signing)
     if args.cross_compile:
         check_cross(asks, values)
-    check_options(values, signing=args.signing == "key", certificate=args.certificate, tree=args.tree, where=CONFIG)
+    check_options(values, signing=signing, certificate=args.certificate, tree=args.tree, where=CONFIG)
     warnings = localversion_warning(asks, args.localversion)
     asked_for = wanted(form, asks, kconfig)
     explain = partial(_explain, kconfig, values)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from builder.stages.common import StageError, stage_main
-from builder.stages.configure import Make, defaults, read_values
+from builder.stages.configure import Make, defaults, make_of, read_values
 from builder.stages.kconfig import Definition, Kconfig
 from builder.stages.kexpr import is_option, tokens
-from builder.stages.maketools import add_options, tool_arguments
+from builder.stages.maketools import add_options
 
 _PROMPT = re.compile(r"\s*(?:bool|tristate|string|int|hex|prompt)\s+(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)')")
 _NEXT = re.compile(r"\s*(?:config|menuconfig|choice|endchoice|if|endif|menu|endmenu|source|comment)\b")
@@ -95,7 +95,7 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     args.obj.mkdir(parents=True, exist_ok=True)
-    make = Make(args.tree, args.obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
+    make = make_of(args, args.obj)
     given = {name[len("CONFIG_") :]: value for name, value in defaults(make, args.obj).items()}
     facts = {
         "version": make("kernelversion").split()[-1],
