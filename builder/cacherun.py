@@ -24,7 +24,7 @@ from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.release import human_size
-from builder.run import prepare
+from builder.run import prepare_for
 from builder.signing.key import read_key
 from builder.solver import Builder
 from builder.view import make_view
@@ -85,10 +85,7 @@ def run_import(project: Project, source: str, *, builder: str | None, allow_inst
 def _transfer(project: Project, transfer: Transfer, place: str, *, builder: str | None, allow_install: bool) -> None:
     console = Console(highlight=False, emoji=False)
     view = make_view(STAGES, console, shown=shown_stage)
-    toolchain = project.settings.toolchain
-    engine, base = prepare(
-        toolchain.suite, toolchain.base, allow_install=allow_install, note=view.note, builder=builder
-    )
+    engine, base = prepare_for(project, allow_install=allow_install, note=view.note, builder=builder)
     caches = project_caches(project, warn=view.warn)
     with view, release.staging(project.dist) as folder, BuildLog(folder / "build.log", folder / "kept.log") as log:
         own = Builder(project=project, engine=engine, base=base, view=view, log=log, folder=folder, caches=caches)

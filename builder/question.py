@@ -21,7 +21,7 @@ from builder.context import dockerfiles as context_files
 from builder.errors import RoskError
 from builder.project import Project
 from builder.recall import recall, remember
-from builder.run import prepare
+from builder.run import prepare_for
 from builder.signing.key import read_certificate
 from builder.solver import Builder, unpack
 from builder.view import make_view
@@ -119,14 +119,7 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
     """
     console = Console(stderr=True, highlight=False, emoji=False)
     view = make_view(graph.STAGES, console, shown=graph.shown_stage, quiet=not asking.verbose, verbose=asking.verbose)
-    toolchain = project.settings.toolchain
-    engine, base = prepare(
-        toolchain.suite,
-        toolchain.base,
-        allow_install=asking.allow_install,
-        note=console.print,
-        builder=asking.builder,
-    )
+    engine, base = prepare_for(project, allow_install=asking.allow_install, note=console.print, builder=asking.builder)
     # This is a part of a build only, which is not to take a whole one's place in caches that are written to.
     caches = Caches(sources=project_caches(project, warn=view.warn).sources)
     with TemporaryDirectory(prefix="rosk-") as temp, BuildLog(Path(temp, "log.new"), Path(temp, "log")) as log, view:

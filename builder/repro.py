@@ -32,7 +32,7 @@ from builder.inputs.fetch import default_cache
 from builder.process import run
 from builder.project import Project
 from builder.release import describe, shown_path
-from builder.run import prepare
+from builder.run import prepare_for
 from builder.settings import Cache
 from builder.signing.key import read_key
 from builder.stages.dotconfig import config_values
@@ -125,10 +125,7 @@ def run_repro(project: Project, options: ReproOptions) -> Proof:
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
-    toolchain = project.settings.toolchain
-    engine, base = prepare(
-        toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
-    )
+    engine, base = prepare_for(project, allow_install=options.allow_install, note=note, builder=options.builder)
     if not options.toolchain:
         check_base(base, manifest)
     notices = known_causes(project, manifest)

@@ -84,7 +84,6 @@ def run_build(
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
     titles = graph.titles([project.name for project in projects])
     view = make_view(titles, console, shown=graph.shown_stage, quiet=options.quiet, verbose=options.verbose)
-    toolchain = projects[0].settings.toolchain
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note
@@ -99,9 +98,7 @@ def run_build(
             view.warn(f"cache.from and cache.to of the settings are not used: {CANNOT}")
             caches = [NONE for _ in projects]
     else:
-        engine, base = prepare(
-            toolchain.suite, toolchain.base, allow_install=options.allow_install, note=note, builder=options.builder
-        )
+        engine, base = prepare_for(projects[0], allow_install=options.allow_install, note=note, builder=options.builder)
     orders = [
         Order(project=project, command=command, caches=own)
         for project, command, own in zip(projects, options.commands, caches, strict=True)
@@ -192,6 +189,14 @@ def prepare(
     ensure_engine(allow_install=allow_install, say=note)
     engine = Docker(builder)
     return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
+
+
+def prepare_for(
+    project: Project, *, allow_install: bool, note: Callable[[str], None], builder: str | None = None
+) -> tuple[Docker, BaseImage]:
+    """`prepare`, for a project's toolchain."""
+    wanted = project.settings.toolchain
+    return prepare(wanted.suite, wanted.base, allow_install=allow_install, note=note, builder=builder)
 
 
 def prepare_buildah(project: Project, options: BuildOptions, note: Callable[[str], None]) -> tuple[Engine, BaseImage]:

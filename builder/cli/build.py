@@ -108,10 +108,9 @@ def plan(
 @app.command()
 def setup(project: ProjectOption = Path(), no_install: NoInstallOption = False) -> None:
     """Get what building needs: an engine that answers, and the base image. `rosk build` does this by itself."""
-    from builder.run import prepare  # noqa: PLC0415
+    from builder.run import prepare_for  # noqa: PLC0415
 
-    toolchain = load_project(project).settings.toolchain
-    _, base = prepare(toolchain.suite, toolchain.base, allow_install=not no_install, note=print)
+    _, base = prepare_for(load_project(project), allow_install=not no_install, note=print)
     print(f"ready: base image {base.ref} ({base.origin})")
 
 

@@ -19,7 +19,7 @@ from builder.patches.check import TITLES, Checked, check_source, check_tree, sho
 from builder.patches.series import PatchFile, read_series
 from builder.project import SETTINGS_FILE, load_project
 from builder.release import shown_path
-from builder.run import prepare
+from builder.run import prepare_for
 from builder.settings import load_settings
 from builder.view import clean, make_view
 
@@ -218,14 +218,7 @@ def _checked(options: PatchOptions, patches: Sequence[PatchFile]) -> Checked:
     project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
     screen = Console(highlight=False, emoji=False, stderr=True)
     view = make_view(TITLES, screen, shown=shown_stage, verbose=options.verbose)
-    toolchain = project.settings.toolchain
-    engine, base = prepare(
-        toolchain.suite,
-        toolchain.base,
-        allow_install=options.allow_install,
-        note=view.note,
-        builder=options.builder,
-    )
+    engine, base = prepare_for(project, allow_install=options.allow_install, note=view.note, builder=options.builder)
     return check_source(project, engine, base, view)
 
 

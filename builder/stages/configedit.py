@@ -15,12 +15,11 @@ from pathlib import Path
 
 from builder.stages.common import StageError, stage_main, write_json
 from builder.stages.configtext import assign
-from builder.stages.configure import CONFIG, Make, make_of, read_values, resolve
+from builder.stages.configure import CONFIG, OWN, Make, make_of, read_values, resolve
 from builder.stages.dotconfig import format_option, is_full, is_kept, parse_config, value_of
 from builder.stages.kconfig import Kconfig
 from builder.stages.maketools import add_options
 
-_OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
 _TRIES = 3
 
 
@@ -56,7 +55,7 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, lis
     return {
         name: [value_of(old, name), value_of(new, name)]
         for name in (*new, *(name for name in old if name not in new))
-        if name not in _OWN and value_of(old, name) != value_of(new, name)
+        if name not in OWN and value_of(old, name) != value_of(new, name)
     }
 
 

@@ -37,7 +37,7 @@ from builder.stages.signingoptions import check_options, own_options
 CONFIG = "config/kernel-config"
 FRAGMENTS = "config/fragments"
 # What the build decides, not the file: the release's suffix.
-_OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
+OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
 
 
 class Make:
@@ -78,7 +78,7 @@ def complete(
     make: Make, obj: Path, asks: Mapping[str, Option], localversion: str, own: Mapping[str, str] | None = None
 ) -> str:
     """Write `obj/.config` with what is asked for and let kbuild complete it; returns what kconfig printed."""
-    values = {name: ask.value for name, ask in asks.items() if name not in _OWN}
+    values = {name: ask.value for name, ask in asks.items() if name not in OWN}
     values |= {"LOCALVERSION": f'"{localversion}"', "LOCALVERSION_AUTO": "n", **(own or {})}
     (obj / ".config").write_text(format_config(values))
     return make("olddefconfig")
@@ -86,7 +86,7 @@ def complete(
 
 def dropped(asks: Mapping[str, Option], got: Mapping[str, str]) -> list[Option]:
     """The options that did not come out as asked, in the order of the files."""
-    return [ask for name, ask in asks.items() if name not in _OWN and not is_kept(ask.value, value_of(got, name))]
+    return [ask for name, ask in asks.items() if name not in OWN and not is_kept(ask.value, value_of(got, name))]
 
 
 def wanted(form: str, asks: Mapping[str, Option], kconfig: Kconfig) -> dict[str, Option]:
@@ -268,7 +268,7 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     (args.out / "kernel.release").write_text(f"{release}\n")
     (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
     write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
-    asked = {f"CONFIG_{ask.name}": place_of(ask) for ask in asks.values() if ask.name not in _OWN}
+    asked = {f"CONFIG_{ask.name}": place_of(ask) for ask in asks.values() if ask.name not in OWN}
     given = {"by": "make alldefconfig", "values": defaults(make, obj)}
     report = {"form": form, "changed": changed, "asked": asked, "defaults": given, "warnings": warnings}
     if kept:

@@ -351,7 +351,7 @@ def test_what_the_config_is_known_for(project: Project) -> None:
 
 
 def run(project: Project, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Proof:
-    monkeypatch.setattr(repro, "prepare", lambda *_, **__: (Engine(), BASE))
+    monkeypatch.setattr(repro, "prepare_for", lambda *_, **__: (Engine(), BASE))
     return repro.run_repro(project, ReproOptions(**options))
 
 
