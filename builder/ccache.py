@@ -1,6 +1,7 @@
-"""The configuration of the compiler cache (ccache) for a build: how large it grows, and the server that machines share.
+"""The server that machines share their compiler cache (ccache) on, for a build.
 
-It reaches the compile as a secret of BuildKit: no layer, log or cache key has it.
+It reaches the compile as a secret of BuildKit: no layer, log or cache key has it. A build without a server asks for no
+secret, see `builder.context.without_secret`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _ADDRESS = re.compile(r"(?:redis|http)://[^\s/|]+(?:/[^\s|]*)?(?:\|[^\s]*)?")
 
 
 @contextmanager
-def ccache_config(project: Project, folder: Path, gateway: Callable[[], str]) -> Iterator[Path]:
-    """Write ccache's configuration file (`man ccache`) into `folder`; it is good while the block runs.
+def ccache_config(project: Project, folder: Path, gateway: Callable[[], str]) -> Iterator[Path | None]:
+    """Write ccache's configuration file (`man ccache`) into `folder`, where there is a server; it is good while the
+    block runs.
 
     Args:
         gateway: Gives this machine's address as the engine's build steps see it.
@@ -27,16 +29,14 @@ def ccache_config(project: Project, folder: Path, gateway: Callable[[], str]) ->
     Raises:
         InputError: The address of the shared cache cannot be read, or is none.
     """
-    file = folder / "ccache.conf"
-    file.touch(mode=0o600)
-    lines = [f"max_size = {project.settings.cache.compiler.size}"]
     address = _address(project)
     if address is None:
-        file.write_text(f"{lines[0]}\n")
-        yield file
+        yield None
         return
+    file = folder / "ccache.conf"
+    file.touch(mode=0o600)
     with relayed(address, gateway) as reached:
-        file.write_text("\n".join([*lines, f"remote_storage = {reached}", ""]))
+        file.write_text(f"remote_storage = {reached}\n")
         yield file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def dockerfiles() -> Path:
         if (folder / "kernel.Dockerfile").is_file():
             return folder
     raise InputError("rosk's Dockerfiles are missing", where=_PACKAGE, hint="install rosk again")
+
+
+def without_secret(dockerfile: str, name: str) -> str:
+    """A Dockerfile whose steps do not take this secret.
+
+    BuildKit (0.13) looks for the result of a step that takes one by the content of its whole root too, for which it
+    reads every file of that: a secret counts as a mount of its first input (`getMountDeps` in
+    solver/llbsolver/ops/exec.go).
+    """
+    return re.sub(rf"^    --mount=type=secret,id={name},.*\n", "", dockerfile, flags=re.M)
 
 
 def write_context(project: Project, folder: Path) -> None:

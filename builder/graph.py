@@ -77,12 +77,15 @@ _SHOWN_AS = {
     "kernel-firmware": "firmware",
     "kconfig": "configured",
     "foreign-tools": "tools",
+    "programs": "",
+    "inputs": "",
 }
 _FILE = "-file"
 
 
 def shown_stage(dockerfile_stage: str) -> str:
-    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`).
+    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`); empty for one
+    that nobody is shown: what the build context becomes.
 
     One of several builds in a solve (`builder.engine.events`) keeps its name (`os-kernel@cloud-x86`), but for what they
     share.
@@ -90,7 +93,7 @@ def shown_stage(dockerfile_stage: str) -> str:
     stage, at, name = dockerfile_stage.partition("@")
     if at:
         shown = shown_stage(stage)
-        return shown if shown in SHARED else f"{shown}@{name}"
+        return shown if shown in SHARED or not shown else f"{shown}@{name}"
     if dockerfile_stage in _SHOWN_AS:
         return _SHOWN_AS[dockerfile_stage]
     if dockerfile_stage.startswith("module-"):
@@ -156,7 +159,7 @@ class Context:
         firmware: The folder with the firmware archive, or the firmware itself; None for other firmware sources.
         firmware_revision: The git commit of a firmware folder, where it has one.
         base: Where a builder that does not have the base image finds it: `oci-layout://FOLDER@DIGEST`.
-        ccache: The compiler cache's configuration; a secret, for it may name a server with a password.
+        ccache: The compiler cache's configuration, where it has a server; a secret, for that may have a password.
         signing: The file with the key that signs modules; a secret. `signing_pin`: it has a passphrase, in the
             environment's KBUILD_SIGN_PIN.
         modules: The sources of the external modules.
@@ -312,6 +315,7 @@ def _build_args(project: Project, context: Context, resolved: Resolved, scope: s
         "LOCALVERSION": project.localversion,
         "CONFIG_STRICT": "--strict" if project.config_strict else "",
         "EPOCH": str(resolved.epoch),
+        "CCACHE_MAXSIZE": project.settings.cache.compiler.size,
         "UNLISTED": project.settings.lists.unlisted,
         "SOFTDEPS": project.settings.lists.softdeps,
         **({"SIGNING": "key"} if project.signing else {}),

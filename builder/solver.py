@@ -12,7 +12,7 @@ from typing import Any
 from builder import graph, release
 from builder.buildlog import Log
 from builder.cachespec import NONE, Caches
-from builder.context import dockerfiles, write_context
+from builder.context import dockerfiles, without_secret, write_context
 from builder.current import own_code, release_key
 from builder.engine.again import once_more
 from builder.engine.base import BaseImage, Engine
@@ -117,7 +117,7 @@ class Builder:
         firmware, revision = firmware_folder(self.project)
         return graph.Context(
             folder=folder,
-            dockerfile=self._dockerfile(modules),
+            dockerfile=self._dockerfile(modules, with_server=ccache is not None),
             source=source,
             source_epoch=epoch,
             firmware=firmware,
@@ -129,13 +129,11 @@ class Builder:
             modules=modules,
         )
 
-    def _dockerfile(self, modules: tuple[ModuleSource, ...]) -> Path:
-        """kernel.Dockerfile, or what external modules make of it."""
-        file = dockerfiles() / "kernel.Dockerfile"
-        if not modules:
-            return file
+    def _dockerfile(self, modules: tuple[ModuleSource, ...], *, with_server: bool) -> Path:
+        """kernel.Dockerfile as this build needs it: with its external modules, without secrets that it lacks."""
+        text = with_modules((dockerfiles() / "kernel.Dockerfile").read_text(), [module.name for module in modules])
         own = self.folder / "kernel.Dockerfile"
-        own.write_text(with_modules(file.read_text(), [module.name for module in modules]))
+        own.write_text(text if with_server else without_secret(text, "ccache"))
         return own
 
     def resolve(self, context: graph.Context) -> graph.Resolved:

@@ -135,10 +135,9 @@ class Board:
         self._shown = shown
 
     def apply(self, event: Event) -> Row | None:
-        """Take one event; returns the row that it belongs to."""
-        if isinstance(event, PlainLine) or not event.stage:
+        """Take one event; returns the row that it belongs to, if any."""
+        if isinstance(event, PlainLine) or not event.stage or not (name := self._shown(event.stage)):
             return None
-        name = self._shown(event.stage)
         row = self.rows.setdefault(name, Row(title=name))
         match event:
             case StageStarted():

@@ -8,6 +8,16 @@ ARG FIRMWARE_KIND=none
 ARG IMAGE_TOOLS=tools
 ARG SIGNING=none
 
+# The build context. All other stages copy from these two: at the end of each solve BuildKit (0.13) looks up each COPY of
+# the context itself in every context that it has ever seen (`addBacklinks` in solver/exporter.go). With 26 of them that
+# was most of what it did after a few hundred builds, and took longer than the 20 seconds that it gives itself.
+FROM scratch AS programs
+COPY stages /stages
+COPY images /images
+
+FROM scratch AS inputs
+COPY . /
+
 # Debian packages that splitting, packing and the images need.
 FROM --platform=${BUILDPLATFORM} ${BASE} AS tools
 ENV PYTHONPATH=/rosk PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -18,7 +28,7 @@ RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- ${TOOLS_PACKAGES}
 # What the Python of an old suite lacks; does nothing in a newer one.
-COPY stages/oldpython.py /rosk/sitecustomize.py
+COPY --from=programs stages/oldpython.py /rosk/sitecustomize.py
 
 # The compiler and what kbuild calls beside it. FOREIGN are the architectures, beside this machine's own, whose libraries
 # a cross compiler links with.
@@ -33,20 +43,20 @@ RUN mkdir -p /out && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
 # The kernel source, from one of three places.
 FROM toolchain AS source-debian
-COPY stages/common.py stages/source.py /rosk/builder/stages/
+COPY --from=programs stages/common.py stages/source.py /rosk/builder/stages/
 ARG SOURCE_PACKAGE
 RUN --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     python3 -m builder.stages.source debian --package "${SOURCE_PACKAGE}" --out /usr/src/linux --info /out/source.json
 
 FROM toolchain AS source-archive
-COPY stages/common.py stages/source.py /rosk/builder/stages/
-RUN --mount=type=bind,from=source,target=/input \
+COPY --from=programs stages/common.py stages/source.py /rosk/builder/stages/
+RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source archive --dir /input --out /usr/src/linux --info /out/source.json
 
 FROM toolchain AS source-tree
-COPY stages/common.py stages/source.py /rosk/builder/stages/
+COPY --from=programs stages/common.py stages/source.py /rosk/builder/stages/
 ARG SOURCE_EPOCH
-RUN --mount=type=bind,from=source,target=/input \
+RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
 
 FROM source-${SOURCE_KIND} AS kernel-source
@@ -57,10 +67,10 @@ COPY --from=kernel-source /out/source.json /
 COPY --from=toolchain /out/packages /
 
 FROM kernel-source AS patched
-COPY stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
-COPY patches /rosk/patches
-COPY hooks /rosk/hooks
-COPY signing /rosk/signing
+COPY --from=programs stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
+COPY --from=inputs patches /rosk/patches
+COPY --from=inputs hooks /rosk/hooks
+COPY --from=inputs signing /rosk/signing
 # What hooks are told of the architecture; nothing where there are none, so that all of them have one patched source.
 ARG HOOKS_ARCH=
 ARG HOOKS_SRCARCH=
@@ -71,16 +81,16 @@ RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patche
 
 # What configuring reads of the source, so that a change to anything else leaves the config as it is.
 FROM patched AS kconfig
-COPY stages/common.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
-RUN python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconfig
+COPY --from=programs stages/common.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
+RUN --network=none python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconfig
 
 FROM toolchain AS configured
 COPY --from=kconfig /out/kconfig /usr/src/linux
-COPY stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
+COPY --from=programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
     stages/signingoptions.py stages/configure.py /rosk/builder/stages/
-COPY config /rosk/config
-COPY signing /rosk/signing
+COPY --from=inputs config /rosk/config
+COPY --from=inputs signing /rosk/signing
 ARG SIGNING=none
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -90,7 +100,7 @@ ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
 ARG FRESH=
-RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
+RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
     --signing "${SIGNING}" --certificate /rosk/signing/certificate.pem ${CONFIG_STRICT} --out /out/configured
@@ -98,7 +108,7 @@ RUN python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/con
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py stages/journal.py \
+COPY --from=programs stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py stages/journal.py \
     stages/maketools.py stages/objtree.py stages/runmake.py stages/signingoptions.py stages/compile.py \
     /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
@@ -112,6 +122,8 @@ ARG EPOCH
 ARG A
 ARG RELEASE
 ARG CACHE_SCOPE=
+# What ccache itself reads from its environment.
+ARG CCACHE_MAXSIZE=10G
 RUN --mount=type=cache,id=rosk-ccache${CACHE_SCOPE},target=/ccache \
     --mount=type=cache,id=rosk-obj-${A}-${RELEASE}${CACHE_SCOPE},target=/obj,sharing=locked \
     --mount=type=cache,id=rosk-log,target=/log \
@@ -129,17 +141,17 @@ FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
 FROM patched AS headers
-COPY stages/common.py stages/headers.py /rosk/builder/stages/
+COPY --from=programs stages/common.py stages/headers.py /rosk/builder/stages/
 COPY --from=compile /out/objtree /in/objtree
 ARG SRCARCH
 ARG RELEASE
-RUN python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --srcarch "${SRCARCH}" \
+RUN --network=none python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --srcarch "${SRCARCH}" \
     --release "${RELEASE}" --out /out/headers
 
 # What external modules are built with: the headers package's tree in its place. Their stages are put here for the
 # project's modules, and take the place of the next line (builder/external/dockerfile.py).
 FROM toolchain AS external-base
-COPY stages/common.py stages/compilercache.py stages/dkms.py stages/elf.py stages/runmake.py stages/source.py \
+COPY --from=programs stages/common.py stages/compilercache.py stages/dkms.py stages/elf.py stages/runmake.py stages/source.py \
     stages/external.py /rosk/builder/stages/
 ARG RELEASE
 COPY --from=headers /out/headers /lib/modules/${RELEASE}/build
@@ -158,13 +170,13 @@ FROM tools AS signed-key
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- openssl
-COPY stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
-COPY signing /in/signing
+COPY --from=programs stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
+COPY --from=inputs signing /in/signing
 COPY --from=configured /out/configured/config /in/
 COPY --from=external /out/modules /out/modules
 ARG CACHE_SCOPE=
 ARG FRESH=
-RUN --mount=type=cache,id=rosk-signatures${CACHE_SCOPE},target=/signatures \
+RUN --network=none --mount=type=cache,id=rosk-signatures${CACHE_SCOPE},target=/signatures \
     --mount=type=secret,id=signing-key,target=/run/secrets/signing-key,required=true \
     --mount=type=secret,id=signing-pin,target=/run/secrets/signing-pin \
     python3 -m builder.stages.sign --modules /out/modules --config /in/config --certificate /in/signing/certificate.pem \
@@ -175,52 +187,52 @@ FROM external AS signed-none
 FROM signed-${SIGNING} AS signed
 
 FROM tools AS split
-COPY stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
+COPY --from=programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
 COPY --from=signed /out/modules /in/modules
 COPY --from=compile /out/boot /in/boot
 COPY --from=configured /out/configured/module-options.json /in/
-COPY lists/modules.list lists/modules-extra.list /in/lists/
+COPY --from=inputs lists/modules.list lists/modules-extra.list /in/lists/
 ARG RELEASE
 ARG UNLISTED
 ARG SOFTDEPS
 ARG FRESH=
-RUN python3 -m builder.stages.split --modules /in/modules --lists /in/lists --config "/in/boot/config-${RELEASE}" \
+RUN --network=none python3 -m builder.stages.split --modules /in/modules --lists /in/lists --config "/in/boot/config-${RELEASE}" \
     --module-options /in/module-options.json --system-map "/in/boot/System.map-${RELEASE}" --release "${RELEASE}" \
     --unlisted "${UNLISTED}" --softdeps "${SOFTDEPS}" --out /out
 
 # The firmware, from one of four places. Debian's packages are fetched apart from what is chosen of them.
 FROM tools AS firmware-fetched
-COPY stages/common.py stages/licence.py stages/dep5.py stages/firmwarefetch.py /rosk/builder/stages/
+COPY --from=programs stages/common.py stages/licence.py stages/dep5.py stages/firmwarefetch.py /rosk/builder/stages/
 ARG FIRMWARE_PACKAGES
 RUN python3 -m builder.stages.firmwarefetch --packages ${FIRMWARE_PACKAGES} --out /out/firmware --revision /out/revision \
     --licences /out/licences.json
 
 FROM tools AS firmware-base
 ARG FRESH=
-COPY stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
+COPY --from=programs stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
     stages/firmwaretree.py stages/firmware.py /rosk/builder/stages/
-COPY lists/firmware.list lists/firmware-extra.list /in/lists/
+COPY --from=inputs lists/firmware.list lists/firmware-extra.list /in/lists/
 ARG FIRMWARE_STRICT=
 
 FROM firmware-base AS firmware-none
-RUN python3 -m builder.stages.firmware none --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list \
+RUN --network=none python3 -m builder.stages.firmware none --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list \
     ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-debian
 COPY --from=firmware-fetched /out /in/fetched
-RUN python3 -m builder.stages.firmware folder --dir /in/fetched/firmware --revision "$(cat /in/fetched/revision)" \
+RUN --network=none python3 -m builder.stages.firmware folder --dir /in/fetched/firmware --revision "$(cat /in/fetched/revision)" \
     --licences /in/fetched/licences.json --list /in/lists/firmware.list --extra-list /in/lists/firmware-extra.list \
     ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-archive
-RUN --mount=type=bind,from=firmware,target=/input \
+RUN --network=none --mount=type=bind,from=firmware,target=/input \
     python3 -m builder.stages.firmware archive --dir /input --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-folder
 ARG FIRMWARE_REVISION
-RUN --mount=type=bind,from=firmware,target=/input \
+RUN --network=none --mount=type=bind,from=firmware,target=/input \
     python3 -m builder.stages.firmware folder --dir /input --revision "${FIRMWARE_REVISION}" --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
@@ -228,7 +240,7 @@ FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 
 # The packages.
 FROM tools AS packer
-COPY stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
+COPY --from=programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
 ARG EPOCH
 ARG CACHE_SCOPE=
 
@@ -237,7 +249,7 @@ COPY --from=compile /out/boot /pkg/boot
 COPY --from=split /out/main /pkg
 COPY --from=kernel-firmware /out/main /pkg
 ARG KERNEL_FILE
-RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/kernel.json \
     --out /out/kernel.tar.gz --deliver "/file/${KERNEL_FILE}"
 
@@ -245,24 +257,24 @@ FROM packer AS extras-package
 COPY --from=split /out/extra /pkg
 COPY --from=kernel-firmware /out/extra /pkg
 ARG EXTRAS_FILE
-RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/extras.json \
     --out /out/extras.tar.gz --deliver "/file/${EXTRAS_FILE}"
 
 FROM packer AS headers-package
 COPY --from=headers /out/headers /pkg
 ARG HEADERS_FILE
-RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/headers.json \
     --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}"
 
 FROM patched AS source-package
-COPY stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
+COPY --from=programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
 ARG RELEASE
 ARG EPOCH
 ARG CACHE_SCOPE=
 ARG SOURCE_FILE
-RUN --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}" --epoch "${EPOCH}" --cache /cache \
     --sums /sums/source.json --deliver "/file/${SOURCE_FILE}"
 
@@ -283,14 +295,14 @@ RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt
 FROM ${IMAGE_TOOLS} AS image-tools
 ARG SYSROOT=/
 ARG FRESH=
-COPY stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
-COPY images /rosk/images
+COPY --from=programs stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
+COPY --from=programs images /rosk/images
 ARG RELEASE
 ARG EPOCH
 
 FROM image-tools AS os-extras-root
 COPY --from=extras-package /out /in
-RUN python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
+RUN --network=none python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
     --script /rosk/images/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-extras
 COPY --from=os-extras-root /root-of-image /
@@ -300,7 +312,7 @@ CMD ["extra.sh"]
 
 FROM image-tools AS os-headers-root
 COPY --from=headers-package /out /in
-RUN python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
+RUN --network=none python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
     --script /rosk/images/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-headers
 COPY --from=os-headers-root /root-of-image /
@@ -311,7 +323,7 @@ CMD ["/headers.sh"]
 FROM image-tools AS os-kernel-root
 COPY --from=kernel-package /out /in
 COPY --from=headers-package /out /in
-RUN python3 -m builder.stages.imageroot kernel --package /in/kernel.tar.gz \
+RUN --network=none python3 -m builder.stages.imageroot kernel --package /in/kernel.tar.gz \
     --headers /in/headers.tar.gz --release "${RELEASE}" --epoch "${EPOCH}" --out /root-of-image
 FROM scratch AS os-kernel
 COPY --from=os-kernel-root /root-of-image /

@@ -213,25 +213,26 @@ def edit_manifest(dist: Path, change: Callable[[dict[str, Any]], object]) -> Non
     path = dist / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    path.write_text(json.dumps(manifest))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    lines = [line for line in (dist / "SHA256SUMS").read_text().splitlines() if not line.endswith("  manifest.json")]
-    (dist / "SHA256SUMS").write_text("\n".join([*lines, f"{digest}  manifest.json", ""]))
+    path.write_text(json.dumps(manifest, indent=1) + "\n")
+    _sum_up(dist)
 
 
 def resum(dist: Path) -> None:
     """Have the manifest and SHA256SUMS say what the files are, where there are such."""
-    manifest = dist / "manifest.json"
-    files = {f"kernel/{path.name}": path for path in sorted((dist / "kernel").iterdir())}
-    if manifest.exists():
-        content = json.loads(manifest.read_text())
-        content["outputs"] = {
-            name: {"size": path.stat().st_size, "sha256": _sha256(path)} for name, path in files.items()
-        }
-        manifest.write_text(json.dumps(content, indent=1) + "\n")
-        files["manifest.json"] = manifest
+    if (dist / "manifest.json").exists():
+        outputs = {f"kernel/{path.name}": path for path in sorted((dist / "kernel").iterdir())}
+        told = {name: {"size": path.stat().st_size, "sha256": _sha256(path)} for name, path in outputs.items()}
+        edit_manifest(dist, lambda manifest: manifest.update(outputs=told))
+    else:
+        _sum_up(dist)
+
+
+def _sum_up(dist: Path) -> None:
+    """Have SHA256SUMS, where there is one, say what the files are."""
+    files = [*sorted((dist / "kernel").iterdir()), *dist.glob("manifest.json")]
     if (dist / "SHA256SUMS").exists():
-        (dist / "SHA256SUMS").write_text("".join(f"{_sha256(path)}  {name}\n" for name, path in files.items()))
+        lines = [f"{_sha256(path)}  {path.relative_to(dist)}\n" for path in files]
+        (dist / "SHA256SUMS").write_text("".join(lines))
 
 
 def _sha256(path: Path) -> str:

@@ -262,9 +262,12 @@ def _last_words(error: DockerException) -> str:
 
 
 def _children() -> set[int]:
-    """The process IDs of this process's children."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for children in lists for pid in children.read_text().split()}
+    """The process IDs of this process's children (proc_pid_children(5): each thread has those that it started)."""
+    while True:
+        lists = Path("/proc/self/task").glob("*/children")
+        # A thread that ends meanwhile leaves its children to another one, which may have been read already.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return {int(pid) for children in lists for pid in children.read_text().split()}
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def test_an_option_takes_what_it_needs_first(project: Path) -> None:
     before = (project / CONFIG).read_text()
     code, _, err = rosk(project, "set", "SND_HDA_INTEL=m")
     assert code == 3 and "needs SOUND (n)" in err
-    found = re.search(r"rosk config set ((?:\w+=[ym] )+)SND_HDA_INTEL=m", err.replace("\n", " "))
+    found = re.search(r"rosk config set --arch x86 ((?:\w+=[ym] )+)SND_HDA_INTEL=m", err.replace("\n", " "))
     assert found is not None, err
     assert (project / CONFIG).read_text() == before
     code, out, err = rosk(project, "set", *found[1].split(), "SND_HDA_INTEL=m", "--json")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.context import dockerfiles
+from builder.context import dockerfiles, without_secret
+from builder.external.dockerfile import with_modules
 
 STAGES = Path(__file__).parent.parent.parent / "builder" / "stages"
 TEXT = (dockerfiles() / "kernel.Dockerfile").read_text().replace("\\\n", " ")
@@ -39,7 +40,9 @@ def stages() -> dict[str, tuple[set[str], set[str]]]:
     for block in re.split(r"^(?=FROM )", TEXT, flags=re.M)[1:]:
         base, stage = re.findall(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", block, re.M)[0]
         copied = {
-            Path(name).stem for line in re.findall(r"^COPY (stages/.*)$", block, re.M) for name in line.split()[:-1]
+            Path(name).stem
+            for line in re.findall(r"^COPY --from=programs (stages/.*)$", block, re.M)
+            for name in line.split()[:-1]
         }
         found[stage] = (
             set(re.findall(r"python3 -m builder\.stages\.(\w+)", block)),
@@ -54,3 +57,28 @@ def test_a_stage_has_what_it_imports(stage: str) -> None:
     needed = set().union(*map(closure, programs))
     assert needed <= copied
     assert copied == needed
+
+
+def test_little_is_copied_from_the_context_itself() -> None:
+    """See the comment at `programs`: the time that BuildKit needs grows with the square of it."""
+    texts = [
+        file.read_text() for file in dockerfiles().glob("*.Dockerfile") if file.stem not in ("boot", "headers-test")
+    ]
+    assert len(texts) == 5
+    copied = [line for text in texts for line in re.findall(r"^COPY (?!--from=).*$", text, re.M)]
+    assert copied == ["COPY stages /stages", "COPY images /images", "COPY . /"]
+
+
+def test_a_build_without_a_server_has_no_secret_in_its_compile() -> None:
+    """With one, BuildKit reads each file of the step's root (`without_secret`)."""
+    text = with_modules((dockerfiles() / "kernel.Dockerfile").read_text(), ["one"])
+    assert text.count("type=secret,id=ccache") == 2
+    plain = without_secret(text, "ccache")
+    assert re.findall(r"type=secret,id=([\w-]+)", plain) == ["signing-key", "signing-pin"]
+    assert len(plain.splitlines()) == len(text.splitlines()) - 2
+
+
+def test_steps_that_need_no_network_have_none() -> None:
+    """What apt fetches, what may reach a compiler cache on a server, and what runs the user's hooks has it."""
+    network = re.findall(r"^RUN (?!--network=none ).*?(?:builder\.stages\.(\w+)|apt-get|$)", TEXT, re.M)
+    assert set(network) - {""} == {"source", "patch", "compile", "firmwarefetch"}

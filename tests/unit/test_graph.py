@@ -68,7 +68,7 @@ def test_stages_are_those_of_the_dockerfile() -> None:
     text = (dockerfiles() / "kernel.Dockerfile").read_text()
     stages = set(re.findall(r"^FROM .* AS (\S+)$", text, re.M)) - {"resolve", "compile-log", "compile-log-read"}
     shared = {"packer", "image-tools"}
-    assert {graph.shown_stage(stage) for stage in stages - shared} == set(graph.STAGES)
+    assert {graph.shown_stage(stage) for stage in stages - shared} - {""} == set(graph.STAGES)
 
 
 def test_what_takes_from_what() -> None:

@@ -57,7 +57,7 @@ def test_every_stage_of_the_dockerfile_is_named() -> None:
         (dockerfiles() / "kernel.Dockerfile").read_text(), {"BASE": "localhost/base:1", "SOURCE_KIND": "tree"}
     )
     lines = re.findall(r"^FROM .*$", text, re.M)
-    assert lines[0] == "FROM localhost/base:1 AS tools"
+    assert "FROM localhost/base:1 AS tools" in lines
     assert "FROM source-tree AS kernel-source" in lines
     assert "FROM firmware-none AS kernel-firmware" in lines  # the Dockerfile's own value
     assert not any("$" in line for line in lines)
