@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from builder.engine.again import is_late
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, FetchError, InputError, NoSpaceError, RoskError
@@ -58,6 +59,9 @@ def _explain(project: Project, state: BuildState, error: SolveError) -> RoskErro
     if _BROKEN_CACHE.search(error.what):
         hint = "run it again; if that does not help, `docker buildx prune` makes the cache anew"
         return EngineError("the engine's build cache is damaged", hint=hint, details=[error.what])
+    if is_late(error.what):
+        hint = "`rosk cache prune --all` empties its cache, whose size slows it down; Docker 27 and newer are faster"
+        return EngineError("the engine was too slow to record the build", hint=hint, details=[error.what])
     failed = state.failure
     if failed is None or failed.name == EXPORT:
         return EngineError(error.what, where="buildkit", hint="`rosk doctor` looks at the engine")

@@ -204,14 +204,15 @@ def resolved(dockerfile: str, args: Mapping[str, str]) -> str:
     A stage declares what the one before it does: it has not got these arguments otherwise.
     Of the locks of a step it lets go only that of the last cache, and would wait for the others in the next step for
     ever; nor that, when `apt-get update` has removed it with all that is no list. So apt's archives come last, and are
-    locked for both.
+    locked for both. Isolated by chroot alone, steps are on this machine's network, and can be on no other.
 
     Args:
         args: The build arguments; the Dockerfile's own values hold for the others.
     """
     values = {**dict(re.findall(r"^ARG (\w+)=(\S*)$", dockerfile, re.M)), **args}
 
-    unlocked = dockerfile.replace("target=/var/lib/apt/lists,sharing=locked", "target=/var/lib/apt/lists")
+    own = dockerfile.replace("RUN --network=none ", "RUN ")
+    unlocked = own.replace("target=/var/lib/apt/lists,sharing=locked", "target=/var/lib/apt/lists")
     unlocked = _APT_MOUNTS.sub(r"\2 \\\n    \1 \\\n", unlocked)
     lines: list[str] = []
     declared: dict[str, list[str]] = {}

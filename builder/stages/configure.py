@@ -10,6 +10,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -236,8 +237,8 @@ def resolve(
     return form, files, asks, read_values(obj / ".config")
 
 
-def configure(args: argparse.Namespace, obj: Path) -> None:
-    """Do the stage's work with `obj` as kbuild's output folder."""
+def configure(args: argparse.Namespace, obj: Path, given: Future[dict[str, str]]) -> None:
+    """Do the stage's work with `obj` as kbuild's output folder; `given` is what `defaults` returns."""
     srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
     make = make_of(args, obj)
     kconfig = Kconfig(args.tree, srcarch)
@@ -269,8 +270,8 @@ def configure(args: argparse.Namespace, obj: Path) -> None:
     (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
     write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
     asked = {f"CONFIG_{ask.name}": place_of(ask) for ask in asks.values() if ask.name not in OWN}
-    given = {"by": "make alldefconfig", "values": defaults(make, obj)}
-    report = {"form": form, "changed": changed, "asked": asked, "defaults": given, "warnings": warnings}
+    by_default = {"by": "make alldefconfig", "values": given.result()}
+    report = {"form": form, "changed": changed, "asked": asked, "defaults": by_default, "warnings": warnings}
     if kept:
         report["policies"] = kept
     write_json(args.out / "report.json", report)
@@ -282,10 +283,7 @@ def place_of(ask: Option) -> dict[str, Any]:
 
 
 def defaults(make: Make, obj: Path) -> dict[str, str]:
-    """What Kconfig's own defaults are for this architecture and compiler; what is off is left out.
-
-    The last step: `obj/.config` is another one afterwards.
-    """
+    """What Kconfig's own defaults are for this architecture and compiler; what is off is left out."""
     (obj / ".config").write_text("")
     make("olddefconfig")
     return {f"CONFIG_{name}": value for name, value in read_values(obj / ".config").items() if value != "n"}
@@ -313,8 +311,13 @@ def main() -> None:
     add_signing(parser)
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temp:
-        configure(args, Path(temp))
+    with tempfile.TemporaryDirectory() as temp, ThreadPoolExecutor() as pool:
+        folders = Path(temp, "config"), Path(temp, "defaults")
+        for folder in folders:
+            folder.mkdir()
+        # Two runs of kconfig that need nothing of each other, most of whose time is one compiler after the other.
+        given = pool.submit(defaults, make_of(args, folders[1]), folders[1])
+        configure(args, folders[0], given)
 
 
 if __name__ == "__main__":

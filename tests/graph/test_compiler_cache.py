@@ -65,6 +65,9 @@ def test_a_dead_server_costs_nothing_but_a_warning(fake: FakeProject, address: s
 
 
 def test_another_server_compiles_nothing_again(fake: FakeProject, redis: str) -> None:
+    """With the first server the step runs, for it has a secret then that it had not before; it finds all compiled."""
     fake.build()
     share(fake, f"remote: redis://{redis}")
+    assert fake.build().compiled["objects"] == 0
+    fake.edit("config/rosk.yaml", lambda text: text.replace(redis, "localhost:1"))
     assert "compile" not in fake.build().result.ran
