@@ -25,7 +25,8 @@ _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
     **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
     **dict.fromkeys(("source", "patched", "patch", "kconfig", "kconfigtree", "kernel-source"), "source"),
-    **dict.fromkeys(("configured", "configure", "compile", "external", "external-base"), "compile"),
+    **dict.fromkeys(("configured", "configure", "compile", "external-base"), "compile"),
+    **dict.fromkeys(("rosk-programs", "rosk-inputs"), "context"),
 }
 """The group of a stage of the Dockerfile, or of a program of `builder.stages`; `packages` for any other."""
 
@@ -80,7 +81,7 @@ def _related(records: Sequence[Record], owned: Mapping[str, str], stages: set[st
         step, program = _STEP.fullmatch(record.description), _PROGRAM.match(record.description.removeprefix(_EXEC))
         if (
             step
-            and step[1] in stages
+            and (step[1] in stages or _is_of_a_module(step[1]))
             and (layers.intersection(record.parents) or _is_next(step, children.get(record.id)))
         ):
             found[record.id] = _group(step[1])
@@ -104,7 +105,14 @@ def _instruction(description: str) -> str:
     return _plain(description.removeprefix(_EXEC)) if description.startswith(_EXEC) else ""
 
 
+def _is_of_a_module(stage: str) -> bool:
+    """Whether a stage is one of those that `builder.external.dockerfile` makes."""
+    return stage == "external" or stage.startswith("module-")
+
+
 def _group(stage: str) -> str:
+    if _is_of_a_module(stage):
+        return "compile"
     if stage.startswith("source-") and stage != "source-package":
         return "source"
     return _GROUPS.get(stage, "packages")

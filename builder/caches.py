@@ -111,8 +111,8 @@ def find_pieces(records: Sequence[Record], files: Iterable[Kept] = ()) -> list[P
         records: The engine's whole build cache.
         files: What the folder of downloads holds (`builder.hostcache.kept_files`).
     """
-    dockerfile = (dockerfiles() / "kernel.Dockerfile").read_text()
-    owned = owned_records(records, instructions(dockerfile))
+    texts = [file.read_text() for file in sorted(dockerfiles().glob("*.Dockerfile"))]
+    owned = owned_records(records, instructions("\n".join(texts)))
     below = _Chain(records)
     pieces = [_piece(record, owned[record.id], below, owned) for record in records if record.id in owned]
     return pieces + [
@@ -172,7 +172,7 @@ def _mount_words(name: str) -> tuple[str, str]:
     for known, what, cost in _MOUNTS:
         if name == known:
             return what, cost
-        if known in ("ccache", "pack") and name.startswith(f"{known}-"):
+        if known in ("ccache", "pack", "signatures") and name.startswith(f"{known}-"):
             return f"{what} of scope {name.removeprefix(f'{known}-')}", cost
     return f"cache mount rosk-{name}", "a version of rosk that knows it makes it again"
 

@@ -127,6 +127,11 @@ def folder_tags(folder: Path) -> list[str]:
         return []
 
 
+def references(entry: str, variant: str) -> tuple[str, ...]:
+    """What a cache in a registry is called: for a variant by a name of its own, else by the common one."""
+    return tuple(dict.fromkeys((_of_variant(entry, variant), entry)))
+
+
 def _of_variant(reference: str, variant: str) -> str:
     """A reference of its own for a variant."""
     if not variant:
@@ -145,8 +150,7 @@ def _source(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str]
         return [_joined(("type=local", f"src={folder}", f"tag={name}")) for name in chosen]
     if entry.startswith("type="):
         return [_joined(_absolute(word, "src", root) for word in _words(entry))]
-    references = dict.fromkeys((_of_variant(entry, variant), entry))
-    return [_joined(("type=registry", f"ref={reference}")) for reference in references]
+    return [_joined(("type=registry", f"ref={reference}")) for reference in references(entry, variant)]
 
 
 def _target(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str], None]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder import graph
 from builder.build import shown_result
-from builder.cachespec import Caches, check_entry, folder_tag, folder_tags, is_folder, make_caches
+from builder.cachespec import Caches, check_entry, folder_tag, folder_tags, is_folder, make_caches, references
 from builder.engine.events import BuildResult
 from builder.engine.probe import client_environment
 from builder.errors import EngineError, InputError
@@ -79,7 +79,15 @@ def export_cache(
         EngineError: It could not be written.
     """
     project = builder.project
-    written = make_caches((), [check_entry(dest)], root=project.root, tag=_tag(project), warn=_refuse, strict=True)
+    written = make_caches(
+        (),
+        [check_entry(dest)],
+        root=project.root,
+        tag=_tag(project),
+        variant=_variant(project),
+        warn=_refuse,
+        strict=True,
+    )
     both = Caches(sources=caches.sources, targets=written.targets)
     return _solve(builder, context, resolved, "release", both)
 
@@ -101,7 +109,7 @@ def import_cache(
     """
     project = builder.project
     check_source(project, source)
-    read = make_caches([source], (), root=project.root, tag=_tag(project), warn=_refuse)
+    read = make_caches([source], (), root=project.root, tag=_tag(project), variant=_variant(project), warn=_refuse)
     both = Caches(sources=(*read.sources, *caches.sources))
     text = context.dockerfile.read_text()
     dockerfile = builder.folder / "import.Dockerfile"
@@ -123,14 +131,18 @@ def check_source(project: Project, source: str) -> None:
         if not folder_tags(folder := (project.root / source).resolve()):
             raise InputError("there is no cache in this folder", where=folder, hint=hint)
     elif not source.startswith("type="):
-        argv = ["docker", "buildx", "imagetools", "inspect", "--raw", source]
-        try:
-            run(argv, env=client_environment(), timeout=_ANSWER_SECONDS, error=EngineError)
-        except EngineError as error:
-            details = error.details[-1:] or (error.what,)
-            raise EngineError(
-                "the registry does not give this cache", where=source, hint=hint, details=details
-            ) from error
+        failed: EngineError | None = None
+        for reference in references(source, _variant(project)):
+            argv = ["docker", "buildx", "imagetools", "inspect", "--raw", reference]
+            try:
+                run(argv, env=client_environment(), timeout=_ANSWER_SECONDS, error=EngineError)
+            except EngineError as error:
+                failed = error
+            else:
+                return
+        assert failed is not None
+        details = failed.details[-1:] or (failed.what,)
+        raise EngineError("the registry does not give this cache", where=source, hint=hint, details=details) from failed
 
 
 def import_dockerfile(text: str, args: Mapping[str, str]) -> str:

@@ -117,7 +117,7 @@ class InterruptedBuild(RoskError):
 
 EXIT_CODES: dict[int, str] = {
     0: "all that was asked for was done",
-    1: "an error in rosk itself; please report it (of `rosk diff --exit-code`: they differ)",
+    1: "an error in rosk itself; please report it (of a command with `--exit-code`: what it looks for was found)",
     2: "wrong use of the command line",
     **{cls.exit_code: (cls.__doc__ or "").strip() for cls in RoskError.__subclasses__()},
 }

@@ -77,8 +77,8 @@ _SHOWN_AS = {
     "kernel-firmware": "firmware",
     "kconfig": "configured",
     "foreign-tools": "tools",
-    "programs": "",
-    "inputs": "",
+    "rosk-programs": "",
+    "rosk-inputs": "",
 }
 _FILE = "-file"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from builder.arch import ARCHES, Arch, host_arch
 from builder.choice import Choice, choose, every_choice, kernel_name
 from builder.config.policy import Policy, load_policies
 from builder.errors import InputError
-from builder.inputs.check import check_inputs
+from builder.inputs.check import check_inputs, within
 from builder.inputs.kernelorg import VERSION
 from builder.kernelversion import of_archive, of_tree
 from builder.series import Toolchain, check_llvm
@@ -140,9 +140,7 @@ class Project:
     def origin(self, context_path: str) -> Path | None:
         """The file that a name of the build context stands for, relative to the project where it is inside it."""
         found = self.inputs.get(context_path)
-        if found is None:
-            return None
-        return found.relative_to(self.root) if found.is_relative_to(self.root) else found
+        return found and within(found, self.root)
 
 
 def load_project(
@@ -190,6 +188,19 @@ def load_all(
     settings = load_settings(root / SETTINGS_FILE)
     choices = every_choice(settings, arch=arch, flavour=flavour)
     return tuple(_load(root, settings, each, kernel=kernel, registries=registries, strict=strict) for each in choices)
+
+
+def with_source(project: Project, source: Source) -> Project:
+    """The project with another kernel, and with the toolchain that the settings mean for that.
+
+    Raises:
+        InputError: The kernel is too old for the compiler.
+    """
+    settings = load_settings(project.root / SETTINGS_FILE)
+    toolchain = choose_toolchain(source, settings, project.root / SETTINGS_FILE)
+    compiler = settings.toolchain.model_copy(update={"suite": toolchain.suite})
+    own = project.settings.model_copy(update={"toolchain": compiler})
+    return replace(project, source=source, toolchain=toolchain, settings=own)
 
 
 def _load(

@@ -397,6 +397,10 @@ def _other_inputs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterat
     for key in ("source_date_epoch", "firmware"):
         if first[key] != second[key]:
             yield f"the {key.replace('_', ' ')} was {short(first[key])} and is {short(second[key])} now"
+    if first["source"]["kind"] == "tree":  # which no checksum in the manifest stands for
+        for name in first["outputs"]:
+            if "-src." in name and _sum(first["outputs"][name]) != _sum(second["outputs"].get(name)):
+                yield "the source tree is not as it was, going by its package: build first"
 
 
 @dataclass(frozen=True, kw_only=True)

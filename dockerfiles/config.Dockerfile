@@ -12,7 +12,7 @@ FROM toolchain AS config-facts
 COPY --from=kconfig /out/kconfig /usr/src/linux
 ARG SRCARCH
 COPY --from=defconfigs /out/configs /usr/src/linux/arch/${SRCARCH}/configs
-COPY --from=programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
+COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
     stages/signingoptions.py stages/configure.py stages/kconfigfacts.py /rosk/builder/stages/
 ARG ARCH
@@ -23,9 +23,9 @@ RUN python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --ar
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/facts
 
 FROM config-facts AS config-asked
-COPY --from=programs stages/kremedy.py stages/configask.py /rosk/builder/stages/
-COPY --from=inputs config /rosk/config
-COPY --from=inputs signing /rosk/signing
+COPY --from=rosk-programs stages/kremedy.py stages/configask.py /rosk/builder/stages/
+COPY --from=rosk-inputs config /rosk/config
+COPY --from=rosk-inputs signing /rosk/signing
 ARG SIGNING=none
 ARG LOCALVERSION
 RUN python3 -m builder.stages.configask --tree /usr/src/linux --obj /obj --config /rosk/config/kernel-config \
@@ -45,4 +45,4 @@ RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked
 # xargs takes the words apart, which are quoted as for a shell.
 RUN printf '%s' "${MAKE_VARIABLES}" | xargs make -s -C /usr/src/linux O=/obj ARCH="${ARCH}" \
     $([ "${COMPILER}" != clang ] || echo LLVM=1) build_menuconfig build_nconfig || echo "make builds them later"
-COPY --from=programs stages/configtext.py stages/configedit.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/configtext.py stages/configedit.py /rosk/builder/stages/

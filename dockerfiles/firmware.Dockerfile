@@ -1,7 +1,7 @@
 # What `rosk firmware` asks the engine beside what `rosk lists` does, in seconds: what the firmware source offers, and
 # what the source code of the drivers says that they may load. It goes on where lists.Dockerfile ends.
 FROM tools AS offered-base
-COPY --from=programs stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
+COPY --from=rosk-programs stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
     stages/firmwaretree.py stages/firmware.py stages/firmwareoffer.py /rosk/builder/stages/
 
 FROM offered-base AS offered-none
@@ -24,7 +24,7 @@ RUN --mount=type=bind,from=firmware,target=/input \
 FROM offered-${FIRMWARE_KIND} AS offered
 
 FROM patched AS asked
-COPY --from=programs stages/common.py stages/dotconfig.py stages/makefile.py stages/kbuild.py stages/firmwareasks.py \
+COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/makefile.py stages/kbuild.py stages/firmwareasks.py \
     /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/module-options.json /in/
 ARG SRCARCH

@@ -11,11 +11,11 @@ ARG SIGNING=none
 # The build context. All other stages copy from these two: at the end of each solve BuildKit (0.13) looks up each COPY of
 # the context itself in every context that it has ever seen (`addBacklinks` in solver/exporter.go). With 26 of them that
 # was most of what it did after a few hundred builds, and took longer than the 20 seconds that it gives itself.
-FROM scratch AS programs
+FROM scratch AS rosk-programs
 COPY stages /stages
 COPY images /images
 
-FROM scratch AS inputs
+FROM scratch AS rosk-inputs
 COPY . /
 
 # Debian packages that splitting, packing and the images need.
@@ -28,7 +28,7 @@ RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- ${TOOLS_PACKAGES}
 # What the Python of an old suite lacks; does nothing in a newer one.
-COPY --from=programs stages/oldpython.py /rosk/sitecustomize.py
+COPY --from=rosk-programs stages/oldpython.py /rosk/sitecustomize.py
 
 # The compiler and what kbuild calls beside it. FOREIGN are the architectures, beside this machine's own, whose libraries
 # a cross compiler links with.
@@ -43,18 +43,18 @@ RUN mkdir -p /out && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
 # The kernel source, from one of three places.
 FROM toolchain AS source-debian
-COPY --from=programs stages/common.py stages/source.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/source.py /rosk/builder/stages/
 ARG SOURCE_PACKAGE
 RUN --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     python3 -m builder.stages.source debian --package "${SOURCE_PACKAGE}" --out /usr/src/linux --info /out/source.json
 
 FROM toolchain AS source-archive
-COPY --from=programs stages/common.py stages/source.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/source.py /rosk/builder/stages/
 RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source archive --dir /input --out /usr/src/linux --info /out/source.json
 
 FROM toolchain AS source-tree
-COPY --from=programs stages/common.py stages/source.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/source.py /rosk/builder/stages/
 ARG SOURCE_EPOCH
 RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
@@ -67,30 +67,31 @@ COPY --from=kernel-source /out/source.json /
 COPY --from=toolchain /out/packages /
 
 FROM kernel-source AS patched
-COPY --from=programs stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
-COPY --from=inputs patches /rosk/patches
-COPY --from=inputs hooks /rosk/hooks
-COPY --from=inputs signing /rosk/signing
+COPY --from=rosk-programs stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
+COPY --from=rosk-inputs patches /rosk/patches
+COPY --from=rosk-inputs hooks /rosk/hooks
+COPY --from=rosk-inputs signing /rosk/signing
 # What hooks are told of the architecture; nothing where there are none, so that all of them have one patched source.
 ARG HOOKS_ARCH=
 ARG HOOKS_SRCARCH=
 ARG FRESH=
 RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks \
     --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
-    --certificate /rosk/signing/certificate.pem
+    --certificate /rosk/signing/certificate.pem \
+    && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
 # What configuring reads of the source, so that a change to anything else leaves the config as it is.
 FROM patched AS kconfig
-COPY --from=programs stages/common.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
 RUN --network=none python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconfig
 
 FROM toolchain AS configured
 COPY --from=kconfig /out/kconfig /usr/src/linux
-COPY --from=programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
+COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
     stages/signingoptions.py stages/configure.py /rosk/builder/stages/
-COPY --from=inputs config /rosk/config
-COPY --from=inputs signing /rosk/signing
+COPY --from=rosk-inputs config /rosk/config
+COPY --from=rosk-inputs signing /rosk/signing
 ARG SIGNING=none
 ARG ARCH
 ARG CROSS_COMPILE=
@@ -108,7 +109,7 @@ RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --c
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY --from=programs stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py stages/journal.py \
+COPY --from=rosk-programs stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py stages/journal.py \
     stages/maketools.py stages/objtree.py stages/runmake.py stages/signingoptions.py stages/compile.py \
     /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
@@ -141,7 +142,7 @@ FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
 FROM patched AS headers
-COPY --from=programs stages/common.py stages/headers.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/headers.py /rosk/builder/stages/
 COPY --from=compile /out/objtree /in/objtree
 ARG SRCARCH
 ARG RELEASE
@@ -151,7 +152,7 @@ RUN --network=none python3 -m builder.stages.headers --tree /usr/src/linux --obj
 # What external modules are built with: the headers package's tree in its place. Their stages are put here for the
 # project's modules, and take the place of the next line (builder/external/dockerfile.py).
 FROM toolchain AS external-base
-COPY --from=programs stages/common.py stages/compilercache.py stages/dkms.py stages/elf.py stages/runmake.py stages/source.py \
+COPY --from=rosk-programs stages/common.py stages/compilercache.py stages/dkms.py stages/elf.py stages/runmake.py stages/source.py \
     stages/external.py /rosk/builder/stages/
 ARG RELEASE
 COPY --from=headers /out/headers /lib/modules/${RELEASE}/build
@@ -170,8 +171,8 @@ FROM tools AS signed-key
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- openssl
-COPY --from=programs stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
-COPY --from=inputs signing /in/signing
+COPY --from=rosk-programs stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
+COPY --from=rosk-inputs signing /in/signing
 COPY --from=configured /out/configured/config /in/
 COPY --from=external /out/modules /out/modules
 ARG CACHE_SCOPE=
@@ -187,12 +188,12 @@ FROM external AS signed-none
 FROM signed-${SIGNING} AS signed
 
 FROM tools AS split
-COPY --from=programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
+COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
 COPY --from=signed /out/modules /in/modules
 COPY --from=compile /out/boot /in/boot
 COPY --from=configured /out/configured/module-options.json /in/
-COPY --from=inputs lists/modules.list lists/modules-extra.list /in/lists/
+COPY --from=rosk-inputs lists/modules.list lists/modules-extra.list /in/lists/
 ARG RELEASE
 ARG UNLISTED
 ARG SOFTDEPS
@@ -203,16 +204,16 @@ RUN --network=none python3 -m builder.stages.split --modules /in/modules --lists
 
 # The firmware, from one of four places. Debian's packages are fetched apart from what is chosen of them.
 FROM tools AS firmware-fetched
-COPY --from=programs stages/common.py stages/licence.py stages/dep5.py stages/firmwarefetch.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/licence.py stages/dep5.py stages/firmwarefetch.py /rosk/builder/stages/
 ARG FIRMWARE_PACKAGES
 RUN python3 -m builder.stages.firmwarefetch --packages ${FIRMWARE_PACKAGES} --out /out/firmware --revision /out/revision \
     --licences /out/licences.json
 
 FROM tools AS firmware-base
 ARG FRESH=
-COPY --from=programs stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
+COPY --from=rosk-programs stages/common.py stages/lists.py stages/licence.py stages/dep5.py stages/whence.py stages/firmwarefetch.py \
     stages/firmwaretree.py stages/firmware.py /rosk/builder/stages/
-COPY --from=inputs lists/firmware.list lists/firmware-extra.list /in/lists/
+COPY --from=rosk-inputs lists/firmware.list lists/firmware-extra.list /in/lists/
 ARG FIRMWARE_STRICT=
 
 FROM firmware-base AS firmware-none
@@ -240,7 +241,7 @@ FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 
 # The packages.
 FROM tools AS packer
-COPY --from=programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
 ARG EPOCH
 ARG CACHE_SCOPE=
 
@@ -269,7 +270,7 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}"
 
 FROM patched AS source-package
-COPY --from=programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
 ARG RELEASE
 ARG EPOCH
 ARG CACHE_SCOPE=
@@ -295,8 +296,8 @@ RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt
 FROM ${IMAGE_TOOLS} AS image-tools
 ARG SYSROOT=/
 ARG FRESH=
-COPY --from=programs stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
-COPY --from=programs images /rosk/images
+COPY --from=rosk-programs stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
+COPY --from=rosk-programs images /rosk/images
 ARG RELEASE
 ARG EPOCH
 

@@ -2,9 +2,9 @@
 # `kernel-source` is that file's stage of this name, given as a named context, so that a source is fetched once.
 FROM kernel-source AS patch-check-run
 ENV PYTHONPATH=/rosk PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
-COPY --from=programs stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py stages/patchlimits.py stages/patchtry.py \
+COPY stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py stages/patchlimits.py stages/patchtry.py \
     stages/patchrefresh.py stages/patchcheck.py /rosk/builder/stages/
-COPY --from=inputs patches /rosk/patches
+COPY patches /rosk/patches
 RUN python3 -m builder.stages.patchcheck --tree /usr/src/linux --info /out/source.json --patches /rosk/patches \
     --out /out/patch-check
 

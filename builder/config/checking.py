@@ -121,7 +121,7 @@ def as_json(checked: Checked) -> dict[str, Any]:
         "policies": [
             {
                 "name": policy.name,
-                "rules": len(policy.rules),
+                "rules": sum(rule.applies(checked.answer.facts.version) for rule in policy.rules),
                 "broken": [
                     {
                         "options": list(each.rule.options),
@@ -158,7 +158,8 @@ def _print(checked: Checked) -> None:
     for policy in checked.project.policies:
         own = [each.rule for each in checked.broken if each.policy == policy.name]
         required = sum(rule.required for rule in own)
-        kept = f"policy {policy.name}: {len(policy.rules) - len(own)} of {count(len(policy.rules), 'rule')} kept"
+        rules = sum(rule.applies(told["version"]) for rule in policy.rules)
+        kept = f"policy {policy.name}: {rules - len(own)} of {count(rules, 'rule')} kept"
         wishes = f", {count(len(own) - required, 'recommendation')} not" if len(own) > required else ""
         more = f"; `rosk config policy {policy.name}` lists them" if own else ""
         out.print(f"{kept}{f', {required} broken' if required else ''}{wishes}{more}", markup=False)

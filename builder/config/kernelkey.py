@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from builder.errors import InputError
 from builder.inputs.document import read_document
 from builder.inputs.kernelorg import VERSION
-from builder.project import SETTINGS_FILE, Project, Source
+from builder.project import SETTINGS_FILE, Project, Source, with_source
 from builder.settings import load_settings
 
 _SERIES = re.compile(r"[1-9]\d*\.\d+")
@@ -29,7 +28,7 @@ def other_kernel(
         tarball, tree: An archive or a folder of this machine instead.
 
     Raises:
-        InputError: None of them, or more than one, is given, or it is no version.
+        InputError: None of them, or more than one, is given, it is no version, or too old for the compiler.
     """
     if sum(given is not None for given in (version, tarball, tree)) != 1:
         raise InputError("name one kernel", hint="give a VERSION, --tarball FILE or --tree FOLDER")
@@ -39,20 +38,19 @@ def other_kernel(
                 raise InputError("there is no such file or folder", where=path, hint=f"--{kind} names the new kernel")
             source = Source(kind="archive" if kind == "tarball" else "tree", path=path.resolve())
             shown = os.path.relpath(path.resolve(), project.root)
-            return replace(project, source=source), {"source": kind, "path": shown}
+            return with_source(project, source), {"source": kind, "path": shown}
     assert version is not None
     number = version.removeprefix("v")
     if project.settings.kernel.source == "debian" and _SERIES.fullmatch(number):
-        return replace(project, source=Source(kind="debian", package=f"linux-source-{number}")), {
-            "source": "debian",
-            "version": number,
-        }
+        source = Source(kind="debian", package=f"linux-source-{number}")
+        return with_source(project, source), {"source": "debian", "version": number}
     if not VERSION.fullmatch(number):
         raise InputError(
             f"{version!r} is not a release of kernel.org",
             hint="give one such as 6.12.64, with Debian's source also a series such as 6.12; or --tarball, or --tree",
         )
-    return replace(project, source=Source(kind="archive", version=number)), {"source": "kernel.org", "version": number}
+    source = Source(kind="archive", version=number)
+    return with_source(project, source), {"source": "kernel.org", "version": number}
 
 
 def settings_with(root: Path, keys: Mapping[str, str]) -> str:

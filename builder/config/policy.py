@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import InputError
+from builder.inputs.check import within
 from builder.inputs.document import Document, Place, read_document
 from builder.stages.common import StageError
 from builder.stages.patchlimits import parse_limits
@@ -82,7 +83,7 @@ def load_policy(name: str, root: Path) -> Policy:
             hint=f"{hint}rosk has {' and '.join(known)}; a file of the project is named by its path",
         )
     path = root / name
-    return _read(path, name, str(path.relative_to(root)) if path.is_relative_to(root) else str(path))
+    return _read(path, name, str(within(path, root)))
 
 
 def _read(path: Path, name: str, where: str) -> Policy:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,11 @@ def run_update(
     settings = settings_with(project.root, keys) if write else ""
     old, new = ask(project, options.asking), ask(other, options.asking)
     update = compare(old, new)
-    texts = new_texts(project, update, new)
+
+    def alone(text: str) -> Answer:
+        return ask(_alone(other), options.asking, {CONFIG: text})
+
+    texts = new_texts(project, update, alone if new.config.form == "full" else None)
     after = ask(other, options.asking, texts) if texts else new
     refused = [each for each in after.config.dropped if each.refused or project.config_strict]
     written = write and (not refused or force)
@@ -215,24 +219,35 @@ def run_update(
     return update
 
 
-def new_texts(project: Project, update: Update, new: Answer) -> dict[str, str]:
+def new_texts(project: Project, update: Update, alone: Callable[[str], Answer] | None) -> dict[str, str]:
     """The files that change for another kernel, by their names in the build context, with their new texts.
 
     Lines of options that are gone go; what is called otherwise now is set under its new name, where that is sure. A
     whole .config is the whole one of the new kernel.
+
+    Args:
+        alone: Asks what a whole .config comes to on the new kernel by itself, for fragments may be one flavour's; None
+            where kernel-config is none.
     """
     texts = {}
     for file in [CONFIG, *(name for name in project.inputs if name.startswith("config/fragments/"))]:
         text = project.inputs[file].read_text()
-        if file == CONFIG and new.config.form == "full":
-            changed = whole(text, new)
+        own = {gone.name: gone for gone in update.gone if gone.where == file}
+        renamed = {name: gone.renamed for name, gone in own.items() if gone.sure}
+        changed = rename(text, renamed)
+        if file == CONFIG and alone:
+            changed = whole(text, alone(changed))
         else:
-            own = {gone.name: gone for gone in update.gone if gone.where == file}
-            renamed = {name: gone.renamed for name, gone in own.items() if gone.sure}
-            changed = assign(rename(text, renamed), dict.fromkeys(own.keys() - renamed.keys()))
+            changed = assign(changed, dict.fromkeys(own.keys() - renamed.keys()))
         if changed != text:
             texts[file] = changed
     return texts
+
+
+def _alone(project: Project) -> Project:
+    """A project with its kernel-config for all of its config: no fragments, and no key of its own for the modules."""
+    inputs = {name: path for name, path in project.inputs.items() if not name.startswith("config/fragments/")}
+    return replace(project, inputs=inputs, signing=None)
 
 
 def whole(text: str, new: Answer) -> str:

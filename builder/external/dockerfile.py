@@ -12,11 +12,11 @@ _PLACE = "FROM compile AS external\n"
 """In kernel.Dockerfile: the modules of a project that has no external ones."""
 _STAGE = """\
 FROM external-base AS module-{name}
-COPY --from=programs stages/maketools.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/maketools.py /rosk/builder/stages/
 ARG COMPILER=gcc
 ARG MAKE_VARIABLES=
 ARG CCACHE_MAXSIZE=10G
-COPY --from=inputs modules/{name}.json /in/module.json
+COPY --from=rosk-inputs modules/{name}.json /in/module.json
 {earlier}\
 RUN --mount=type=bind,from=input-{name},target=/input \\
     --mount=type=cache,id=rosk-ccache${{CACHE_SCOPE}},target=/ccache \\

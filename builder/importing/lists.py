@@ -83,7 +83,8 @@ def adapt(data: bytes, kind: Kind, other: Collection[str] = ()) -> List:
 def _line(word: str, number: int, kind: Kind, first: dict[str, int], other: Collection[str]) -> tuple[str, Edit | None]:
     """The line for one path, and what became of it if it is another; `first` learns of a path that is listed."""
     path, what = _mended(word, kind)
-    if why := problem(path, kind):
+    why = problem(path, kind) or (("it would be a comment",) if COMMENT.sub("", path) != path else None)
+    if why:
         return _comment(word, why[0]), Edit(line=number, what="is refused by rosk, and a comment now that says why")
     if path in first:
         return _comment(word, f"listed in line {first[path]} already"), Edit(

@@ -51,10 +51,15 @@ def as_input_error(inputs: Mapping[str, Path], root: Path) -> Iterator[None]:
         raise InputError(
             error.what,
             hint=error.hint,
-            where=where.relative_to(root) if where and where.is_relative_to(root) else where or error.where,
+            where=within(where, root) if where else error.where,
             line=error.line,
             details=error.details,
         ) from error
+
+
+def within(path: Path, root: Path) -> Path:
+    """A path as a message has it: relative to the project where it is inside it."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def _read(path: Path) -> bytes:

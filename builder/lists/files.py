@@ -10,7 +10,7 @@ from typing import Protocol
 from builder.choice import choose
 from builder.errors import InputError
 from builder.files import file_errors
-from builder.inputs.check import as_input_error
+from builder.inputs.check import as_input_error, within
 from builder.lists.model import Finding, Texts, read_texts
 from builder.project import SETTINGS_FILE
 from builder.settings import load_settings
@@ -32,12 +32,12 @@ class Files:
 
     def name(self, where: str | None) -> str | None:
         """What a list is called in messages."""
-        return None if where is None else str(self.inputs[where].relative_to(self.root))
+        return None if where is None else str(within(self.inputs[where], self.root))
 
     def rename(self, text: str) -> str:
         """A text with the project's names for the lists."""
         for name, path in self.inputs.items():
-            text = text.replace(name, str(path.relative_to(self.root)))
+            text = text.replace(name, str(within(path, self.root)))
         return text
 
     def rename_finding(self, finding: Finding) -> Finding:

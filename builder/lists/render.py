@@ -117,6 +117,8 @@ def why_rows(why: Why) -> list[tuple[str, str]]:
     rows += [("would like", f"{name} ({', '.join(paths) or 'not built'})") for name, paths in why.softdeps.items()]
     rows += [("wanted by", path) for path in why.wanted_by]
     rows += [("firmware", f"{name} ({place or 'in no list'})") for name, place in why.firmware.items()]
+    if why.size is None and not why.firmware:
+        rows.append(("firmware", "not known before it is compiled; `rosk firmware check` looks in the source"))
     rows += [("size", "not known yet" if why.size is None else human_size(why.size))]
     rows += [("license", why.license)] if why.license else []
     rows += [("to boot", why.boot)] if why.boot else []

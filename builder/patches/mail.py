@@ -128,7 +128,7 @@ def _patch(mail: EmailMessage, subject: str, text: bytes, commit: str) -> Mailed
     charset = mail.get_content_charset() or "utf-8"
     try:
         words = message.decode(charset)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):  # no such charset, or bytes that are not of it
         words = message.decode("utf-8", errors="replace")
     headers, words = _in_body(words)
     numbers = _NUMBER.search(subject)
@@ -159,7 +159,7 @@ def _date(mail: EmailMessage) -> str:
     """The mail's date in the one form, or nothing where it has none that can be read."""
     try:
         return parsedate_to_datetime(str(mail["Date"])).strftime("%a, %-d %b %Y %H:%M:%S %z") if mail["Date"] else ""
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""
 
 

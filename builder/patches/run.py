@@ -13,6 +13,7 @@ from rich.console import Console
 from builder.choice import choose
 from builder.errors import InputError
 from builder.files import file_errors
+from builder.inputs.check import within
 from builder.inputs.store import write_atomically
 from builder.patches import importing, render, table
 from builder.patches.check import TITLES, Checked, check_source, check_tree, shown_stage
@@ -174,14 +175,13 @@ def run_import(
         InputError: One is no patch, or is there already; then nothing is imported.
     """
     folder = options.folder
-    patches = read_series(folder)
     news: list[importing.New] = []
     for source in sources:
         found, passed = (importing.from_git(git, source), []) if git else importing.from_mailbox(Path(source))
         news += found
         for subject in passed:
             _tell(f"{source}: no patch in {subject!r}")
-    named = importing.named(news, patches)
+    named = importing.named(news, read_series(*options.folders))
     if not dry_run:
         importing.write_patches(folder, named)
         _write_table(folder, read_series(folder), None)
@@ -228,7 +228,7 @@ def _refuse_malformed(patches: Sequence[PatchFile], root: Path) -> None:
     Raises:
         InputError: There is one.
     """
-    wrong = [(patch.path.relative_to(root), patch.error) for patch in patches if patch.error]
+    wrong = [(within(patch.path, root), patch.error) for patch in patches if patch.error]
     if wrong:
         path, error = wrong[0]
         more = [f"{other}:{each.line}: {each.what}" for other, each in wrong[1:]]

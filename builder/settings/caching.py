@@ -25,7 +25,8 @@ class CompilerCache(Section):
     """The compiler's own cache (ccache), which the compile works with."""
 
     size: Annotated[str, CCACHE_SIZE] = Field(
-        default="10G", description="How large it may grow, as ccache's max_size (`0`: without limit)"
+        default="10G",
+        description="How large it may grow, as ccache's max_size (`0`: without limit); another one runs the compile",
     )
     remote: Annotated[str, CCACHE_REMOTE, BeforeValidator(without_password)] | None = Field(
         default=None,

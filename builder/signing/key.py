@@ -143,6 +143,7 @@ def _refuse_inputs(project: Project, path: Path) -> None:
     """See that the key is in nothing that a build reads as a whole: it would be in a layer, or in a package."""
     settings, key = project.settings, path.resolve()
     folders = {"kernel.path": settings.kernel.path, "firmware.path": settings.firmware.path}
+    folders |= {f"path of the module {module.name}": module.path for module in settings.modules}
     for name, folder in folders.items():
         if folder is not None and key.is_relative_to((project.root / folder).resolve()):
             raise InputError(f"the signing key lies in what {name} names", where=path, hint="move it elsewhere")

@@ -67,7 +67,8 @@ class Build:
         toolchain: A file that lists the toolchain's packages with their versions.
         release: The kernel release.
         config: The text of the complete .config.
-        ccache: The folder of the compiler cache, or None for none.
+        ccache: The folder of the compiler cache, or None for none. It knows gcc's plugins and the file with the seed of
+            RANDSTRUCT by their names only: a kernel that has them is compiled without it.
         ccache_config: Its configuration file; need not exist.
     """
 
@@ -95,6 +96,11 @@ class Build:
         return re.search(rf"^CONFIG_{option}=y$", self.config, re.MULTILINE) is not None
 
     @property
+    def is_cached(self) -> bool:
+        """Whether the compiler cache takes part."""
+        return self.ccache is not None and not (self.on("GCC_PLUGINS") or self.on("RANDSTRUCT"))
+
+    @property
     def srcarch(self) -> str:
         """The architecture's folder: x86, arm64."""
         return self.image_path.parts[1]
@@ -108,7 +114,7 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     # gcc's plugins are host programs too, and have to be shared objects.
     if not build.on("GCC_PLUGINS"):
         words += static_arguments(build.obj / ".rosk", build.tree)
-    if build.ccache is not None:
+    if build.is_cached:
         # What only preprocesses (genksyms, linker scripts) has nothing to gain from the cache.
         words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
     return words
@@ -212,7 +218,7 @@ def build_from(args: argparse.Namespace) -> Build:
 
 def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerCache | None:
     """The compiler cache for the sources of this build, where it has one; `temporary` is for its passing files."""
-    if build.ccache is None:
+    if build.ccache is None or not build.is_cached:
         return None
     return CompilerCache(
         build.ccache,

@@ -45,6 +45,8 @@ _PROGRAMS = frozenset((".sh", ".pl", ".py", ".awk", ".sed"))
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _HEADERS = (".h", ".inc", ".def", ".lds")
+_COMPILED = (".c", ".S", ".h")
+"""What a rule names, or a list of dependencies: make fails without it, or makes anew what was made of it."""
 _NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
@@ -258,6 +260,9 @@ class ObjectTree:
                 return f"a new {name} may be included in another's place"
         if sources.asked_for(self.tree, now, changes.added | changes.removed):
             return "a file asks whether one is there that has come or gone"
+        for path in sorted(changes.removed):
+            if PurePosixPath(path).suffix not in _COMPILED and not path.startswith(_NO_INPUT):
+                return f"{path} is gone, which a rule may have taken for what there was ($(wildcard))"
         return None
 
     def _twice(self, added: frozenset[str], now: Journal) -> set[str]:

@@ -14,7 +14,7 @@ from builder.stages.common import StageError
 
 _HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _GIT_PATH = re.compile(rb"(?:rename|copy) (?:from|to) (.+)")
-_GIT_HEADER = re.compile(
+GIT_HEADER = re.compile(
     rb"(old mode|new mode|deleted file mode|new file mode|copy from|copy to|rename from|rename to|similarity index"
     rb"|dissimilarity index|index) "
 )
@@ -103,7 +103,7 @@ class _Reader:
         start = self.at + 1
         path = self.git_names()
         self.at += 1
-        while self.at < len(self.lines) and _GIT_HEADER.match(self.lines[self.at]):
+        while self.at < len(self.lines) and GIT_HEADER.match(self.lines[self.at]):
             renamed = _GIT_PATH.match(self.lines[self.at])
             if renamed:
                 path = self.checked(renamed[1], strip=False)

@@ -6,6 +6,7 @@ the tree for the patches after it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from builder.stages.common import run
-from builder.stages.patchfile import FilePatch
+from builder.stages.patchfile import GIT_HEADER, FilePatch
 
 FUZZ = 2
 """The most lines of context that GNU patch itself leaves out of account."""
@@ -59,7 +60,8 @@ def read_parts(content: bytes, name: str, parts: Sequence[FilePatch]) -> Patch:
     ends = [part.line - 1 for part in parts[1:]] + [len(lines)]
     sources = []
     for part, end in zip(parts, ends, strict=True):
-        head = lines[part.line - 1 : part.hunks[0] - 1 if part.hunks else end]
+        # Only what `parse_patch` takes for git's headers: it has checked the names there.
+        head = itertools.takewhile(GIT_HEADER.match, lines[part.line : end])
         old = [match[1] for match in map(_OLD_NAME.fullmatch, (line.rstrip(b"\r") for line in head)) if match]
         sources.append(_checked(old[0]) if old else part.path)
     return Patch(name=name, content=content, parts=tuple(parts), sources=tuple(sources))

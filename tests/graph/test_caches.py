@@ -83,7 +83,7 @@ class Lab:
     def _marked(self, text: str) -> str:
         """A Dockerfile whose layers have this lab's word, or lie on one that has."""
         text = text.replace("python3 -m builder", f"ROSK_TEST={self.token} python3 -m builder")
-        first, *stages = re.split(r"^(?=FROM scratch AS (?!programs|inputs))", text, flags=re.M)
+        first, *stages = re.split(r"^(?=FROM scratch AS (?!rosk-))", text, flags=re.M)
         program = f"ROSK_TEST={self.token} python3 -m builder.stages.none"
         marker = f"FROM tools AS marker\nRUN {program} || touch /{self.token}\n\n"
         copy = f"COPY --from=marker /{self.token} /\n"

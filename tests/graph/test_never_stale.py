@@ -130,12 +130,6 @@ SEQUENCES: dict[str, Sequence[Edit]] = {
         patches("higher limit", "second", "first"),
         patches(),
     ),
-    "modules off, built in, and on again": (
-        both(option("DUMMY", "n"), option("SND", "y")),
-        both(option("DUMMY", "m"), option("CRC32", "n"), option("EXT4_FS_POSIX_ACL", "n")),
-        AS_IT_WAS,
-    ),
-    "a generated header off": (option("XEN", "n"), AS_IT_WAS),
     "another version and back": (source("Makefile", "SUBLEVEL = 99", "SUBLEVEL = 100"), AS_IT_WAS),
     "files changed, with times new and old": (
         both(snd("sn2", "2020"), source(FAKE_H, "LEVEL 1", "LEVEL 3", when="older")),
@@ -143,6 +137,14 @@ SEQUENCES: dict[str, Sequence[Edit]] = {
         both(snd("sn4", "older", replaced=True), source(FAKE_H, "LEVEL 1", "LEVEL 5", replaced=True)),
     ),
     "a header before another": (added(SHADOW, "#define FAKE_LIMIT 9\n", when="2020"), gone(SHADOW)),
+}
+MORE_SEQUENCES: dict[str, Sequence[Edit]] = {
+    "modules off, built in, and on again": (
+        both(option("DUMMY", "n"), option("SND", "y")),
+        both(option("DUMMY", "m"), option("CRC32", "n"), option("EXT4_FS_POSIX_ACL", "n")),
+        AS_IT_WAS,
+    ),
+    "a generated header off": (option("XEN", "n"), AS_IT_WAS),
     "sources removed, and other Makefiles and Kconfigs": (
         both(
             source("drivers/net/Makefile", "fakenic.o", ""),
@@ -162,8 +164,6 @@ SEQUENCES: dict[str, Sequence[Edit]] = {
     "a rule changed whose command is not saved": (
         source("lib/Makefile", "cmd_crc32 = $< > $@", "cmd_crc32 = $< | tr 8 9 > $@"),
     ),
-}
-MORE_SEQUENCES: dict[str, Sequence[Edit]] = {
     "a patch with a header in a generated one's place": (patches("wrapped"), patches()),
     "a tool off": (option("ASN1", "n"), option("ASN1", "y")),
     "a tool that every object goes through off": (option("UNWINDER_ORC", "n"), AS_IT_WAS),
@@ -233,7 +233,14 @@ SLOW = source(  # compiles for a second or two
 )
 
 
-@pytest.mark.parametrize("names", [(), ("make",), ("cc1",)], ids=["the step", "make", "the compiler"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param((), id="the step"),
+        pytest.param(("make",), id="make", marks=pytest.mark.heavy),
+        pytest.param(("cc1",), id="the compiler", marks=pytest.mark.heavy),
+    ],
+)
 def test_a_build_is_killed(proof: Proof, names: tuple[str, ...]) -> None:
     """And then what was built before is built again."""
     proof.project.build()
@@ -268,10 +275,10 @@ TOUCHED = {
         "touch -r fs/ext4/inode.o stamp; printf x | dd of=fs/ext4/inode.o bs=1 seek=80 conv=notrunc; "
         "touch -r stamp fs/ext4/inode.o; rm stamp",
     ),
-    "the compiler cache": ("ccache", GARBAGE),
-    "the packing cache": ("pack", GARBAGE),
 }
 MORE_TOUCHED = {
+    "the compiler cache": ("ccache", GARBAGE),
+    "the packing cache": ("pack", GARBAGE),
     "an object cut, with its time": (
         "obj",
         "touch -r lib/string.o stamp; head -c 200 lib/string.o > cut; cat cut > lib/string.o; "

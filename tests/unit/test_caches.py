@@ -111,6 +111,7 @@ class TestOwner:
             "mount / from exec /bin/sh -c python3 -m builder.stages.compile --all",
             "[release 1/2] COPY --from=compile /out /",
             "[compile 2/3] COPY . /",
+            "[inputs 1/1] COPY . /",
             "imported sha256:" + "0" * 64,
             "local source for source",
             'cached mount /c from exec /bin/sh -c echo rosk-ccache with id "/my-rosk-ccache"',
@@ -125,6 +126,28 @@ class TestOwner:
             for number, text in enumerate(alike)
         ]
         assert find_pieces(records) == []
+
+    def test_what_commands_beside_a_build_make(self) -> None:
+        """Each has a Dockerfile of its own; an external module's stage is in none."""
+        records = [
+            Record(
+                id="tools",
+                description="[tools 3/3] COPY --from=rosk-programs stages/oldpython.py /rosk/sitecustomize.py",
+            ),
+            Record(
+                id="lists",
+                parents=("tools",),
+                description="[foreseen 1/2] COPY --from=rosk-programs stages/foresee.py /rosk/builder/stages/",
+            ),
+            Record(
+                id="module",
+                parents=("tools",),
+                description="[release module-own 2/6] COPY --from=rosk-inputs modules/own.json /in/module.json",
+            ),
+        ]
+        found = {piece.record.id: piece for piece in find_pieces(records) if piece.record}
+        assert found.keys() == {"tools", "lists", "module"}
+        assert not [piece for piece in found.values() if piece.stays]
 
     def test_what_another_build_lies_on_stays(self) -> None:
         records = [

@@ -17,7 +17,7 @@ def copied(*stages: str) -> set[str]:
         Path(name).stem
         for block in blocks
         if re.match(rf"FROM \S+ AS ({'|'.join(stages)})\n", block)
-        for line in re.findall(r"^COPY --from=programs (stages/.*)$", block, re.M)
+        for line in re.findall(r"^COPY --from=rosk-programs (stages/.*)$", block, re.M)
         for name in line.split()[:-1]
     }
 

@@ -31,6 +31,15 @@ def test_a_version_means_what_the_project_takes_its_kernels_from(tmp_path: Path)
     assert (other.source.kind, other.source.path, keys) == ("tree", tree, {"source": "tree", "path": "../linux"})
 
 
+def test_another_kernel_comes_with_the_toolchain_of_its_series(tmp_path: Path) -> None:
+    """What `auto` means, and the suite that Debian's source is taken from."""
+    project = load_project(project_of(tmp_path, DEBIAN.replace("suite: trixie", "suite: auto")), arch="x86")
+    for version, suite in (("6.1", "bookworm"), ("6.12", "trixie"), ("5.10", "bullseye")):
+        project, _ = other_kernel(project, version)
+        assert project.toolchain is not None
+        assert project.toolchain.suite == project.settings.toolchain.suite == suite
+
+
 def test_a_kernel_that_is_none_is_refused(tmp_path: Path) -> None:
     project = load_project(project_of(tmp_path), arch="x86")
     for version in ("6.18-rc1", "latest", "6"):

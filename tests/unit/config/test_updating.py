@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.config.model import Asked, Facts
+from builder.config.model import Answer, Asked, Facts
 from builder.config.updating import compare, find_rename, new_texts
 from builder.project import Project, load_project
 from tests.unit.config.answers import FACTS, FILE, OPTIONS, answer, dropped, option
@@ -70,7 +70,7 @@ def test_lines_of_what_is_gone_go_and_a_sure_name_takes_over(project: Project) -
     }
     old = answer({"NET": "y", "VXLAN": "m", "DUMMY": "m"}, asked=asked)
     new = answer({"NET": "y"}, asked=asked, facts=NEW)
-    texts = new_texts(project, compare(old, new), new)
+    texts = new_texts(project, compare(old, new), None)
     assert texts == {
         FILE: "# mine\nCONFIG_NET=y\n",
         "config/fragments/00-net.config": "CONFIG_NET_DUMMY=m\n",
@@ -78,10 +78,20 @@ def test_lines_of_what_is_gone_go_and_a_sure_name_takes_over(project: Project) -
 
 
 def test_a_whole_config_becomes_the_whole_one_of_the_new_kernel(project: Project) -> None:
-    asked = {"LOCALVERSION": Asked(value='"-mine"', where=FILE, line=1)}
-    new = answer({"LOCALVERSION": '"-acme"', "NET": "y"}, asked=asked, facts=NEW, form="full")
-    texts = new_texts(project, compare(answer({"NET": "y"}), new), new)
-    assert texts[FILE] == 'CONFIG_LOCALVERSION="-mine"\nCONFIG_NET=y\n'
+    """Of it alone, without the fragments; and what has another name keeps its value."""
+    (project.root / FILE.replace("config/", "config/x86/")).write_text("CONFIG_NET=y\nCONFIG_DUMMY=m\n")
+    asked = {"LOCALVERSION": Asked(value='"-mine"', where=FILE, line=1), "DUMMY": Asked(value="m", where=FILE, line=2)}
+    alone = answer({"LOCALVERSION": '"-acme"', "NET_DUMMY": "m"}, asked=asked, facts=NEW, form="full")
+    told: list[str] = []
+
+    def ask_alone(text: str) -> Answer:
+        told.append(text)
+        return alone
+
+    update = compare(answer({"NET": "y", "DUMMY": "m"}, asked=asked), answer({"NET": "y"}, asked=asked, facts=NEW))
+    texts = new_texts(project, update, ask_alone)
+    assert told == ["CONFIG_NET=y\nCONFIG_NET_DUMMY=m\n"]
+    assert texts[FILE] == 'CONFIG_LOCALVERSION="-mine"\nCONFIG_NET_DUMMY=m\n'
 
 
 def test_nothing_changes_between_equal_kernels() -> None:

@@ -73,7 +73,9 @@ def test_a_modules_stage_has_what_its_program_imports() -> None:
     found = stages(with_modules(TEXT, ["first"]).replace("\\\n", " "))
     text = found["external-base"] + found["module-first"]
     copied = [
-        name for line in re.findall(r"^COPY --from=programs (stages/.*)$", text, re.M) for name in line.split()[:-1]
+        name
+        for line in re.findall(r"^COPY --from=rosk-programs (stages/.*)$", text, re.M)
+        for name in line.split()[:-1]
     ]
     assert {Path(name).stem for name in copied} == closure("external")
     assert '--compiler "${COMPILER}"' in found["module-first"] and "ARG COMPILER=gcc\n" in found["module-first"]

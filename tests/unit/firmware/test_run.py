@@ -205,7 +205,7 @@ def test_each_stage_has_what_its_program_imports_and_nothing_is_compiled() -> No
         while at in blocks:
             base, block = blocks[at]
             assert at != "compile" and "--from=compile" not in block
-            for line in re.findall(r"^COPY --from=programs (stages/.*)$", block, re.M):
+            for line in re.findall(r"^COPY --from=rosk-programs (stages/.*)$", block, re.M):
                 copied |= {Path(name).stem for name in line.split()[:-1]}
             at = base
         for program in programs:

@@ -51,6 +51,11 @@ def test_the_lines_of_the_same_edit_are_together() -> None:
     assert [lines for _, lines in made.said()] == [[2, 4], [3]]
 
 
+def test_a_path_that_would_be_a_comment() -> None:
+    made = adapt(b"./#a.ko\n", MODULES)
+    assert (made.paths, made.data) == ((), b"# ./#a.ko # rosk import: it would be a comment\n")
+
+
 @pytest.mark.parametrize("data", [b"\xff", b"a\0b"])
 def test_no_list(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"NUL|decode"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import InputError
+from builder.lists.files import Files
 from builder.lists.learn import ListOptions
 from builder.lists.run import run_check, run_fix, run_why
 from tests.unit.lists.kernels import ALL, BTRFS, HASH, NIC, NVME, V, write_modules
@@ -153,3 +154,9 @@ def test_a_damaged_release_is_refused(project: Path) -> None:
 def test_a_list_that_is_no_text_is_refused(project: Path) -> None:
     (project / MAIN).write_bytes(b"\x7fELF\xff")
     assert "not a text file" in refused(run_check, options(project)).what
+
+
+def test_lists_that_lie_elsewhere_have_their_whole_path(tmp_path: Path) -> None:
+    path = tmp_path / "shared/modules.list"
+    files = Files(root=tmp_path / "project", inputs={"lists/modules.list": path})
+    assert (files.name("lists/modules.list"), files.rename("in lists/modules.list")) == (str(path), f"in {path}")

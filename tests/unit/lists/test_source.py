@@ -54,7 +54,7 @@ def test_the_stage_has_what_its_program_imports() -> None:
         Path(name).stem
         for block in re.split(r"^(?=FROM )", TEXT.replace("\\\n", " "), flags=re.M)
         if re.match(r"FROM \S+ AS (configured|foreseen)\n", block)
-        for line in re.findall(r"^COPY --from=programs (stages/.*)$", block, re.M)
+        for line in re.findall(r"^COPY --from=rosk-programs (stages/.*)$", block, re.M)
         for name in line.split()[:-1]
     }
     assert copied == closure("foresee")

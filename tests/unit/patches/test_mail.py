@@ -71,6 +71,14 @@ def test_somebody_elses_patch_and_folded_headers() -> None:
     assert "Subject: [PATCH] a subject that goes on\nMessage-ID: <1@x>\n" in text
 
 
+@pytest.mark.parametrize("charset", ["undefined", "idna", "none-such"])
+def test_what_a_mail_says_of_itself_may_be_nonsense(charset: str) -> None:
+    box = mail("[PATCH] x", body="Why \xfc.\n", Content_Type=f"text/plain; charset={charset}")
+    box = box.replace("10:00:00 +0100", "10:00:00 +99999999999999")
+    (patch,), _ = read_mailbox(box.encode("latin-1"), "a.mbox")
+    assert b"Why" in patch.content and b"Date:" not in patch.content
+
+
 def test_a_line_of_the_message_that_starts_with_from_is_no_mail() -> None:
     (patch,), _ = read_mailbox(mail("[PATCH] x", body="Why.\n\nFrom now on it works.\n").encode(), "a.mbox")
     assert b"\nFrom now on it works.\n" in patch.content

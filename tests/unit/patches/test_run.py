@@ -202,6 +202,20 @@ def test_import(root: Path, tmp_path: Path) -> None:
     assert rosk(root, "patches", "import", tmp_path / "absent")[0] == 3
 
 
+def test_import_for_a_flavour_goes_on_after_the_projects_patches(root: Path, tmp_path: Path) -> None:
+    put(root, "0003-a.patch", patch_of(root))
+    (root / "patches/cloud/x86").mkdir(parents=True)
+    settings = root / "config/rosk.yaml"
+    settings.write_text(f"{settings.read_text()}flavours:\n  cloud:\n    patches: patches/cloud\n")
+    box = tmp_path / "a.mbox"
+    box.write_text("From: A <a@example.org>\n" + patch_of(root, new="# other").replace("change it", "another: way"))
+    code, out, err = rosk(root, "patches", "import", "--flavour", "cloud", "--json", box)
+    assert (code, json.loads(out)["imported"]) == (0, ["0004-another-way.patch"]), err
+    box.write_text("From: A <a@example.org>\n" + patch_of(root))
+    code, _, err = rosk(root, "patches", "import", "--flavour", "cloud", box)
+    assert (code, "there already" in err) == (3, True)
+
+
 def test_outside_of_a_project_nothing_is_written(tmp_path: Path) -> None:
     code, _, err = rosk(tmp_path, "patches", "table")
     assert (code, "config/rosk.yaml" in err) == (3, True)

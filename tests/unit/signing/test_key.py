@@ -157,6 +157,10 @@ def test_where_a_key_should_not_lie(tmp_path: Path, keys: Path) -> None:
     root = write_project(tmp_path / "project", **{"config/rosk.yaml": tree})
     with pytest.raises(InputError, match=r"lies in what kernel\.path names"):
         read_key(load_project(root, arch="x86"), warn=print)
+    module = f"{SETTINGS}signing:\n  key: keys/rsa.pem\nmodules:\n  - name: own\n    source: folder\n    path: keys\n"
+    (root / "config/rosk.yaml").write_text(module)
+    with pytest.raises(InputError, match=r"lies in what path of the module own names"):
+        read_key(load_project(root, arch="x86"), warn=print)
 
 
 def test_a_question_takes_the_certificate_alone(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:

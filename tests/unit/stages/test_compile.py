@@ -164,6 +164,14 @@ def test_ccache_goes_before_both_compilers(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("option", ["GCC_PLUGINS", "RANDSTRUCT"])
+def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, option: str) -> None:
+    """A plugin, and the file with the seed by which structures are laid out."""
+    made = build(tmp_path, ccache=tmp_path, config=f"CONFIG_{option}=y\n")
+    assert not [word for word in compiling.make_arguments(made, 3) if "=ccache " in word]
+    assert compiling.compiler_cache(made, {}, tmp_path) is None
+
+
 def test_clang_comes_with_the_rest_of_llvm(tmp_path: Path) -> None:
     words = compiling.make_arguments(build(tmp_path, ccache=tmp_path, compiler="clang"), 3)
     assert {"LLVM=1", "CC=ccache clang", "HOSTCC=ccache clang"} <= set(words)

@@ -14,6 +14,7 @@ from builder.stages import patch, patchtry
 from builder.stages.common import StageError
 from builder.stages.patch import apply_patches
 from builder.stages.patchcheck import check_patches
+from builder.stages.patchfile import parse_patch
 from builder.stages.patchlimits import read_limits
 
 FAKE_TREE = Path(__file__).parent.parent.parent / "faketree"
@@ -408,3 +409,16 @@ def test_the_program(series: Series, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert (report["kernel_version"], report["patches"][0]["offset"]) == ("6.12.99", 1)
     assert [path.name for path in (tmp_path / "out/refreshed").iterdir()] == ["1.patch"]
+
+
+@pytest.mark.parametrize("between", ["", "\n"], ids=["a header", "no header"])
+def test_a_patch_reads_nothing_outside_of_the_tree(series: Series, between: str) -> None:
+    """Behind a line that is none of git's headers a rename is text, whatever it says."""
+    text = "diff --git a/fs/file.c b/fs/file.c\nold mode 100644\nnew mode 100755\n"
+    (series.patches / "1.patch").write_text(f"{text}{between}rename from ../secret\nrename to fs/file.c\n")
+    content = (series.patches / "1.patch").read_bytes()
+    if not between:
+        with pytest.raises(StageError, match="reaches out of"):
+            parse_patch(content, "1.patch")
+    else:
+        assert patchtry.read_parts(content, "1.patch", parse_patch(content, "1.patch")).sources == ("fs/file.c",)
