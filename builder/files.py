@@ -7,6 +7,7 @@ import fcntl
 import logging
 import signal
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,27 @@ def file_errors(folder: Path, *, name: str, full: str, refused: str) -> Iterator
             raise NoSpaceError(f"no space left for the {name}", where=folder, hint=full) from error
         what = f"cannot use the {name}: {error.strerror or error}: {error.filename or folder}"
         raise InputError(what, where=folder, hint=refused) from error
+
+
+@contextmanager
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A folder that is gone when the block ends; the system's errors in the block are taken for errors on its files.
+
+    Args:
+        parent: Where it is made; the system's place for such folders when None.
+
+    Raises:
+        NoSpaceError: There is no room in it.
+        InputError: None can be made.
+    """
+    errors = file_errors(
+        parent or Path(tempfile.gettempdir()),
+        name="temporary folder",
+        full="make room there, or set TMPDIR to a folder with more",
+        refused="set TMPDIR to a folder that can be written",
+    )
+    with errors, tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from builder.errors import RoskError
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "TERM", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "TERM", *_PROXIES)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

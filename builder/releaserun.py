@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builder.build import Built
@@ -20,7 +20,7 @@ class ReleaseOptions:
     """How to make a release.
 
     Attributes:
-        build: How to build; its `push` says whether to publish.
+        build: How to build; its `push` says whether to publish, `everywhere` where to.
         boot: Boot it, too.
         allow_unchecked: A check that could not be done, for want of a program, is no failure.
     """
@@ -42,7 +42,8 @@ def run_release(project: Project, options: ReleaseOptions) -> Built:
         with _output(options.build):
             return dict(_proofs(project, options))
 
-    (built,) = run_build((project,), options.build, prove=prove)
+    build = replace(options.build, allow_unchecked=options.allow_unchecked)
+    (built,) = run_build((project,), build, prove=prove)
     if not options.build.as_json and not options.build.quiet:
         print("`rosk install-into OS_CHECKOUT` puts it into an OS, `rosk services DIR` has machines find its images")
     return built

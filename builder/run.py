@@ -28,6 +28,7 @@ from builder.trust.signing import sign_when_wanted
 from builder.view import View, make_view
 
 if TYPE_CHECKING:
+    from builder.publish.spots import Spots
     from builder.publish.transfer import Outcome
 
 SHOWN_NOTICES = 40
@@ -38,7 +39,9 @@ class BuildOptions:
     """How to build, beside what the project says to build.
 
     Attributes:
-        push: Push the images to the project's registries.
+        push: Publish the release to the project's registries.
+        everywhere: With `push`, to the other places of the settings, too.
+        allow_unchecked: With `push`, a check that could not be done, for want of a program, is no reason not to.
         allow_install: What is missing on this machine may be installed and started.
         builder: A builder of buildx to solve with; the engine's own when None.
         buildah: Build with buildah, and no engine.
@@ -50,6 +53,8 @@ class BuildOptions:
     """
 
     push: bool = False
+    everywhere: bool = False
+    allow_unchecked: bool = False
     allow_install: bool = True
     builder: str | None = None
     buildah: bool = False
@@ -76,11 +81,7 @@ def run_build(
     Raises:
         RoskError: See `builder.errors`; each `dist` has either the new release or the one before.
     """
-    if options.push and not projects[0].registries:
-        raise InputError(
-            "there is no registry to push to",
-            hint="name one with --registry, or list them under registries: in the settings",
-        )
+    spots = spots_of(projects[0], everywhere=options.everywhere) if options.push else None
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
     titles = graph.titles([project.name for project in projects])
     view = make_view(titles, console, shown=graph.shown_stage, quiet=options.quiet, verbose=options.verbose)
@@ -114,8 +115,8 @@ def run_build(
             _print_files(console, project, built)
     proofs = [prove(project) if prove is not None else {} for project in projects]
     pushed: list[Outcome] = []
-    if options.push:
-        pushed = _push(projects, engine, console, view, quiet=options.quiet or options.as_json)
+    if spots:
+        pushed = _push(projects, spots, options, engine, console, view)
     if summary:
         _print_images(console, done, pushed)
         console.print("\n`rosk cache` shows what is kept for the next build")
@@ -126,7 +127,7 @@ def run_build(
         ]
         print(json.dumps(found if options.every else found[0], indent=1))
     if options.push:
-        from builder.publish.run import check  # noqa: PLC0415 - see _push
+        from builder.publish.run import check  # noqa: PLC0415 - see spots_of
 
         check(pushed)
     return done
@@ -139,18 +140,43 @@ def _print_notices(view: View, project: Project, built: Built) -> None:
         view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
 
 
-def _push(projects: Sequence[Project], engine: Engine, console: Console, view: View, *, quiet: bool) -> list[Outcome]:
-    """Publish what was built to the project's registries."""
-    # A build that pushes nothing is not to wait for these.
+def spots_of(project: Project, *, everywhere: bool) -> Spots:
+    """Where a build publishes to: the project's registries, or every place of its settings.
+
+    Raises:
+        InputError: There is none.
+    """
+    # A build that pushes nothing is not to wait for this.
+    from builder.publish.spots import Spots, of_settings  # noqa: PLC0415
+
+    if everywhere:
+        found, what = of_settings(project.settings, project.root), "place to publish to"
+    else:
+        found, what = Spots(root=project.root, registries=project.registries), "registry to push to"
+    if not found:
+        also = ", and other places under publish:" if everywhere else ""
+        raise InputError(
+            f"there is no {what}",
+            hint=f"name one with --registry, or list them under registries: in the settings{also}",
+        )
+    return found
+
+
+def _push(
+    projects: Sequence[Project], spots: Spots, options: BuildOptions, engine: Engine, console: Console, view: View
+) -> list[Outcome]:
+    """Publish what was built, on the terms of `rosk verify`."""
+    from builder.publish.gate import Terms  # noqa: PLC0415 - see spots_of
     from builder.publish.render import make_watch  # noqa: PLC0415
     from builder.publish.run import PublishOptions, publish_folders  # noqa: PLC0415
-    from builder.publish.spots import Spots  # noqa: PLC0415
     from builder.releasefolder import find_release  # noqa: PLC0415
+    from builder.trust.run import trusted_keys  # noqa: PLC0415
 
-    spots = Spots(root=projects[0].root, registries=projects[0].registries)
+    terms = Terms(keys=trusted_keys(projects[0].root, ()), allow_unchecked=options.allow_unchecked)
+    how = PublishOptions(terms=terms)
     folders = [find_release(project.dist) for project in projects]
-    with make_watch(console, quiet=quiet, say=view.note) as watch:
-        return publish_folders(folders, spots, PublishOptions(), engine=lambda: engine, watch=watch, note=view.note)
+    with make_watch(console, quiet=options.quiet or options.as_json, say=view.note) as watch:
+        return publish_folders(folders, spots, how, engine=lambda: engine, watch=watch, note=view.note)
 
 
 def _as_json(project: Project, built: Built, pushed: list[Outcome], signature: Path | None) -> dict[str, Any]:
@@ -234,7 +260,7 @@ def _print_files(console: Console, project: Project, built: Built) -> None:
 
 def _print_images(console: Console, done: Sequence[Built], pushed: Sequence[Outcome]) -> None:
     if pushed:
-        from builder.publish.render import print_table  # noqa: PLC0415 - see _push
+        from builder.publish.render import print_table  # noqa: PLC0415 - see spots_of
 
         console.print("\n[bold]Images pushed, and the release's files:[/]")
         print_table(console, pushed)

@@ -29,6 +29,8 @@ from builder.cli.options import (
 from builder.errors import EngineError
 from builder.project import Project, load_all, load_project
 
+_PUSH = "Push to the registries when all is built: the images, the release's files, and what is attached to them."
+
 
 @app.command()
 def build(
@@ -39,7 +41,7 @@ def build(
     every: Annotated[
         bool, typer.Option("--all", help="Build every flavour for every architecture of the settings.")
     ] = False,
-    push: Annotated[bool, typer.Option("--push", help="Push the images when all is built.")] = False,
+    push: Annotated[bool, typer.Option("--push", help=_PUSH)] = False,
     registry: RegistryOption = None,
     strict: StrictOption = False,
     no_install: NoInstallOption = False,

@@ -108,6 +108,9 @@ KeyOption = Annotated[
 AllowUnsignedOption = Annotated[
     bool, typer.Option("--allow-unsigned", help="Take also a release that nobody has signed.")
 ]
+AllowUncheckedOption = Annotated[
+    bool, typer.Option("--allow-unchecked", help="Pass also when a check could not be done, for want of a program.")
+]
 DistArgument = Annotated[
     Path | None,
     typer.Argument(metavar="DIST", help="The folder of a release.", show_default="dist of the project"),

@@ -9,6 +9,7 @@ import typer
 
 from builder.cli.app import app
 from builder.cli.options import (
+    AllowUncheckedOption,
     AllowUnsignedOption,
     ArchOption,
     FlavourOption,
@@ -58,18 +59,24 @@ def publish(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Ask what is missing where, say what would be sent, and send nothing.")
     ] = False,
+    key: KeyOption = None,
+    allow_unsigned: AllowUnsignedOption = False,
+    allow_unchecked: AllowUncheckedOption = False,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
 ) -> None:
     """Publish a release: its images and files to registries, its files to folders, servers and GitHub.
 
     Without --registry and --to, to every place of the settings. Exits with 7 unless all is where it should be; run
-    again, it sends what is missing. With --arch or --flavour it is the release of that kernel alone.
+    again, it sends what is missing. With --arch or --flavour it is the release of that kernel alone. Exits with 10, and
+    sends nothing, for a release that `rosk verify --fast` fails, with these options and keys.
     """
     from builder.publish.command import Publication, only_registry, run_publish  # noqa: PLC0415
+    from builder.publish.gate import Terms  # noqa: PLC0415
+    from builder.trust.run import trusted_keys  # noqa: PLC0415
 
     alone = arch is not None or flavour is not None
-    if alone:
+    if alone and source is None:
         dist = [release_folder(dist[0] if dist else None, project, arch=arch, flavour=flavour)]
     run_publish(
         Publication(
@@ -81,6 +88,9 @@ def publish(
             moving=tuple(moving_tag or ()),
             overwrite=overwrite,
             dry_run=dry_run,
+            terms=Terms(
+                keys=trusted_keys(project, key or ()), allow_unsigned=allow_unsigned, allow_unchecked=allow_unchecked
+            ),
             as_json=as_json,
             quiet=quiet,
         )

@@ -23,6 +23,11 @@ from builder.cli.options import (
 )
 from builder.project import load_project
 
+_PUBLISH = (
+    "Publish images and files when all is proved, as `rosk publish` does: to every place of the settings, or to the "
+    "registries of --registry alone."
+)
+
 
 @app.command()
 def release(
@@ -41,7 +46,7 @@ def release(
     boot: Annotated[
         bool, typer.Option("--boot", help="Boot it in qemu as well, before anything is published.")
     ] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="Push the images when all is proved.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help=_PUBLISH)] = False,
     registry: RegistryOption = None,
     strict: StrictOption = False,
     allow_unchecked: Annotated[
@@ -68,6 +73,7 @@ def release(
     )
     build = BuildOptions(
         push=publish,
+        everywhere=not registry,
         allow_install=not no_install,
         builder=builder,
         cache_from=tuple(cache_from or ()),

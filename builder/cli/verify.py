@@ -9,6 +9,7 @@ import typer
 
 from builder.cli.app import app
 from builder.cli.options import (
+    AllowUncheckedOption,
     AllowUnsignedOption,
     ArchOption,
     DistArgument,
@@ -33,10 +34,7 @@ def verify(
     fast: Annotated[
         bool, typer.Option("--fast", help="Do only what takes seconds, with no engine: what every build does.")
     ] = False,
-    allow_unchecked: Annotated[
-        bool,
-        typer.Option("--allow-unchecked", help="Pass also when a check could not be done, for want of a program."),
-    ] = False,
+    allow_unchecked: AllowUncheckedOption = False,
     key: KeyOption = None,
     allow_unsigned: AllowUnsignedOption = False,
     list_checks: Annotated[

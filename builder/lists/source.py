@@ -8,14 +8,12 @@ modules this config makes (`builder.stages.foresee`), with the options that buil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 
 from builder.errors import BuildError, InputError
-from builder.files import file_errors
+from builder.files import temporary_folder
 from builder.lists.model import Kernel
 from builder.release import shown_path
 from builder.releasefolder import ReleaseFolder, find_release
@@ -68,7 +66,7 @@ def read_release(folder: Path, arch: str) -> Released | None:
     if release.a != arch:
         return None
     config = release.file("config")
-    with _temporary_folder() as temp:
+    with temporary_folder("rosk-lists-") as temp:
         modules = _read_modules(release, temp)
     text = config.read_text(errors="replace") if config.is_file() else ""
     return Released(v=release.v, modules=modules, config=set_options(text))
@@ -85,18 +83,6 @@ def _read_modules(release: ReleaseFolder, temp: Path) -> ModuleSet:
     except (StageError, ValueError) as error:
         what = str(error).replace(f"{temp}/", "")
         raise InputError(f"its modules cannot be read: {what}", where=release.root, hint=_AGAIN) from error
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    errors = file_errors(
-        Path(gettempdir()),
-        name="temporary folder",
-        full="make room there, or set TMPDIR to a folder with more",
-        refused="set TMPDIR to a folder that can be written",
-    )
-    with errors, TemporaryDirectory(prefix="rosk-lists-") as folder:
-        yield Path(folder)
 
 
 def read_foreseen(folder: Path) -> Foreseen:

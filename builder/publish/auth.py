@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from builder.publish.content import parse_json
 from builder.publish.credentials import NOBODY, Credentials
-from builder.publish.http import Answer, Failure, Http
+from builder.publish.http import Answer, Failure, Http, split_address
 
 _CHALLENGE = re.compile(r"(?i)\b(basic|bearer)\b")
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -67,7 +67,7 @@ class Authorizer:
 
     def _token(self, parameters: dict[str, str], scope: str) -> str:
         realm = parameters.get("realm", "")
-        parts = urllib.parse.urlsplit(realm)
+        parts = split_address(realm)
         if parts.scheme not in ("https", "http") or not parts.netloc or "@" in parts.netloc:
             raise Failure(f"it asks for a token of {realm[:80]!r}, which is no address")
         if self._secure and parts.scheme != "https":

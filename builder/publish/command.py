@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from builder.engine.docker import Docker
 from builder.errors import InputError
 from builder.project import SETTINGS_FILE
 from builder.publish import run, spots
+from builder.publish.gate import Terms
 from builder.publish.http import Http
 from builder.publish.pull import pull
 from builder.publish.render import make_watch
@@ -36,6 +37,7 @@ class Publication:
         source: `oci:FOLDER` to publish from, instead of folders.
         places: Those of the command line, which take the place of the settings'.
         moving: Tags that follow the release, beside those of the settings.
+        terms: What a release has to pass.
     """
 
     project: Path
@@ -46,6 +48,7 @@ class Publication:
     moving: tuple[str, ...] = ()
     overwrite: bool = False
     dry_run: bool = False
+    terms: Terms = field(default_factory=Terms)
     as_json: bool = False
     quiet: bool = False
 
@@ -69,10 +72,12 @@ def run_publish(asked: Publication) -> None:
         if not asked.quiet:
             told.print(Text(line))
 
-    options = run.PublishOptions(moving=asked.moving, overwrite=asked.overwrite, dry_run=asked.dry_run)
+    options = run.PublishOptions(
+        moving=asked.moving, overwrite=asked.overwrite, dry_run=asked.dry_run, terms=asked.terms
+    )
     with make_watch(console, quiet=asked.quiet) as watch:
         if asked.source:
-            layout = _layout(asked.source, asked.folders)
+            layout = _layout(asked.source, asked)
             outcomes = run.publish_layout(layout, where, options, watch=watch, note=note)
         else:
             find = _one if asked.alone else find_releases
@@ -154,10 +159,12 @@ def _of_settings(settings: Settings | None, root: Path) -> spots.Spots:
     return where
 
 
-def _layout(source: str, folders: tuple[Path, ...]) -> Path:
+def _layout(source: str, asked: Publication) -> Path:
     kind, _, folder = source.partition(":")
     if kind != "oci" or not folder:
         raise InputError(f"{source!r} is no layout", hint="write --from oci:FOLDER, as --to oci:FOLDER wrote it")
-    if folders:
+    if asked.alone:
+        raise InputError("--from publishes all that the layout has", hint="leave out --arch and --flavour")
+    if asked.folders:
         raise InputError("a folder and --from are two sources", hint="give one of them")
     return Path(folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -326,10 +327,10 @@ def read_layout(folder: Path, store: Store) -> dict[str, Descriptor]:
         InputError: It is none, or something in it is missing or damaged.
     """
     try:
-        layout = json.loads((folder / "oci-layout").read_text())
+        layout = _small_json(folder / "oci-layout")
         if not str(layout["imageLayoutVersion"]).startswith("1."):
             raise ValueError(f"its version is {layout['imageLayoutVersion']}")
-        index = json.loads((folder / "index.json").read_text())
+        index = _small_json(folder / "index.json")
         named = {each.annotations.get(REF_NAME, each.digest): each for each in map(read_descriptor, index["manifests"])}
         for descriptor in named.values():
             _take(folder, store, descriptor, 0)
@@ -346,18 +347,35 @@ def _take(folder: Path, store: Store, descriptor: Descriptor, depth: int) -> Non
     if descriptor.digest in store:
         return
     file = folder / "blobs" / descriptor.digest.replace(":", "/")
+    if _size(file) != descriptor.size:
+        raise ValueError(f"{descriptor.digest} has another size than its manifest says")
     with file.open("rb") as opened:
         _check(opened, descriptor.digest)
-    size = file.stat().st_size
-    if size != descriptor.size:
-        raise ValueError(f"{descriptor.digest} has another size than its manifest says")
-    store.add(Blob(digest=descriptor.digest, size=size, file=file))
+    store.add(Blob(digest=descriptor.digest, size=descriptor.size, file=file))
     if descriptor.media_type not in (*INDEXES, *MANIFESTS):
         return
     document = store.document(descriptor.digest)
     entries = document.get("manifests") or [document["config"], *(document.get("layers") or ())]
     for entry in entries:
         _take(folder, store, read_descriptor(entry), depth + 1)
+
+
+def _size(file: Path) -> int:
+    """The size of a file of a layout: of a pipe or a device, and through a link, there may be no end to read.
+
+    Raises:
+        ValueError: It is no regular file.
+    """
+    found = file.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{file.name} is no regular file")
+    return found.st_size
+
+
+def _small_json(file: Path) -> Any:
+    if _size(file) > LARGEST_JSON:
+        raise ValueError(f"{file.name} is larger than any")
+    return parse_json(file.read_bytes())
 
 
 def _check(content: IO[bytes], digest: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import requests.utils
@@ -356,6 +356,18 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], body: bytes) -
             return Failure(f"{what} (it asks to wait {wait / 3600:.1f} h)", status=status)
         return Failure(what, wait=wait, status=status)
     return Failure(what, status=status)
+
+
+def split_address(url: str) -> SplitResult:
+    """The parts of an address that a target gave.
+
+    Raises:
+        Failure: It is none.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # https://[x/
+        raise Failure(f"gives no good address: {url[:80]!r}") from error
 
 
 def _words(body: bytes) -> str:

@@ -14,7 +14,7 @@ from builder.errors import FetchError, InputError, RoskError
 from builder.files import file_errors, uninterrupted
 from builder.inputs.fetch import default_cache
 from builder.inputs.store import Entry, cache_errors, file_sha256
-from builder.publish.artifact import RELEASE_NAME, SUMS
+from builder.publish.artifact import RELEASE_NAME
 from builder.publish.content import OCI_MANIFEST, Descriptor, Store, parse_json, read_layout
 from builder.publish.credentials import find_credentials
 from builder.publish.http import Failure, Http
@@ -64,7 +64,8 @@ def pull(
         InputError: The reference, or what it stands for, is no release; the folder holds something else; a key cannot
             be used.
         VerifyError: None of the keys has signed it.
-        FetchError: It cannot be had. What has arrived is kept, and a second try goes on from there.
+        FetchError: It cannot be had, or is not what its SHA256SUMS says. What has arrived is kept, and a second try
+            goes on from there.
     """
     cache = default_cache()
 
@@ -195,18 +196,29 @@ def _place(
             for name, path in files.items():
                 shutil.copyfile(path, new / name)
                 sums[name] = file_sha256(new / name)
-            try:
+            with _arrived(where):
                 check_sums(new, sums)
+                release = find_release(new)
+            try:
                 prove(new)
             except RoskError as error:
-                error.where = where if error.where in (new, new / SUMS) else error.where
+                within = isinstance(error.where, Path) and error.where.is_relative_to(new)
+                error.where = where if within else error.where
                 raise
-            release = find_release(new)
             folder = into or Path(f"{release.v}-{release.a}")
             _swap(folder, new, sums, note)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return Pulled(folder=folder, digest=digest, v=release.v, a=release.a)
+
+
+@contextmanager
+def _arrived(where: str) -> Iterator[None]:
+    """What is wrong with files that have arrived is nothing that the user wrote, and they lie in no folder of his."""
+    try:
+        yield
+    except InputError as error:
+        raise FetchError(error.what, where=where, details=error.details, hint="get it from elsewhere") from error
 
 
 def _swap(folder: Path, new: Path, sums: dict[str, str], note: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ from builder.publish.content import (
     with_referrer,
 )
 from builder.publish.credentials import NOBODY, Credentials
-from builder.publish.http import Answer, Body, Failure, Http, Progress, answers, is_loopback
+from builder.publish.http import Answer, Body, Failure, Http, Progress, answers, is_loopback, split_address
 from builder.publish.upload import Upload
 from builder.settings import Registry
 
@@ -316,6 +316,7 @@ class RegistryClient:
 
     def located(self, location: str) -> str:
         """An address that the registry gave, which may be relative; never one that leaves TLS."""
+        split_address(location)
         url = urllib.parse.urljoin(self._base + "/", location)
         if self._base.startswith("https://") and not url.startswith("https://"):
             raise Failure("leads from https:// to http://")

@@ -26,6 +26,7 @@ from builder.publish.content import (
     Descriptor,
     SavedImage,
     Store,
+    reachable,
     read_archive,
     read_descriptor,
     read_layout,
@@ -103,15 +104,15 @@ def find_releases(root: Path) -> list[ReleaseFolder]:
     return [*own, *map(find_release, folders)]
 
 
-def checked(folder: ReleaseFolder, *, note: Note) -> Release:
-    """A release that may be published.
+def checked(folder: ReleaseFolder, *, note: Note, terms: gate.Terms, own: bool = True) -> Release:
+    """A release that may be published; see `gate.check`.
 
     Raises:
         VerifyError: It may not.
         InputError: It is not whole.
     """
     files = release_files(folder)
-    gate.check(folder, note=note)
+    gate.check(folder, note=note, terms=terms, own=own)
     return Release(folder=folder, files=files)
 
 
@@ -195,7 +196,7 @@ def _check_image(folder: ReleaseFolder, tag: str, saved: SavedImage, arch: Arch)
         raise VerifyError(f"the image {tag} is not for {arch.oci}", where=folder.root, hint="build the release again")
 
 
-def from_layout(layout: Path, work: Path, *, note: Note) -> Bundle:
+def from_layout(layout: Path, work: Path, *, note: Note, terms: gate.Terms) -> Bundle:
     """The content of a layout that `rosk publish --to oci:FOLDER` wrote; its files pass their checks first.
 
     Args:
@@ -208,7 +209,7 @@ def from_layout(layout: Path, work: Path, *, note: Note) -> Bundle:
     bundle = Bundle()
     named = read_layout(layout, bundle.store)
     try:
-        _take(bundle, named, work, note)
+        _take(bundle, named, work, note, terms)
     except VerifyError as error:
         error.where, error.hint = layout, f"get its files with `rosk pull oci:{layout}` and look with `rosk verify`"
         raise
@@ -224,7 +225,7 @@ def from_layout(layout: Path, work: Path, *, note: Note) -> Bundle:
     return bundle
 
 
-def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note) -> None:
+def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note, terms: gate.Terms) -> None:
     done: set[str] = set()
     for name, descriptor in sorted(named.items()):
         repository = name.rpartition(":")[0]
@@ -240,7 +241,7 @@ def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note) 
         folder = find_release(root)
         for tag in folder.images:
             _check_name(tag)
-        release = checked(folder, note=note)
+        release = checked(folder, note=note, terms=terms, own=False)
         arch = _arch(release.folder)
         target = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size)
         parts = [Part(repository=repository, v=release.v, arch=arch, target=target, indexed=False)]
@@ -252,6 +253,8 @@ def _take(bundle: Bundle, named: dict[str, Descriptor], work: Path, note: Note) 
         bundle.parts += parts
         for part in parts:
             bundle.referrers += _referrers(bundle.store, named, part)
+    for each in (*(part.target for part in bundle.parts), *(referrer.manifest for referrer in bundle.referrers)):
+        reachable(bundle.store, each)
 
 
 def _check_name(name: str) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 from builder.errors import InputError
 from builder.publish.artifact import MOST_FILES, RELEASE_TYPE, SAFE_NAME, SUMS, TITLE, is_beside, read_sums
 from builder.publish.content import Blob, Descriptor, read_descriptor
+from builder.release import BOOT, BUILD, REPORT, VERIFY
 
 LARGEST_RELEASE = 32 << 30
 """Bytes that no release has."""
+_FOUND_OUT = (VERIFY, BOOT, BUILD, REPORT)
+"""What a machine has found out about a release: that counts for that machine, and is taken from nobody."""
 
 
 def layers(document: Mapping[str, Any]) -> dict[str, Descriptor]:
@@ -61,8 +64,6 @@ def write_release(root: Path, files: Mapping[str, Blob]) -> None:
 def check_sums(root: Path, files: Mapping[str, str]) -> None:
     """See that SHA256SUMS says of a release's files what they are, and that nothing else comes with them.
 
-    What a machine has found out about a release (`verify.json`) counts for that machine: it is taken from nobody.
-
     Args:
         files: Name to SHA-256 of what is there.
 
@@ -74,6 +75,7 @@ def check_sums(root: Path, files: Mapping[str, str]) -> None:
         f"{name} is not the file that {SUMS} names" for name, sha256 in listed.items() if files.get(name) != sha256
     ]
     wrong += [f"{name} is not in {SUMS}" for name in files if name not in listed and not is_beside(name)]
+    wrong += [f"{name} is no file of a release: it is made where that is" for name in listed if name in _FOUND_OUT]
     if wrong:
         raise InputError(
             f"the release is not what its {SUMS} says", where=root / SUMS, details=wrong, hint="get it from elsewhere"

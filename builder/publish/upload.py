@@ -117,7 +117,7 @@ class Upload:
     def _resume(self) -> None:
         """Ask how far the upload got."""
         answer = self.client.request("GET", self.repository, self._location, expect=(204, 400, 404, 416))
-        reached = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range", ""))
+        reached = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", answer.headers.get("Range", ""))
         # "0-0" is one byte, or none: registries do not agree.
         if answer.status != 204 or reached is None or not 0 < int(reached[1]) < self.blob.size:
             self._location = ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from builder.errors import InputError, NoSpaceError
 from builder.inputs.store import write_atomically
-from builder.release import BUILD, MANIFEST, describe
+from builder.release import BUILD, MANIFEST, SUMS, describe
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.run import write_report
 
@@ -33,6 +33,8 @@ def keep_result(release: ReleaseFolder, name: str, result: Mapping[str, Any]) ->
 
 
 def write_kept(folder: Path, name: str, value: Mapping[str, Any]) -> None:
-    """Write a JSON file as a whole; it names the manifest of the release that it is about."""
+    """Write a JSON file as a whole; it names manifest and checksums of the release that it is about."""
     belongs = {"manifest": describe(folder / MANIFEST)["sha256"]}
+    if (folder / SUMS).is_file():
+        belongs["sums"] = describe(folder / SUMS)["sha256"]
     write_atomically(folder / name, (json.dumps({**belongs, **value}, indent=1) + "\n").encode())

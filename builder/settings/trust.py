@@ -42,6 +42,6 @@ class Trust(Section):
     keys: tuple[FilePath, ...] = Field(
         default=(),
         description="Files of public keys, relative to the project's folder: of minisign, of OpenSSH (also an "
-        "allowed_signers file), an OpenPGP keyring, or of cosign. With any, `rosk verify` and `rosk pull` take no "
-        "release that none of them has signed",
+        "allowed_signers file), an OpenPGP keyring, or of cosign. With any, `rosk verify` and `rosk pull` take, and "
+        "`rosk publish` and `--push` send, no release that none of them has signed",
     )

@@ -12,17 +12,16 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from builder import files
 from builder.errors import InputError, InterruptedBuild, NoSpaceError, RoskError, VerifyError
-from builder.files import file_errors
 from builder.release import VERIFY, shown_path
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.kept import keep_result
@@ -176,23 +175,9 @@ def _run(check: Check, subject: Subject) -> Finding:
         return Finding(status=Status.UNCHECKED, saw="the check itself failed; please report it", details=(wrong,))
 
 
-@contextmanager
-def temporary_folder(release: ReleaseFolder, *, cheap: bool) -> Iterator[Path]:
-    """A folder to unpack a release into, gone when the block ends.
-
-    Raises:
-        NoSpaceError: There is no room for what is unpacked.
-        InputError: None can be made.
-    """
-    parent = _memory(release) if cheap else None
-    errors = file_errors(
-        parent or Path(gettempdir()),
-        name="temporary folder",
-        full="make room there, or set TMPDIR to a folder with more",
-        refused="set TMPDIR to a folder that can be written",
-    )
-    with errors, TemporaryDirectory(prefix="rosk-verify-", dir=parent) as folder:
-        yield Path(folder)
+def temporary_folder(release: ReleaseFolder, *, cheap: bool) -> AbstractContextManager[Path]:
+    """A folder to unpack a release into; see `builder.files.temporary_folder`."""
+    return files.temporary_folder("rosk-verify-", _memory(release) if cheap else None)
 
 
 def _memory(release: ReleaseFolder) -> Path | None:

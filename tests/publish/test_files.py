@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from builder.errors import InputError
 from builder.publish import spots
-from builder.publish.artifact import release_files
+from builder.publish.artifact import read_sums, release_files
 from builder.publish.http import Http
 from builder.publish.sources import Bundle, Release
 from builder.publish.targets.folder import FolderTarget
-from builder.publish.targets.github import GithubTarget, asset_name
+from builder.publish.targets.github import GithubTarget, asset_name, assets_of
 from builder.publish.targets.webdav import HttpTarget
 from builder.publish.transfer import Outcome, State
 from builder.releasefolder import find_release
 from builder.settings import Settings
-from tests.conftest import run_rosk
+from tests.conftest import ROOT, run_rosk
 from tests.faultproxy import Fault, fault_proxy
 from tests.publish.material import HURRY, VERSION, Watch, make_bundle, make_dist, send
 from tests.publish.servers import Dav, dav, github
@@ -227,6 +230,29 @@ def test_the_token_goes_nowhere_else(release: Release) -> None:
         state.upload_base = "https://elsewhere.example/uploads"
         outcome = to_github(api, release)
         assert (outcome.state, "foreign" in outcome.why) == (State.FAILED, True)
+        (release_there,) = state.releases.values()
+        release_there["upload_url"] = "http://[x/uploads{?name,label}"
+        outcome = to_github(api, release)
+        assert (outcome.state, "no good address" in outcome.why) == (State.FAILED, True)
+
+
+def test_the_signed_list_fits_a_download_from_github_by_hand(release: Release, tmp_path: Path) -> None:
+    """As docs/trust.md has it: the signed list has the names of `dist`."""
+    (command,) = re.findall(r"^sed -E .*$", (ROOT / "docs/trust.md").read_text(), re.M)
+    there, va = tmp_path / "there", f"{release.v}-{release.a}"
+    there.mkdir()
+    for asset in assets_of([release]):
+        (there / asset.name).write_bytes(asset.blob.read())
+
+    def checked() -> tuple[int, set[str]]:
+        words = ["bash", "-c", f"set -o pipefail; {command}"]
+        done = subprocess.run(words, cwd=there, env={**os.environ, "VA": va}, capture_output=True, text=True)
+        return done.returncode, {line.removesuffix(": OK") for line in done.stdout.splitlines() if ": OK" in line}
+
+    listed = {asset_name(name, release.v, release.a) for name in read_sums(release.folder.root / "SHA256SUMS")}
+    assert checked() == (0, listed)
+    (there / f"config-{va}").write_text("CONFIG_EVIL=y\n")
+    assert checked() == (1, listed - {f"config-{va}"})
 
 
 @pytest.mark.parametrize(

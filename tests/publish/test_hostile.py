@@ -23,20 +23,23 @@ from builder.publish.content import OCI_MANIFEST, Store, compact, digest_of
 from builder.publish.http import LONGEST_WAIT, Failure, Http, refusal
 from builder.publish.plan import Part
 from builder.publish.pull import Pulled, pull
+from builder.publish.registry import RegistryClient
 from builder.publish.sources import Bundle
+from builder.publish.targets.folder import FolderTarget
 from builder.releasefolder import find_release
 from builder.settings import Registry
 from tests.conftest import run_rosk, serving
-from tests.publish.material import HURRY, VERSION, make_bundle, make_dist, resum, send
+from tests.publish.material import HURRY, NAMES, VERSION, make_bundle, make_dist, resum, send
+from tests.publish.registries import Look
 from tests.publish.servers import Handler
-from tests.publish.test_layouts import contents, hostile, relay
+from tests.publish.test_layouts import carried, contents, hostile, relay
 
 MANIFEST = f"/v2/acme/{RELEASE_NAME}/manifests/1"
 
 
 @dataclass
 class Liar:
-    """A registry that says what it is told to: by path, a status, a body and headers."""
+    """A registry that says what it is told to: by path, or method and path, a status, a body and headers."""
 
     answers: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -57,11 +60,13 @@ def liar() -> Iterator[Liar]:
 
     class Said(Handler):
         def do_GET(self) -> None:
+            self.body()
             state.asked.append((self.path, self.headers.get("Authorization", "")))
-            status, body, headers = state.answers.get(self.path, (404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}', {}))
+            told = state.answers.get(f"{self.command} {self.path}") or state.answers.get(self.path)
+            status, body, headers = told or (404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}', {})
             self.say(status, body, **headers)
 
-        do_HEAD = do_GET
+        do_HEAD = do_POST = do_PATCH = do_GET
 
     with serving(Said) as host:
         state.host = host
@@ -126,16 +131,65 @@ def test_what_only_this_machine_can_say_is_not_taken(name: str, org: str, tmp_pa
     with pytest.raises(InputError) as caught:
         relay(Path(hostile(tmp_path, org, name).removeprefix("oci:")), "localhost:1")
     assert caught.value.details == (f"{name} is not in SHA256SUMS",)
-    with pytest.raises(InputError) as caught:
-        pull(
-            f"oci:{tmp_path / 'layout'}",
-            into=tmp_path / "there",
-            registry=lambda host: Registry(host=host),
-            note=lambda _: None,
-        )
-    assert caught.value.details == (f"{name} is not in SHA256SUMS",)
-    assert str(tmp_path / "layout") in str(caught.value)  # not a folder that is gone by then
+    with pytest.raises(FetchError) as pulled:
+        carried(tmp_path / "layout", tmp_path / "there")
+    assert pulled.value.details == (f"{name} is not in SHA256SUMS",)
+    assert str(tmp_path / "layout") in str(pulled.value)  # not a folder that is gone by then
     assert not (tmp_path / "there").exists()
+
+
+BAD = "https://[x/"
+"""No address: what reads it as one raises ValueError."""
+
+
+def place_of(org: str, name: str) -> str:
+    return f"/v2/{org}/{name}"
+
+
+@pytest.mark.parametrize("what", ["address", "realm", "range"])
+def test_a_registry_that_says_what_cannot_be_read_fails_alone(what: str, liar: Liar, org: str, tmp_path: Path) -> None:
+    """Neither a traceback, nor an end of what goes elsewhere."""
+    for name in (*NAMES, RELEASE_NAME):
+        location = BAD if what == "address" else f"http://{liar.host}/up"
+        liar.answers[f"POST {place_of(org, name)}/blobs/uploads/"] = (202, b"", {"Location": location})
+        if what == "realm":
+            tag = f"{place_of(org, name)}/manifests/{VERSION}-{org}"
+            liar.answers[tag] = (401, b"", {"WWW-Authenticate": f'Bearer realm="{BAD}"'})
+    liar.answers["PATCH /up"] = (503, b"", {})
+    liar.answers["GET /up"] = (204, b"", {"Range": f"0-{'9' * 5000}"})
+    outcomes = send(make_bundle(tmp_path / "one", org), liar.host, folders=(tmp_path / "releases",))
+    states = {(each.target, each.state.value) for each in outcomes}
+    assert states == {(liar.host, "failed"), (f"folder:{tmp_path / 'releases'}", "sent")}
+    said = {each.why for each in outcomes if each.target == liar.host}
+    assert all(("503" if what == "range" else BAD) in why and "report it" not in why for why in said), said
+
+
+def test_a_realm_that_is_no_address_is_a_failure_of_a_pull(liar: Liar, tmp_path: Path) -> None:
+    liar.answers[MANIFEST] = (401, b"", {"WWW-Authenticate": f'Bearer realm="{BAD}"'})
+    with pytest.raises(FetchError, match="no good address"):
+        get(liar, tmp_path / "there")
+
+
+def test_an_error_in_rosk_is_the_failure_of_one_place(
+    plain: Look, org: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object, **__: object) -> None:
+        raise RuntimeError("unforeseen \x1b[2J")
+
+    bundle, there = make_bundle(tmp_path / "one", org), tmp_path / "releases"
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderTarget, "publish", wrong)
+        outcomes = send(bundle, plain.host, folders=(there,))
+    (bad,) = (each for each in outcomes if not each.good)
+    assert (bad.target, bad.state.value) == (f"folder:{there}", "failed")
+    assert bad.why.startswith("an error in rosk, please report it: RuntimeError: unforeseen ") and "\x1b" not in bad.why
+    with monkeypatch.context() as patched:
+        patched.setattr(RegistryClient, "open", wrong)
+        outcomes = send(bundle, plain.host, folders=(there,))
+    assert {(each.target, each.state.value) for each in outcomes} == {
+        (plain.host, "failed"),
+        (f"folder:{there}", "sent"),
+    }
 
 
 def test_files_that_hold_the_same(liar: Liar, org: str, tmp_path: Path) -> None:

@@ -42,19 +42,15 @@ from tests.publish.material import (
 from tests.publish.registries import Look
 
 
-@pytest.fixture
-def ungated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The releases of these tests are no kernels: what the gate is asked for is kept."""
-    asked: list[str] = []
-    monkeypatch.setattr(gate, "check", lambda release, note: asked.append(release.v))
-    return asked
-
-
 def relay(layout: Path, *hosts: str | Registry) -> list[State]:
     registries = tuple(Registry.model_validate(host) for host in hosts)
     options = PublishOptions(patience=HURRY)
     outcomes = publish_layout(layout, Spots(registries=registries), options, watch=Watch(), note=lambda _: None)
     return [outcome.state for outcome in outcomes]
+
+
+def carried(layout: Path, into: Path) -> Pulled:
+    return pull(f"oci:{layout}", into=into, registry=lambda host: Registry(host=host), note=lambda _: None)
 
 
 def get(reference: str, into: Path | None = None, **given: Any) -> Pulled:
@@ -210,7 +206,7 @@ def hostile(tmp_path: Path, org: str, title: str, data: bytes = b"evil") -> str:
 
 
 def test_a_package_that_sha256sums_does_not_have(org: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="SHA256SUMS") as caught:
+    with pytest.raises(FetchError, match="SHA256SUMS") as caught:
         get(hostile(tmp_path, org, "kernel/more.tar.gz"), tmp_path / "there")
     assert caught.value.details == ("kernel/more.tar.gz is not in SHA256SUMS",)
 
@@ -304,7 +300,7 @@ def test_images_out_of_archives_have_the_digests_of_the_manifest(org: str, tmp_p
     work.mkdir()
 
     def take() -> Bundle:
-        release = sources.checked(find_release(dist), note=lambda _: None)
+        release = sources.checked(find_release(dist), note=lambda _: None, terms=gate.Terms())
         return sources.from_dist([release], engine, work, note=lambda _: None)
 
     bundle = take()

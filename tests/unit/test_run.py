@@ -1,4 +1,4 @@
-"""The summary of `rosk build`: what it says of checks that were done since."""
+"""What `rosk build` says of checks that were done since, and where `rosk build` and `rosk release` publish to."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from rich.console import Console
 from builder import release
 from builder.build import Built
 from builder.engine.events import BuildResult
+from builder.errors import InputError
 from builder.project import load_project
-from builder.run import _print_files
-from tests.unit.projects import write_project
+from builder.run import _print_files, spots_of
+from tests.unit.projects import SETTINGS, write_project
 
 V = "6.12.64-acme"
 
@@ -37,3 +38,24 @@ def test_the_checks(tmp_path: Path, statuses: list[str], said: str) -> None:
     _print_files(console, project, Built(manifest={"release": V}, images=(), notices=(), result=ran, compiled={}))
     assert isinstance(console.file, io.StringIO)
     assert said in console.file.getvalue()
+
+
+def test_where_a_build_and_a_release_publish_to(tmp_path: Path) -> None:
+    """The one to the registries, the other to all places, as `rosk publish` does."""
+    files = "publish:\n  folders: [../kernels]\n  github: [{repository: acme/kernels}]\n"
+    project = load_project(write_project(tmp_path / "all", **{"config/rosk.yaml": f"{SETTINGS}{files}"}), arch="x86")
+    pushed, published = spots_of(project, everywhere=False), spots_of(project, everywhere=True)
+    assert [str(each) for each in pushed.registries] == ["localhost:5001", "localhost:5002/mirror"]
+    assert published.registries == pushed.registries
+    assert not (pushed.folders or pushed.github)
+    assert published.folders == (tmp_path / "all/../kernels",)
+    assert [each.repository for each in published.github] == ["acme/kernels"]
+
+    alone = SETTINGS[: SETTINGS.index("registries:")]
+    project = load_project(write_project(tmp_path / "files", **{"config/rosk.yaml": f"{alone}{files}"}), arch="x86")
+    assert spots_of(project, everywhere=True).folders
+    with pytest.raises(InputError, match="no registry to push to"):
+        spots_of(project, everywhere=False)
+    project = load_project(write_project(tmp_path / "nowhere", **{"config/rosk.yaml": alone}), arch="x86")
+    with pytest.raises(InputError, match="no place to publish to"):
+        spots_of(project, everywhere=True)

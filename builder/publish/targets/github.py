@@ -17,7 +17,7 @@ from typing import Any
 
 from builder.publish.artifact import SUMS
 from builder.publish.content import Blob, digest_of, parse_json
-from builder.publish.http import Answer, Body, Failure, Http
+from builder.publish.http import Answer, Body, Failure, Http, split_address
 from builder.publish.sources import Release
 from builder.publish.transfer import Outcome, State, Watch
 
@@ -179,7 +179,7 @@ class GithubTarget:
     def _upload_url(self, release: Mapping[str, Any]) -> str:
         """Where files go: a template (RFC 6570) that the API gives; the token must not go just anywhere."""
         url = re.sub(r"\{.*\}$", "", str(release.get("upload_url") or ""))
-        ours, theirs = urllib.parse.urlsplit(self._api), urllib.parse.urlsplit(url)
+        ours, theirs = urllib.parse.urlsplit(self._api), split_address(url)
         domain = (ours.hostname or "").partition(".")[2] or ours.hostname
         near = theirs.netloc == ours.netloc or (theirs.hostname or "").endswith(f".{domain}")
         if theirs.scheme != ours.scheme or not near:
