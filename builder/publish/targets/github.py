@@ -154,7 +154,8 @@ class GithubTarget:
             return bool(there["digest"] == asset.blob.digest)
         url = f"{self._api}/assets/{_number(there)}"
         headers = {**self._headers, "Accept": "application/octet-stream"}
-        return f"sha256:{self._http.body_sha256(url, expect=(200,), headers=headers)}" == asset.blob.digest
+        size = asset.blob.size
+        return f"sha256:{self._http.body_sha256(url, size=size, expect=(200,), headers=headers)}" == asset.blob.digest
 
     def _delete(self, there: Mapping[str, Any]) -> None:
         url = f"{self._api}/assets/{_number(there)}"
