@@ -93,6 +93,8 @@ class HttpTarget:
             headers = {"Destination": url, "Overwrite": "T"}
             if self._request("MOVE", part, (*_MADE, *_CANNOT), headers).status in _MADE:
                 return
+            if self._sha256(url, file.size) == file.sha256:  # it was moved, and only the answer was lost
+                return
             self._moves = False
             self._request("DELETE", part, (*_MADE, *_CANNOT))
             watch.advance(self.name, -file.size)
