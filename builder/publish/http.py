@@ -6,9 +6,7 @@ import email.utils
 import hashlib
 import ipaddress
 import logging
-import os
 import re
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,21 +19,21 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 import requests.utils
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from builder import __version__
-from builder.errors import InputError
 from builder.inputs.fetch import Patience
+from builder.publish import wire
 from builder.publish.content import Blob
 from builder.view import clean
 
 log = logging.getLogger(__name__)
 
 PATIENCE = Patience(attempts=5, connect_timeout=10, read_timeout=60)
+"""The 60 s are for silence, for each whole answer from its first byte on, and for looking at the rate of what is larger
+(`wire.LEAST_RATE`): no request is waited for without end, and whoever is not dead has time."""
 LONGEST_WAIT = 120.0
 """Seconds that are waited for a target, whatever it asks for: who asks for more gets no second attempt."""
-LARGEST_ANSWER = 8 << 20
 _FIRST_WAIT = 0.5
 _MOST_REDIRECTS = 5
 
@@ -92,6 +90,12 @@ class Body:
         self._rest = b""
         self._progress = progress
         self._stop = stop
+        self._pace: wire.Pace | None = None
+
+    def keep_pace(self, seconds: float) -> None:
+        """Give up when the other side takes less than `wire.LEAST_RATE`; `seconds` is how long it may pause."""
+        self._pace = wire.Pace(seconds)
+        self._pace.allow(self.size)
 
     def __len__(self) -> int:
         return self.size
@@ -108,6 +112,8 @@ class Body:
             self._rest = next(self._pieces, b"")
         taken = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(taken) :]
+        if self._pace is not None:
+            self._pace.moved(len(taken))
         self.sent += len(taken)
         self._progress(len(taken))
         return taken
@@ -135,7 +141,9 @@ class Http:
         # The environment's proxies are taken below, and nothing of ~/.netrc, which is not meant for registries.
         self._session.trust_env = False
         self._session.max_redirects = _MOST_REDIRECTS
-        self._session.mount("https://", _Adapter(_trust(ca)))
+        adapter = wire.Adapter(wire.trust(ca), sending=patience.read_timeout)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
 
     def request(
         self,
@@ -150,22 +158,27 @@ class Http:
         """One request and its whole answer.
 
         Args:
-            seconds: How long it may take to answer, when that is less than patience has.
+            seconds: How long it may take to answer, and then to have answered, when that is less than patience has.
 
         Raises:
             Failure: Any other answer than those expected, or none.
         """
         sent = self.opened(method, url, expect=expect, headers=headers, body=body, seconds=seconds)
         with sent as response, answers(self.patience.read_timeout):
-            content = b""
+            content = bytearray()
             for piece in response.raw.stream(1 << 16, decode_content=True):
                 content += piece
-                if len(content) > LARGEST_ANSWER:
-                    raise Failure(f"answers with more than {LARGEST_ANSWER} bytes")
-        return Answer(status=response.status_code, headers=response.headers, body=content, url=response.url)
+                if len(content) > wire.LARGEST_ANSWER:
+                    raise Failure(f"answers with more than {wire.LARGEST_ANSWER} bytes")
+        return Answer(status=response.status_code, headers=response.headers, body=bytes(content), url=response.url)
 
-    def body_sha256(self, url: str, *, expect: tuple[int, ...], headers: Mapping[str, str] | None = None) -> str | None:
+    def body_sha256(
+        self, url: str, *, size: int, expect: tuple[int, ...], headers: Mapping[str, str] | None = None
+    ) -> str | None:
         """The SHA-256 (hex) of what an address has, read back with patience; None where it answers but with 200.
+
+        Args:
+            size: Bytes that it should have. More than these, and one piece, are not read: then it is another anyway.
 
         Raises:
             Failure: Any other answer than those expected, or none.
@@ -173,14 +186,17 @@ class Http:
 
         def attempt() -> str | None:
             with (
-                self.opened("GET", url, expect=expect, headers=headers) as response,
+                self.opened("GET", url, expect=expect, headers=headers, size=size) as response,
                 answers(self.patience.read_timeout),
             ):
                 if response.status_code != 200:
                     return None
-                found = hashlib.sha256()
+                found, left = hashlib.sha256(), size
                 for piece in response.raw.stream(1 << 18, decode_content=True):
                     found.update(piece)
+                    left -= len(piece)
+                    if left < 0:
+                        break
                 return found.hexdigest()
 
         return self.patiently(attempt)
@@ -195,8 +211,12 @@ class Http:
         headers: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
         seconds: float | None = None,
+        size: int | None = None,
     ) -> Iterator[requests.Response]:
         """One request and its answer, whose body is not read yet.
+
+        Args:
+            size: Bytes of a body that may be more than an answer's, and take longer.
 
         Raises:
             Failure: As for `request`.
@@ -205,6 +225,8 @@ class Http:
             raise Stopped
         log.debug("%s %s", method, urlsplit(url)._replace(query="").geturl())
         data: Any = b"" if isinstance(body, Body) and not body.size else body
+        if isinstance(body, Body):
+            body.keep_pace(self.patience.read_timeout)
         wait = min(seconds or self.patience.read_timeout, self.patience.read_timeout)
         with answers(wait):
             response = self._session.request(
@@ -220,6 +242,8 @@ class Http:
         with response:
             if response.status_code not in expect:
                 raise refusal(response.status_code, response.reason, response.headers, _beginning(response))
+            if size is not None:
+                wire.allow(response, size)
             yield response
 
     def patiently(self, attempt: Callable[[], _Result]) -> _Result:
@@ -265,47 +289,15 @@ class _Session(requests.Session):
         return iter(()) if options.get("yield_requests") else super().resolve_redirects(*args, **options)
 
 
-class _Adapter(HTTPAdapter):
-    """Connections that trust what a context trusts."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **{**options, "ssl_context": self._context})
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave it to the context: requests would have each connection read all certificates anew."""
-        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **{**options, "ssl_context": self._context})
-
-
-def _trust(ca: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
-    named = os.environ.get("REQUESTS_CA_BUNDLE")
-    for file in (ca, Path(named) if named else None):
-        if file is None:
-            continue
-        try:
-            context.load_verify_locations(file)
-        except OSError as error:  # ssl.SSLError is one
-            raise InputError(
-                f"no certificate can be read of it: {error.strerror or error}",
-                where=file,
-                hint="give the CA's certificate in PEM (-----BEGIN CERTIFICATE-----)",
-            ) from error
-    return context
-
-
 @contextmanager
 def answers(seconds: float) -> Iterator[None]:
     """Turn what goes wrong on the way into a `Failure`; `seconds` is how long an answer was waited for."""
     try:
         yield
+    except wire.TooSlow as error:
+        raise Failure(str(error), kind="timeout", wait=0) from error
+    except wire.TooLarge as error:
+        raise Failure(str(error)) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise _broken(error, seconds) from error
     except OSError as error:  # the file that is sent, or a socket
@@ -380,7 +372,7 @@ def _words(body: bytes) -> str:
 def _beginning(response: requests.Response) -> bytes:
     try:
         return bytes(response.raw.read(1 << 14, decode_content=True))
-    except (urllib3.exceptions.HTTPError, OSError, ValueError):
+    except (urllib3.exceptions.HTTPError, OSError, ValueError, wire.TooSlow, wire.TooLarge):
         return b""
 
 

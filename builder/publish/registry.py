@@ -245,7 +245,8 @@ class RegistryClient:
         for again in (False, True):
             headers = {**self._authorizer.header(self._scope(repository)), "Accept": "*/*", **wanted}
             url = self._url(repository, f"blobs/{descriptor.digest}")
-            with self.http.opened("GET", url, expect=(200, 206, 401), headers=headers) as response:
+            expect, size = (200, 206, 401), descriptor.size
+            with self.http.opened("GET", url, expect=expect, headers=headers, size=size) as response:
                 if response.status_code == 401:
                     self._check_ours(response.url)
                     challenge = response.headers.get("WWW-Authenticate", "")

@@ -11,7 +11,9 @@ from builder.publish.content import Blob, Descriptor
 from builder.publish.http import Answer, Body, Failure, Http, Progress
 
 _MOST_RESTARTS = 40
-_REFUSALS = (400, 401, 403)
+_REFUSALS = (400, 401, 403, 404, 405)
+_MOST_MOUNTS = 2
+"""How often a registry is asked whether it has a blob elsewhere: one that only fails at that gets it sent."""
 
 
 class Client(Protocol):
@@ -51,6 +53,7 @@ class Upload:
         self.blob = blob
         self.mount_from = mount_from
         self.sent = False
+        self._mounts = 0
         self._progress = progress
         self._told = 0
         self._location = ""
@@ -101,12 +104,14 @@ class Upload:
     def _start(self) -> bool:
         """Begin an upload; true when the registry had the blob elsewhere."""
         path, self._offset = "blobs/uploads/", 0
-        source, self.mount_from = self.mount_from, ""
+        source = self.mount_from if self._mounts < _MOST_MOUNTS else ""
         if source:
+            self._mounts += 1
             mount = {"mount": self.blob.digest, "from": self.client.repository(source)}
             mounted = f"{path}?{urllib.parse.urlencode(mount)}"
-            expect = (201, 202, *_REFUSALS, 405)  # who does not mount gets it sent
+            expect = (201, 202, *_REFUSALS)  # who does not mount gets it sent
             answer = self.client.request("POST", self.repository, mounted, expect=expect, source=source)
+            self.mount_from = ""
         if not source or answer.status not in (201, 202):
             answer = self.client.request("POST", self.repository, path, expect=(201, 202))
         if answer.status == 201:

@@ -104,6 +104,9 @@ def dav(root: Path, **options: Any) -> Iterator[tuple[str, Dav]]:
             if not state.webdav:
                 self.say(501)
                 return
+            if not target.is_file():
+                self.say(404)
+                return
             goal = root / urllib.parse.unquote(urllib.parse.urlsplit(self.headers["Destination"]).path).strip("/")
             shutil.move(target, goal)
             self.say(201)
@@ -148,7 +151,11 @@ class Github:
 
 @contextmanager
 def github(repository: str, token: str) -> Iterator[tuple[str, Github]]:
-    """The base URL of an API with the releases of a repository."""
+    """The base URL of an API with the releases of a repository.
+
+    What `fail` of its state names fails once: `create`, `answer` (a draft is made, and nobody hears of it), a file,
+    `publish`.
+    """
     state = Github(token)
 
     class Api(Handler):
@@ -171,6 +178,8 @@ def github(repository: str, token: str) -> Iterator[tuple[str, Github]]:
                 case "GET", []:
                     self.json(200, self.page(list(state.releases.values()), query))
                 case "POST", []:
+                    if self.failing("create"):
+                        return
                     fields = json.loads(data)
                     number = state.number()
                     base = state.upload_base or f"http://{self.headers['Host']}/repos/{repository}/releases"
@@ -180,7 +189,8 @@ def github(repository: str, token: str) -> Iterator[tuple[str, Github]]:
                         "upload_url": f"{base}/{number}/assets{{?name,label}}",
                         "html_url": f"https://github.example/{repository}/releases/{fields['tag_name']}",
                     }
-                    self.json(201, state.releases[number])
+                    if not self.failing("answer"):
+                        self.json(201, state.releases[number])
                 case "PATCH", [number]:
                     if self.failing("publish"):
                         return

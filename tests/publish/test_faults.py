@@ -17,7 +17,7 @@ from builder.publish.artifact import RELEASE_NAME
 from builder.publish.sources import Bundle
 from builder.publish.transfer import State
 from builder.settings import Registry
-from tests.faultproxy import Fault, fault_proxy
+from tests.faultproxy import ALWAYS, Fault, fault_proxy
 from tests.publish.material import NAMES, VERSION, Watch, make_bundle, send
 from tests.publish.registries import PASSWORD, USER, Look, Tls, basic, docker_config
 
@@ -181,6 +181,20 @@ def test_a_fault_that_passes_is_overcome(kind: str, plain: Look, org: str, relea
         assert {each.state for each in outcomes} == {State.SENT}, outcomes
         assert not [each for each in proxy.faults if each.times]
         assert watch.sent == watch.begun
+    nothing_half_published(plain, org)
+
+
+@pytest.mark.parametrize(("kind", "times", "twice"), [("500", 1, False), ("404", ALWAYS, True), ("500", ALWAYS, True)])
+def test_a_blob_of_another_repository(
+    kind: str, times: int, twice: bool, plain: Look, org: str, release: Bundle
+) -> None:
+    """It is mounted though that fails at first, and sent where it cannot be mounted."""
+    fault = Fault(kind, lambda method, path: method == "POST" and "mount=" in path, times=times)
+    with fault_proxy(plain.host, fault) as proxy:
+        outcomes = send(release, proxy.host)
+        assert {each.state for each in outcomes} == {State.SENT}, outcomes
+        once = sum(release.store.blob(digest).size for digest in placed(release))
+        assert (sum(each.size for each in proxy.sent("PATCH")) > once) == twice
     nothing_half_published(plain, org)
 
 

@@ -144,6 +144,17 @@ def test_faults_on_the_way_to_a_server(kind: str, release: Release, tmp_path: Pa
         assert not [each for each in proxy.sent("PUT") if "/kernel/" in each.path and "src.tgz" not in each.path][3:]
 
 
+def test_a_file_that_was_moved_and_nobody_heard_of_it(release: Release, tmp_path: Path) -> None:
+    """The second MOVE finds nothing to move: that is no reason to send the file over what is there."""
+    lost = Fault("lost", lambda method, path: method == "MOVE" and "config" in path, times=1)
+    with dav(tmp_path / "server") as (url, state), fault_proxy(url.removeprefix("http://"), lost) as proxy:
+        assert [each.state for each in to_server(f"http://{proxy.host}", release)] == [State.SENT]
+        assert not lost.times
+        assert state.files() == wanted(release)
+        assert len(puts(state)) == len(release.files)
+        assert all(path.endswith(".part") for path in puts(state))
+
+
 def test_a_server_with_a_password(release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAV_PASSWORD", "s3cret")
     with dav(tmp_path / "server", authorization="Basic bWlyYTpzM2NyZXQ=") as (url, state):
@@ -208,6 +219,98 @@ def test_github_shows_nothing_before_all_is_there(release: Release) -> None:
         assert not draft["draft"]
         uploads = [path for method, path in state.requests if method == "POST"]
         assert len(uploads) == len(state.files(v)) - sent + 1  # the one that failed was sent twice
+
+
+def summed(files: dict[str, bytes]) -> bool:
+    """SHA256SUMS has all other files as they are, and nothing else."""
+    lines = {f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in files.items() if name != "SHA256SUMS"}
+    return set(files["SHA256SUMS"].decode().splitlines()) == lines
+
+
+@pytest.mark.parametrize("digests", [True, False])
+def test_github_gets_architectures_one_after_another(
+    digests: bool, release: Release, changed: Release, org: str, tmp_path: Path
+) -> None:
+    other = release_of(make_dist(tmp_path / "arm64", org, "arm64"))
+    v = release.v
+    with github("acme/kernels", TOKEN) as (api, state):
+        state.digests = digests
+        to_github(api, release)
+        assert to_github(api, other).state is State.SENT
+        assert {f"config-{v}-x86", f"config-{v}-arm64"} <= set(state.files(v))
+        assert summed(state.files(v))
+        assert to_github(api, release).state is to_github(api, release, other).state is State.THERE
+        assert to_github(api, changed).state is State.REFUSED
+        assert to_github(api, changed, overwrite=True).state is State.SENT
+        assert summed(state.files(v))
+        assert f"config-{v}-arm64" in state.files(v)
+        assert not any(each["draft"] for each in state.releases.values())
+
+
+@pytest.mark.parametrize("digests", [True, False])
+def test_github_does_not_show_what_another_upload_has_left(
+    digests: bool, release: Release, org: str, tmp_path: Path
+) -> None:
+    other = release_of(make_dist(tmp_path / "arm64", org, "arm64"))
+    v = release.v
+    with github("acme/kernels", TOKEN) as (api, state):
+        state.digests = digests
+        state.fail = [f"config-{v}-x86"] * 9
+        assert to_github(api, release).state is State.FAILED
+        (draft,) = state.releases.values()
+        outcome = to_github(api, other)
+        assert (outcome.state, f"build-linux-{v}-x86.tar.gz" in outcome.why) == (State.FAILED, True)
+        assert draft["draft"]
+        state.fail.clear()
+        assert to_github(api, release).state is State.SENT
+        assert summed(state.files(v))
+        assert not draft["draft"]
+        assert to_github(api, other).state is State.THERE
+
+
+def test_github_hides_what_is_replaced_until_all_is_there(release: Release, changed: Release) -> None:
+    v = release.v
+    with github("acme/kernels", TOKEN) as (api, state):
+        (release.folder.root / "SHA256SUMS.sig").write_text("of what is replaced\n")
+        to_github(api, release_of(release.folder.root))
+        (shown,) = state.releases.values()
+        state.fail = [f"config-{v}-x86"] * 9 + ["publish"]  # the first PATCH fails once, too
+        assert to_github(api, changed, overwrite=True).state is State.FAILED
+        assert shown["draft"]
+        state.fail.clear()
+        assert to_github(api, changed).state is State.SENT
+        assert not shown["draft"]
+        assert f"SHA256SUMS-{v}-x86.sig" not in state.files(v)
+        assert summed(state.files(v))
+
+
+def test_github_shows_no_release_of_which_a_replacement_broke(
+    release: Release, changed: Release, org: str, tmp_path: Path
+) -> None:
+    """Of the other architecture: SHA256SUMS still says what was there."""
+    other = release_of(make_dist(tmp_path / "arm64", org, "arm64"))
+    v = release.v
+    with github("acme/kernels", TOKEN) as (api, state):
+        to_github(api, release, other)
+        (shown,) = state.releases.values()
+        state.fail = [f"config-{v}-x86"] * 9
+        assert to_github(api, changed, overwrite=True).state is State.FAILED
+        state.fail.clear()
+        outcome = to_github(api, other)
+        assert (outcome.state, f"config-{v}-x86" in outcome.why) == (State.FAILED, True)
+        assert shown["draft"]
+        assert to_github(api, changed).state is State.SENT
+        assert summed(state.files(v))
+        assert not shown["draft"]
+
+
+@pytest.mark.parametrize("fault", ["create", "answer"])
+def test_github_makes_one_draft(fault: str, release: Release) -> None:
+    with github("acme/kernels", TOKEN) as (api, state):
+        state.fail = [fault]
+        assert to_github(api, release).state is State.SENT
+        assert len(state.releases) == 1
+        assert not state.fail
 
 
 @pytest.mark.parametrize("digests", [True, False])

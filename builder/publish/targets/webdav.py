@@ -48,7 +48,7 @@ class HttpTarget:
             return Outcome(target=self.name, reference=f"{base}/", digest=f"sha256:{sums.sha256}", state=state, why=why)
 
         try:
-            there = self._sha256(f"{base}/{sums.name}")
+            there = self._sha256(f"{base}/{sums.name}", sums.size)
             if there not in (None, sums.sha256) and not overwrite:
                 return outcome(State.REFUSED, "it is there with other content (--overwrite replaces it)")
             missing = [file for file in release.files if not self._has(base, file)]
@@ -72,11 +72,11 @@ class HttpTarget:
         length = answer.headers.get("Content-Length") if answer.status == 200 else None
         if answer.status in (404, 410) or (length is not None and length != str(file.size)):
             return False
-        return self._sha256(url) == file.sha256
+        return self._sha256(url, file.size) == file.sha256
 
-    def _sha256(self, url: str) -> str | None:
-        """The checksum of what is there; None when there is nothing."""
-        return self._http.body_sha256(url, expect=(200, 404, 410), headers=self._headers)
+    def _sha256(self, url: str, size: int) -> str | None:
+        """The checksum of what is there, and should have so many bytes; None when there is nothing."""
+        return self._http.body_sha256(url, size=size, expect=(200, 404, 410), headers=self._headers)
 
     def _folders(self, base: str, files: Sequence[ReleaseFile]) -> None:
         """Make the folders, where the server has such; one that makes them by itself may refuse."""
@@ -93,6 +93,8 @@ class HttpTarget:
             headers = {"Destination": url, "Overwrite": "T"}
             if self._request("MOVE", part, (*_MADE, *_CANNOT), headers).status in _MADE:
                 return
+            if self._sha256(url, file.size) == file.sha256:  # it was moved, and only the answer was lost
+                return
             self._moves = False
             self._request("DELETE", part, (*_MADE, *_CANNOT))
             watch.advance(self.name, -file.size)
@@ -104,7 +106,7 @@ class HttpTarget:
         headers = {**self._headers, "Content-Type": "application/octet-stream"}
         try:
             self._http.request("PUT", url, expect=_MADE, headers=headers, body=body)
-            if self._sha256(url) != file.sha256:
+            if self._sha256(url, file.size) != file.sha256:
                 raise Failure(f"took {file.name} and gives something else back", wait=0)
         except Failure:
             watch.advance(self.name, -body.sent)
