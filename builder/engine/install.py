@@ -31,7 +31,7 @@ START_SECONDS = 60.0
 
 _GRACE_SECONDS = 3.0
 _LOG_LINES = 15
-_BESIDE = ("ca-certificates", "containerd", "iptables", "runc", "tini")
+_BESIDE = ("ca-certificates", "containerd", "iptables", "kmod", "runc", "tini")
 
 
 @dataclass(frozen=True, kw_only=True)

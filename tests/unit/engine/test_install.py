@@ -16,7 +16,7 @@ from tests.unit.engine.states import BARE, BOOKWORM, READY
 
 TRIXIE = replace(BOOKWORM, version="13", name="Debian GNU/Linux 13 (trixie)")
 STOPPED = replace(READY, engine=None, dockerd="26.1.5+dfsg1", refusal="Cannot connect to the Docker daemon")
-BESIDE = ("ca-certificates", "containerd", "iptables", "runc", "tini")
+BESIDE = ("ca-certificates", "containerd", "iptables", "kmod", "runc", "tini")
 
 
 @pytest.mark.parametrize(
