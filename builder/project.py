@@ -20,6 +20,7 @@ from builder.series import Toolchain, check_llvm
 from builder.series import choose as choose_suite
 from builder.settings import Registry, Settings, load_settings
 from builder.settings.registry import as_known
+from builder.settings.sources import Toolchain as ToolchainSettings
 
 SETTINGS_FILE = Path("config/rosk.yaml")
 SIGNING_KEY = "ROSK_SIGNING_KEY"
@@ -196,11 +197,17 @@ def with_source(project: Project, source: Source) -> Project:
     Raises:
         InputError: The kernel is too old for the compiler.
     """
+    # Those of the project have a suite where the file may have `auto`.
     settings = load_settings(project.root / SETTINGS_FILE)
-    toolchain = choose_toolchain(source, settings, project.root / SETTINGS_FILE)
-    compiler = settings.toolchain.model_copy(update={"suite": toolchain.suite})
-    own = project.settings.model_copy(update={"toolchain": compiler})
+    toolchain, wanted = _toolchain(source, settings, project.root)
+    own = project.settings.model_copy(update={"toolchain": wanted})
     return replace(project, source=source, toolchain=toolchain, settings=own)
+
+
+def _toolchain(source: Source, settings: Settings, root: Path) -> tuple[Toolchain, ToolchainSettings]:
+    """What compiles a kernel, and the settings' section with the suite that this is of."""
+    toolchain = choose_toolchain(source, settings, root / SETTINGS_FILE)
+    return toolchain, settings.toolchain.model_copy(update={"suite": toolchain.suite})
 
 
 def _load(
@@ -210,15 +217,14 @@ def _load(
     check_inputs(inputs, root)
     own = {} if choice.flavour is None else {choice.flavour: settings.flavours[choice.flavour]}
     source = _source(root, settings, kernel)
-    toolchain = choose_toolchain(source, settings, root / SETTINGS_FILE)
-    compiler = settings.toolchain.model_copy(update={"suite": toolchain.suite})
+    toolchain, wanted = _toolchain(source, settings, root)
     return Project(
         root=root,
         arch=choice.arch,
         flavour=choice.flavour,
         default=choice == choose(settings),
         source=source,
-        settings=settings.model_copy(update={"flavours": own, "toolchain": compiler}),
+        settings=settings.model_copy(update={"flavours": own, "toolchain": wanted}),
         toolchain=toolchain,
         inputs=inputs,
         registries=tuple(_registry(text, settings) for text in registries) or settings.registries,

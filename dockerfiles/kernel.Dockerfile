@@ -1,7 +1,8 @@
 # The whole graph: one stage for each thing that has a cache key of its own. Its build context is the folder that
 # rosk makes for each build (stages/ images/ config/ lists/ patches/ hooks/); `source` and `firmware` are named
 # contexts. FRESH is a word that makes every stage run again that is no input (builder.graph.afresh).
-# Only what buildah builds too is used here: no heredocs, no COPY --link, no ADD --checksum.
+# Only what buildah builds too is used here, or what builder/engine/buildah.py takes out: no heredocs, no COPY --link, no
+# ADD --checksum.
 ARG BASE
 ARG SOURCE_KIND=debian
 ARG FIRMWARE_KIND=none

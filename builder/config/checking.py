@@ -121,7 +121,7 @@ def as_json(checked: Checked) -> dict[str, Any]:
         "policies": [
             {
                 "name": policy.name,
-                "rules": sum(rule.applies(checked.answer.facts.version) for rule in policy.rules),
+                "rules": len(policy.meant(checked.answer.facts.version)),
                 "broken": [
                     {
                         "options": list(each.rule.options),
@@ -158,7 +158,7 @@ def _print(checked: Checked) -> None:
     for policy in checked.project.policies:
         own = [each.rule for each in checked.broken if each.policy == policy.name]
         required = sum(rule.required for rule in own)
-        rules = sum(rule.applies(told["version"]) for rule in policy.rules)
+        rules = len(policy.meant(checked.answer.facts.version))
         kept = f"policy {policy.name}: {rules - len(own)} of {count(rules, 'rule')} kept"
         wishes = f", {count(len(own) - required, 'recommendation')} not" if len(own) > required else ""
         more = f"; `rosk config policy {policy.name}` lists them" if own else ""

@@ -43,6 +43,10 @@ class Policy:
     title: str
     rules: tuple[Rule, ...]
 
+    def meant(self, version: str) -> list[Rule]:
+        """The rules that are for this kernel version."""
+        return [rule for rule in self.rules if rule.applies(version)]
+
     def as_json(self) -> dict[str, Any]:
         """As `builder.stages.policy` reads it."""
         return {"name": self.name, "title": self.title, "rules": [asdict(rule) for rule in self.rules]}

@@ -60,12 +60,7 @@ def run_policy(names: Sequence[str], options: ConfigOptions, *, strict: bool = F
 
 
 def _broken(policy: Policy, answer: Answer) -> list[Rule]:
-    return [rule for rule in _meant(policy, answer) if not rule.is_kept(answer.config.values)]
-
-
-def _meant(policy: Policy, answer: Answer) -> list[Rule]:
-    """The rules that are for this kernel version."""
-    return [rule for rule in policy.rules if rule.applies(answer.facts.version)]
+    return [rule for rule in policy.meant(answer.facts.version) if not rule.is_kept(answer.config.values)]
 
 
 def as_json(policies: Sequence[Policy], answer: Answer, advice: Sequence[Advice]) -> dict[str, Any]:
@@ -86,7 +81,7 @@ def as_json(policies: Sequence[Policy], answer: Answer, advice: Sequence[Advice]
                         "where": rule.where,
                         "line": rule.line,
                     }
-                    for rule in _meant(policy, answer)
+                    for rule in policy.meant(answer.facts.version)
                 ],
             }
             for policy in policies
@@ -109,7 +104,7 @@ def as_json(policies: Sequence[Policy], answer: Answer, advice: Sequence[Advice]
 
 def _print(policy: Policy, answer: Answer, *, every: bool) -> None:
     out = console()
-    rules, broken = _meant(policy, answer), _broken(policy, answer)
+    rules, broken = policy.meant(answer.facts.version), _broken(policy, answer)
     required = sum(rule.required for rule in broken)
     out.print(
         f"{policy.title}: {len(rules) - len(broken)} of {count(len(rules), 'rule')} kept, {required} broken, "

@@ -96,9 +96,9 @@ class Build:
         return re.search(rf"^CONFIG_{option}=y$", self.config, re.MULTILINE) is not None
 
     @property
-    def is_cached(self) -> bool:
-        """Whether the compiler cache takes part."""
-        return self.ccache is not None and not (self.on("GCC_PLUGINS") or self.on("RANDSTRUCT"))
+    def cache(self) -> Path | None:
+        """The folder of the compiler cache, if that takes part."""
+        return None if self.on("GCC_PLUGINS") or self.on("RANDSTRUCT") else self.ccache
 
     @property
     def srcarch(self) -> str:
@@ -114,7 +114,7 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     # gcc's plugins are host programs too, and have to be shared objects.
     if not build.on("GCC_PLUGINS"):
         words += static_arguments(build.obj / ".rosk", build.tree)
-    if build.is_cached:
+    if build.cache is not None:
         # What only preprocesses (genksyms, linker scripts) has nothing to gain from the cache.
         words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
     return words
@@ -218,10 +218,10 @@ def build_from(args: argparse.Namespace) -> Build:
 
 def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerCache | None:
     """The compiler cache for the sources of this build, where it has one; `temporary` is for its passing files."""
-    if build.ccache is None or not build.is_cached:
+    if build.cache is None:
         return None
     return CompilerCache(
-        build.ccache,
+        build.cache,
         build.cc,
         digest(build.toolchain),
         shadows(build.tree, journal, build.srcarch),
