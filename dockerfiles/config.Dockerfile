@@ -9,7 +9,7 @@ RUN mkdir -p "/out/configs" && if [ -d "/usr/src/linux/arch/${SRCARCH}/configs" 
 
 # What follows from the source and the toolchain alone; kconfig's own program is compiled here, once.
 FROM toolchain AS config-facts
-COPY --from=kconfig /out/kconfig /usr/src/linux
+COPY --from=kconfig /out/kconfig.tar /in/
 ARG SRCARCH
 COPY --from=defconfigs /out/configs /usr/src/linux/arch/${SRCARCH}/configs
 COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
@@ -19,7 +19,8 @@ ARG ARCH
 ARG CROSS_COMPILE=
 ARG COMPILER=gcc
 ARG MAKE_VARIABLES=
-RUN python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
+RUN tar -xf /in/kconfig.tar -C /usr/src/linux \
+    && python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/facts
 
 FROM config-facts AS config-asked

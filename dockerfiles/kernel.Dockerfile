@@ -60,7 +60,10 @@ ARG SOURCE_EPOCH
 RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
 
+# What the source holds, by content: later stages go by it, and read no more of the source than they need.
 FROM source-${SOURCE_KIND} AS kernel-source
+COPY --from=rosk-programs stages/common.py stages/journal.py /rosk/builder/stages/
+RUN --network=none python3 -m builder.stages.journal --tree /usr/src/linux --out /out/journal
 
 # What has to be known before the graph can be named: the kernel's version and its date.
 FROM scratch AS resolve
@@ -76,18 +79,19 @@ COPY --from=rosk-inputs signing /rosk/signing
 ARG HOOKS_ARCH=
 ARG HOOKS_SRCARCH=
 ARG FRESH=
-RUN python3 -m builder.stages.patch --tree /usr/src/linux --patches /rosk/patches --hooks /rosk/hooks \
+RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --patches /rosk/patches --hooks /rosk/hooks \
     --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
     --certificate /rosk/signing/certificate.pem \
     && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
 # What configuring reads of the source, so that a change to anything else leaves the config as it is.
 FROM patched AS kconfig
-COPY --from=rosk-programs stages/common.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
-RUN --network=none python3 -m builder.stages.kconfigtree --tree /usr/src/linux --out /out/kconfig
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/signingoptions.py stages/pack.py \
+    stages/kconfigtree.py /rosk/builder/stages/
+RUN --network=none python3 -m builder.stages.kconfigtree --tree /usr/src/linux --journal /out/journal --out /out/kconfig.tar
 
 FROM toolchain AS configured
-COPY --from=kconfig /out/kconfig /usr/src/linux
+COPY --from=kconfig /out/kconfig.tar /in/
 COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
     stages/signingoptions.py stages/configure.py /rosk/builder/stages/
@@ -102,7 +106,8 @@ ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
 ARG FRESH=
-RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
+RUN --network=none mkdir -p /usr/src/linux && tar -xf /in/kconfig.tar -C /usr/src/linux \
+    && python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
     --signing "${SIGNING}" --certificate /rosk/signing/certificate.pem ${CONFIG_STRICT} --out /out/configured
@@ -130,7 +135,7 @@ RUN --mount=type=cache,id=rosk-ccache${CACHE_SCOPE},target=/ccache \
     --mount=type=cache,id=rosk-obj-${A}-${RELEASE}${CACHE_SCOPE},target=/obj,sharing=locked \
     --mount=type=cache,id=rosk-log,target=/log \
     --mount=type=secret,id=ccache,target=/run/secrets/ccache.conf \
-    python3 -m builder.stages.compile --tree /usr/src/linux --configured /configured --obj /obj --toolchain /out/packages \
+    python3 -m builder.stages.compile --tree /usr/src/linux --journal /out/journal --configured /configured --obj /obj --toolchain /out/packages \
     --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" \
     --make-variables="${MAKE_VARIABLES}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
     --epoch "${EPOCH}" --ccache /ccache --ccache-config /run/secrets/ccache.conf --log /log --out /out
@@ -242,7 +247,8 @@ FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 
 # The packages.
 FROM tools AS packer
-COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/journal.py stages/pack.py \
+    /rosk/builder/stages/
 ARG EPOCH
 ARG CACHE_SCOPE=
 
@@ -277,8 +283,8 @@ ARG EPOCH
 ARG CACHE_SCOPE=
 ARG SOURCE_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /usr/src/linux --top "linux-${RELEASE}" --epoch "${EPOCH}" --cache /cache \
-    --sums /sums/source.json --deliver "/file/${SOURCE_FILE}"
+    python3 -m builder.stages.pack --root /usr/src/linux --journal /out/journal --top "linux-${RELEASE}" --epoch "${EPOCH}" \
+    --cache /cache --sums /sums/source.json --deliver "/file/${SOURCE_FILE}"
 
 # Programs of another architecture for the images: Debian's packages unpacked, not installed, for nothing of them runs
 # here. apt is told that nothing is installed yet, so that their libraries come with them.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from builder.stages import journal as sources
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
 from builder.stages.compilercache import CompilerCache
 from builder.stages.crosshost import CrossHost
@@ -55,7 +56,8 @@ class Build:
     """What to compile and with what.
 
     Attributes:
-        tree: The source tree; is not written to.
+        tree: The source tree; nothing but the times of its files is written to.
+        journal: The file with its journal.
         obj: The object tree; may hold an earlier build.
         arch: kbuild's ARCH: x86_64, arm64.
         image: The image's make target: bzImage, Image.
@@ -73,6 +75,7 @@ class Build:
     """
 
     tree: Path
+    journal: Path
     obj: Path
     arch: str
     image: str
@@ -200,6 +203,7 @@ def build_from(args: argparse.Namespace) -> Build:
     """What the command line and the configure stage ask for."""
     return Build(
         tree=args.tree.resolve(),
+        journal=args.journal,
         obj=args.obj.resolve(),
         arch=args.arch,
         image=args.image,
@@ -238,7 +242,7 @@ def run(build: Build, log: Path, objects: int, out: Path) -> None:
         OSError: A file cannot be read or written.
     """
     kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
-    journal = kept.open(build.config)
+    journal = kept.open(build.config, sources.read(build.journal))
     temporary = kept.keep / "ccache"
     cache = compiler_cache(build, journal, temporary)
     log.write_text("".join(f"{line}\n" for line in kept.said))
@@ -268,7 +272,7 @@ def run(build: Build, log: Path, objects: int, out: Path) -> None:
 def main() -> None:
     """Command line; see the module's text. The folder --configured is the output of the configure stage."""
     parser = argparse.ArgumentParser(prog="compile", description=__doc__)
-    for option in ("--tree", "--configured", "--obj", "--image-path", "--toolchain", "--log", "--out"):
+    for option in ("--tree", "--journal", "--configured", "--obj", "--image-path", "--toolchain", "--log", "--out"):
         parser.add_argument(option, type=Path, required=True)
     parser.add_argument("--arch", required=True)
     parser.add_argument("--image", required=True)

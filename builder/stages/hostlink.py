@@ -46,20 +46,28 @@ def static_arguments(folder: Path, tree: Path) -> list[str]:
     """make's arguments for static host programs.
 
     Args:
-        folder: Where to put an object that stands in for what libelf lacks; made when it is needed.
+        folder: Where to put an object that stands in for what libelf lacks; is lost with the toolchain.
         tree: The kernel's source.
     """
-    flags = "-static"
     folder.mkdir(parents=True, exist_ok=True)
-    if _lacks_search_trees(folder):
-        source, stand_in = folder / "search-trees.c", folder / "search-trees.o"
-        source.write_text(_SEARCH_TREES)
-        run(["gcc", "-O2", "-c", "-o", stand_in, source])
-        flags += f" {stand_in}"
-    words = [f"HOSTLDFLAGS={flags}", "HOSTPKG_CONFIG=pkg-config --static"]
+    words = [f"HOSTLDFLAGS={_link_flags(folder)}", "HOSTPKG_CONFIG=pkg-config --static"]
     if _is_old(tree):
         words += ["HOST_LOADLIBES=-static", *(f"HOSTLOADLIBES_{name}={_CRYPTO_LIBRARIES}" for name in _CRYPTO)]
     return words
+
+
+def _link_flags(folder: Path) -> str:
+    """What kbuild's static programs are linked with; what was found out once holds for the folder's toolchain."""
+    known = folder / "flags"
+    if not known.is_file():
+        flags = "-static"
+        if _lacks_search_trees(folder):
+            source, stand_in = folder / "search-trees.c", folder / "search-trees.o"
+            source.write_text(_SEARCH_TREES)
+            run(["gcc", "-O2", "-c", "-o", stand_in, source])
+            flags += f" {stand_in}"
+        known.write_text(flags)
+    return known.read_text()
 
 
 def _is_old(tree: Path) -> bool:

@@ -1,58 +1,67 @@
-"""What a source tree holds, by content, and since when: times that kbuild can go by.
+"""What a source tree holds, by content: what the stages after the source go by instead of reading a tree of 1.6 GB.
 
-kbuild compares times (make's rule: a target is stale when something it is made from is newer). In a build step times
-say little: a patch that is taken back leaves a file with its old time, a patch that is applied again gives the same
-content a new one. So the journal keeps, for every file, the checksum of what the last build saw, and the moment since
-which the object tree has known this content.
+The journal of a tree is made once with the tree, and brought up to date by the stage that patches it. It is text: a
+line for each file and symbolic link, sorted by path, so that what differs between two of them is found by comparing
+lines. kbuild goes by times (make's rule: a target is stale when something it is made from is newer), and in a build
+step times say little: a patch that is taken back leaves a file with its old time, a patch that is applied again gives
+the same content a new one. A journal says what is really different; `set_times` then makes times agree with it.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import itertools
 import os
+import re
+import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+from builder.stages.common import stage_main
 
 _SECOND = 1_000_000_000
 _MENTION = b"__has_include"
+_WORD = re.compile(rb"[^\s/<>\"()]+")
+"""What can be the last part of a path in C's text."""
+_BATCH = 256
+_TICK_SECONDS = 0.02
+"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 
-State = tuple[int, int, int, int]
-"""Size, mtime and ctime in nanoseconds, and mode: while these are equal, so is the content. ctime cannot be set."""
 
-
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file or a symbolic link.
 
     Attributes:
-        state: As it was when it was read.
         digest: SHA-256 of the content (of a link's target), hexadecimal.
+        mode: As in `stat`, without the type of the file.
+        size: In bytes.
+        mtime: When it was last written, nanoseconds since 1970.
         link: It is a symbolic link.
         asks: The content has `__has_include`: what it means depends on which files there are.
-        since: Nanoseconds since 1970 when the content got what it is; 0 when the object tree knows no other.
     """
 
-    state: State
     digest: str
+    mode: int
+    size: int
+    mtime: int
     link: bool = False
     asks: bool = False
-    since: int = 0
 
     def same(self, other: Entry) -> bool:
         """Whether both have the same content and may be executed alike."""
-        return (
-            self.digest == other.digest and self.link == other.link and self.state[3] & 0o111 == other.state[3] & 0o111
-        )
+        return self.digest == other.digest and self.link == other.link and self.mode & 0o111 == other.mode & 0o111
 
 
 Journal = Mapping[str, Entry]
-"""Path under the tree to its entry."""
+"""Path under the tree to its entry, sorted by path."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Changes:
     """Paths that differ between two journals."""
 
@@ -65,43 +74,98 @@ class Changes:
         return self.added | self.removed | self.changed
 
 
-def read_tree(tree: Path, known: Journal) -> dict[str, Entry]:
-    """The journal of a tree as it is now; files in a known state are not read again.
+def read_tree(tree: Path) -> dict[str, Entry]:
+    """The journal of a tree, all of which is read.
 
     Raises:
         OSError: A file cannot be read.
     """
-    journal: dict[str, Entry] = {}
-    unread: list[tuple[str, State, bool]] = []
-    for path, state, link in _walk(str(tree), ""):
-        before = known.get(path)
-        if before is not None and before.state == state and before.link == link:
-            journal[path] = Entry(state, before.digest, link, before.asks)
-        else:
-            unread.append((path, state, link))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(lambda item: _read(tree, *item), unread, chunksize=64)
-        journal.update(zip((path for path, _, _ in unread), found, strict=True))
-    return journal
+    return _read_all(tree, sorted(_walk(str(tree), "")))
 
 
-def _walk(folder: str, below: str) -> Iterator[tuple[str, State, bool]]:
+def moment(marker: Path) -> Path:
+    """Make a file by which `update` can tell what is changed from now on; returns it."""
+    marker.touch()
+    time.sleep(_TICK_SECONDS)
+    return marker
+
+
+def update(tree: Path, journal: str, marker: Path) -> str:
+    """The text of the journal of a tree in which files were written, made and removed since; no folder was moved.
+
+    Args:
+        journal: The text as the tree was at `moment(marker)`.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    # A file's ctime cannot be set, and is that of its last change; a folder's is that of the last change to its list.
+    argv = ["find", str(tree), "-newercm", str(marker), "-printf", r"%y%P\0"]
+    found = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.split(b"\0")
+    touched = [os.fsdecode(name) for name in found if name]
+    lists = {name[1:]: _list(tree / name[1:]) for name in touched if name[0] == "d"}
+    known = {_unescaped(line.split(" ", 5)[5]): line for line in lines(journal)}
+    if lists:
+        gone = tuple(f"{folder}/" for folder in _folders(known) if not _is_there(folder, lists, folder=True))
+        known = {path: line for path, line in known.items() if _is_there(path, lists)}
+        known = {path: line for path, line in known.items() if not path.startswith(gone)} if gone else known
+    for path, entry in _read_all(tree, [name[1:] for name in touched if name[0] in "fl"]).items():
+        known[path] = _line(path, entry)
+    return "".join(f"{line}\n" for _, line in sorted(known.items()))
+
+
+def _list(folder: Path) -> dict[str, bool]:
+    """What a folder has, and whether that is a folder."""
+    with os.scandir(folder) as found:
+        return {entry.name: entry.is_dir(follow_symlinks=False) for entry in found}
+
+
+def _folders(journal: Iterable[str]) -> set[str]:
+    """The folders that have files, and those above them."""
+    found = {path.rpartition("/")[0] for path in journal}
+    todo = list(found)
+    while todo:
+        above = todo.pop().rpartition("/")[0]
+        if above not in found:
+            found.add(above)
+            todo.append(above)
+    return found - {""}
+
+
+def _is_there(path: str, lists: Mapping[str, Mapping[str, bool]], *, folder: bool = False) -> bool:
+    """Whether a file, or a folder, is there, as far as the lists of folders tell that have changed."""
+    above, _, name = path.rpartition("/")
+    return above not in lists or lists[above].get(name) is folder
+
+
+def _walk(folder: str, below: str) -> Iterator[str]:
     with os.scandir(folder) as found:
         entries = list(found)
     for entry in entries:
         path = below + entry.name
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, f"{path}/")
-        else:
-            stat = entry.stat(follow_symlinks=False)
-            state = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode)
-            yield path, state, entry.is_symlink()
+        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+            yield path
 
 
-def _read(tree: Path, path: str, state: State, link: bool) -> Entry:
-    full = f"{tree}/{path}"
-    content = os.fsencode(os.readlink(full)) if link else _content(full)  # noqa: PTH115 (many: strings are faster)
-    return Entry(state, hashlib.sha256(content).hexdigest(), link, not link and _MENTION in content)
+def _read_all(tree: Path, paths: Iterable[str]) -> dict[str, Entry]:
+    wanted = list(paths)
+    batches = [wanted[start : start + _BATCH] for start in range(0, len(wanted), _BATCH)]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        read = pool.map(lambda batch: [_read(f"{tree}/{path}") for path in batch], batches)
+        return dict(zip(wanted, itertools.chain.from_iterable(read), strict=True))
+
+
+def _read(path: str) -> Entry:
+    stat = os.lstat(path)
+    mode = stat.st_mode & 0o7777
+    if (stat.st_mode & 0o170000) == 0o120000:
+        target = os.fsencode(os.readlink(path))  # noqa: PTH115 (many: strings are faster)
+        return Entry(hashlib.sha256(target).hexdigest(), mode, len(target), stat.st_mtime_ns, link=True)
+    content = _content(path)
+    digest = hashlib.sha256(content).hexdigest()
+    return Entry(digest, mode, len(content), stat.st_mtime_ns, asks=_MENTION in content)
 
 
 def _content(path: str) -> bytes:
@@ -109,54 +173,99 @@ def _content(path: str) -> bytes:
         return file.read()
 
 
-def compare(before: Journal, now: Journal) -> Changes:
-    """What is different by content."""
+def compare(before: str, now: str) -> Changes:
+    """What is different by content between two journals, as texts."""
+    first, second = lines(before), lines(now)
+    common = set(first) & set(second)
+    old = parse(line for line in first if line not in common)
+    new = parse(line for line in second if line not in common)
     return Changes(
-        added=frozenset(now.keys() - before.keys()),
-        removed=frozenset(before.keys() - now.keys()),
-        changed=frozenset(path for path in now.keys() & before.keys() if not now[path].same(before[path])),
+        added=frozenset(new.keys() - old.keys()),
+        removed=frozenset(old.keys() - new.keys()),
+        changed=frozenset(path for path in new.keys() & old.keys() if not new[path].same(old[path])),
     )
 
 
-def dated(before: Journal, now: Journal, changes: Changes, moment: int) -> dict[str, Entry]:
-    """The journal `now` with the moments of change: `moment` for what has just changed, else what `before` says."""
-    fresh = changes.added | changes.changed
-    return {
-        path: Entry(entry.state, entry.digest, entry.link, entry.asks, moment if path in fresh else before[path].since)
-        for path, entry in now.items()
-    }
-
-
-def set_times(tree: Path, journal: Journal, floor: int) -> int:
-    """Give the files times that agree with the journal; returns how many had to be set.
+def set_times(tree: Path, journal: Journal, since: Mapping[str, int], floor: int) -> int:
+    """Give the files times that agree with when their content changed; returns how many had to be set.
 
     Args:
+        since: Path to nanoseconds since 1970, of files whose content changed after the object tree was begun.
         floor: Nanoseconds since 1970, older than every file of the object tree: what never changed is older still.
     """
     count = 0
-    for path, entry in journal.items():
-        if entry.link:
-            continue
-        mtime = entry.state[1]
-        wanted = entry.since or (mtime if mtime < floor else floor - _SECOND)
-        if mtime != wanted:
+    for path, (_, _, _, mtime, link, _) in journal.items():
+        changed = since.get(path)
+        # The times of a layer that came from elsewhere may be whole seconds.
+        if not link and (changed or mtime >= floor - 2 * _SECOND):
+            wanted = changed or floor - 2 * _SECOND
             os.utime(f"{tree}/{path}", ns=(wanted, wanted))
             count += 1
     return count
 
 
-def dump(journal: Journal) -> dict[str, list[Any]]:
-    """The journal as JSON takes it."""
-    return {path: [*entry.state, entry.digest, entry.link, entry.asks, entry.since] for path, entry in journal.items()}
+def dump(journal: Journal) -> str:
+    """The journal as text."""
+    return "".join(f"{_line(path, entry)}\n" for path, entry in journal.items())
 
 
-def parse(data: Mapping[str, list[Any]]) -> dict[str, Entry]:
-    """The journal that `dump` made."""
-    return {path: Entry((row[0], row[1], row[2], row[3]), *row[4:]) for path, row in data.items()}
+def _line(path: str, entry: Entry) -> str:
+    flags = f"{entry.link:d}{entry.asks:d}"
+    return f"{entry.digest} {entry.mode:o} {entry.size} {entry.mtime} {flags} {_escaped(path)}"
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a journal's text."""
+    return text.split("\n")[:-1]
+
+
+def parse(text: Iterable[str]) -> dict[str, Entry]:
+    """The journal whose text has these lines."""
+    journal = {}
+    for line in text:
+        digest, mode, size, mtime, flags, path = line.split(" ", 5)
+        entry = Entry(digest, int(mode, 8), int(size), int(mtime), flags[0] == "1", flags[1] == "1")
+        journal[_unescaped(path)] = entry
+    return journal
+
+
+def _escaped(path: str) -> str:
+    """A path with no end of line in it."""
+    return path if path.isprintable() and "\\" not in path else path.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _unescaped(path: str) -> str:
+    return path.encode().decode("unicode_escape") if "\\" in path else path
+
+
+def read(file: Path) -> str:
+    """The text of a journal."""
+    return file.read_text(encoding="utf-8")
+
+
+def write(file: Path, text: str) -> None:
+    """Write the text of a journal."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def asked_for(tree: Path, journal: Journal, paths: Iterable[str]) -> list[str]:
     """Those of the paths that a file which asks for other files (`__has_include`) names by their last part."""
-    texts = [_content(f"{tree}/{path}") for path, entry in journal.items() if entry.asks]
-    named = ((path, os.fsencode(path.rpartition("/")[2])) for path in paths)
-    return sorted(path for path, name in named if any(name in text for text in texts))
+    words: set[bytes] = set()
+    for path, entry in journal.items():
+        if entry.asks:
+            words.update(_WORD.findall(_content(f"{tree}/{path}")))
+    return sorted(path for path in paths if os.fsencode(path.rpartition("/")[2]) in words)
+
+
+def main() -> None:
+    """Command line: `--tree T --out FILE`."""
+    parser = argparse.ArgumentParser(prog="journal", description=__doc__)
+    for option in ("--tree", "--out"):
+        parser.add_argument(option, type=Path, required=True)
+    args = parser.parse_args()
+    write(args.out, dump(read_tree(args.tree)))
+
+
+if __name__ == "__main__":
+    stage_main(main)

@@ -1,81 +1,80 @@
 """Pick out of a kernel tree what configuring it reads: Kconfig files, Makefiles, scripts, and files that these name.
 
-The config then depends on these files only, and a change to anything else leaves it as it was. What kconfig reads is
-said by itself: `source` lines, and `$(srctree)/PATH` in its `$(shell,…)` and `$(success,…)` macros
-(Documentation/kbuild/kconfig-macro-language.rst).
+The config then depends on these files only, and a change to anything else leaves it as it was. They are handed on as
+one archive, which is the same when they are. What kconfig reads is said by itself: `source` lines, and
+`$(srctree)/PATH` in its `$(shell,…)` and `$(success,…)` macros (Documentation/kbuild/kconfig-macro-language.rst).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
-import shutil
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from builder.stages.common import stage_main
+from builder.stages.journal import lines, parse, read
+from builder.stages.pack import pack_files
 from builder.stages.signingoptions import VERIFIERS
 
 _NAMES = ("Kconfig", "Makefile", "Kbuild", "localversion")
-_FOLDERS = ("scripts", "certs")
+_FOLDERS = ("scripts/", "certs/")
 _SOURCE = re.compile(r"^\s*(?:o|r|or)?source\s+\"?([^\"\n]+?)\"?\s*$", re.MULTILINE)
 _NAMED = re.compile(r"\$\(?\{?(?:srctree|abs_srctree)\}?\)?/([\w./+-]+)")
 _VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 
 
-def chosen(tree: Path) -> Iterator[Path]:
-    """The paths under `tree` that configuring, and rosk's checks of a config, may read; links are among them."""
-    texts: list[str] = []
-    yield from (path for name in VERIFIERS if (path := tree / name).is_file())
-    for folder in _FOLDERS:
-        yield from (path for path in (tree / folder).rglob("*") if path.is_symlink() or path.is_file())
-    for path in tree.rglob("*"):
-        if not path.name.startswith(_NAMES) or not (path.is_symlink() or path.is_file()):
-            continue
-        if path.name.startswith("Kconfig") and path.is_file():
-            texts.append(path.read_text(errors="replace"))
-        yield path
-    yield from _named(tree, texts)
+def chosen(tree: Path, paths: AbstractSet[str]) -> set[str]:
+    """Of the paths under `tree`, those that configuring, and rosk's checks of a config, may read."""
+    found = {path for path in paths if path.startswith(_FOLDERS) or path.rpartition("/")[2].startswith(_NAMES)}
+    found.update(VERIFIERS)
+    texts = [_text(tree, path) for path in found if path.rpartition("/")[2].startswith("Kconfig")]
+    return (found | set(_named(tree, paths, texts))) & paths
 
 
-def _named(tree: Path, texts: list[str]) -> Iterator[Path]:
+def _named(tree: Path, paths: AbstractSet[str], texts: list[str]) -> Iterator[str]:
     """What the texts of Kconfig files name, and what the files that they source name in turn."""
-    seen: set[Path] = set()
+    seen: set[str] = set()
     while texts:
         text = texts.pop()
-        patterns = {_VARIABLE.sub("*", name) for name in _SOURCE.findall(text)}
-        for path in {found for pattern in patterns for found in _glob(tree, pattern)} - seen:
+        for path in _sourced(tree, paths, text) - seen:
             seen.add(path)
-            texts.append(path.read_text(errors="replace"))
+            texts.append(_text(tree, path))
         for name in _NAMED.findall(text):
-            found = tree / name.rstrip(".")
-            if found.is_file():
-                seen.add(found)
-            elif found.is_dir() and found != tree:
-                seen.update(path for path in found.rglob("*") if path.is_file())
+            path = os.path.normpath(name.rstrip("."))
+            if path in paths:
+                seen.add(path)
+            elif path != "." and (tree / path).is_dir():
+                seen.update(below for below in paths if below.startswith(f"{path}/"))
     yield from seen
 
 
-def _glob(tree: Path, pattern: str) -> Iterator[Path]:
-    pattern = pattern.removeprefix("*/").lstrip("/")
-    return (path for path in tree.glob(pattern) if path.is_file()) if pattern.strip("*/") else iter(())
+def _sourced(tree: Path, paths: AbstractSet[str], text: str) -> set[str]:
+    """The paths that the `source` lines of a text name; a variable stands for any part of a path."""
+    names = {_VARIABLE.sub("*", name).removeprefix("*/").lstrip("/") for name in _SOURCE.findall(text)}
+    found = set(names & paths)
+    for name in names:
+        if "*" in name and name.strip("*/"):
+            like = re.compile(re.escape(name).replace(r"\*", "[^/]*"))
+            found.update(path for path in paths if like.fullmatch(path))
+    return {path for path in found if (tree / path).is_file()}
 
 
-def pick(tree: Path, out: Path) -> None:
-    """Copy the chosen files of `tree` to `out`."""
-    for path in set(chosen(tree)):
-        target = out / path.relative_to(tree)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target, follow_symlinks=False)
+def _text(tree: Path, path: str) -> str:
+    file = tree / path
+    return file.read_text(errors="replace") if file.is_file() else ""
 
 
 def main() -> None:
-    """Command line: `--tree T --out DIR`."""
+    """Command line: `--tree T --journal FILE --out ARCHIVE`."""
     parser = argparse.ArgumentParser(prog="kconfigtree", description=__doc__)
-    for option in ("--tree", "--out"):
+    for option in ("--tree", "--journal", "--out"):
         parser.add_argument(option, type=Path, required=True)
     args = parser.parse_args()
-    pick(args.tree, args.out)
+    journal = parse(lines(read(args.journal)))
+    pack_files(args.tree, sorted(chosen(args.tree, journal.keys())), args.out)
 
 
 if __name__ == "__main__":

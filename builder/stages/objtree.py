@@ -3,7 +3,7 @@
 kbuild builds on an earlier object tree when times allow it. A developer's tree is right because its owner knows when
 to clean it; here the rules are written down. Before make runs:
 
-- The sources' times are made to follow their content (`builder.stages.journal`).
+- The sources' times are made to follow their content, which `builder.stages.journal` tells.
 - The tree is thrown away when something differs that kbuild does not look at, or that leaves something behind: the
   toolchain, the date, files that no target names as what it is made from, options that decide which tools there are
   (all of these are the tree's recipe), and new files that would now be included in another's place.
@@ -35,13 +35,11 @@ _LOCK = "buildah-cache-lockfile"
 """buildah's own, at the top of each cache mount that it locks."""
 _CONFIG = ".config"
 _SYNCED = "include/config/auto.conf"
-_TICK_SECONDS = 0.02
-"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 
 _TOOLS = tuple(
     f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
 )
-_PROGRAMS = frozenset((".sh", ".pl", ".py", ".awk", ".sed"))
+_PROGRAMS = (".sh", ".pl", ".py", ".awk", ".sed")
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _HEADERS = (".h", ".inc", ".def", ".lds")
@@ -78,11 +76,12 @@ class ObjectTree:
     def keep(self) -> Path:
         return self.folder / _KEEP
 
-    def open(self, config: str) -> dict[str, Entry]:
+    def open(self, config: str, journal: str) -> dict[str, Entry]:
         """Bring the tree into a state that make can build on; until `close`, a killed build is one that touched it.
 
         Args:
             config: The text of the .config that is going to be built.
+            journal: The text of the journal of the source tree.
 
         Returns:
             The journal of the sources.
@@ -92,10 +91,10 @@ class ObjectTree:
         """
         self.keep.mkdir(parents=True, exist_ok=True)
         state = self._load("state") or {}
-        before = sources.parse(state.get("sources", {}))
-        now = sources.read_tree(self.tree, before)
-        recipe = {**self.recipe, **self._hidden(now, config)}
-        changes = sources.compare(before, now)
+        now = sources.parse(sources.lines(journal))
+        changes = sources.compare(state.get("journal", ""), journal)
+        rules = self._rules(now, state.get("rules"))
+        recipe = {**self.recipe, **self._hidden(now, config), "a rule of a Makefile": rules[1]}
         reason = self._unsound(state, recipe) or self._shadowed(changes, now)
         moment = self._moment()
         if reason:
@@ -103,14 +102,15 @@ class ObjectTree:
                 self.said.append(f"the object tree is made anew: {reason}")
             self._clean()
             moment = self._moment()
-            state = {"recipe": recipe, "floor": moment, "sources": sources.dump(now)}
+            state = {"recipe": recipe, "floor": moment, "since": {}}
         else:
-            now = sources.dated(before, now, changes, moment)
             self.said.append(f"the object tree is kept; {len(changes.all)} source files differ")
-            state["sources"] = sources.dump(now)
+            lasting = {path: since for path, since in state["since"].items() if path not in changes.removed}
+            state["since"] = {**lasting, **dict.fromkeys(changes.added | changes.changed, moment)}
+        state |= {"journal": journal, "rules": rules}
         (self.keep / _UNFINISHED).touch()
         self._store("state", state)
-        sources.set_times(self.tree, now, state["floor"])
+        sources.set_times(self.tree, now, state["since"], state["floor"])
         self._put_config(config)
         return now
 
@@ -127,11 +127,7 @@ class ObjectTree:
 
     def _moment(self) -> int:
         """Now, by the clock that dates the files of the object tree; all that is made from now on is newer."""
-        probe = self.keep / "clock"
-        probe.touch()
-        moment = probe.stat().st_mtime_ns
-        time.sleep(_TICK_SECONDS)
-        return moment
+        return sources.moment(self.keep / "clock").stat().st_mtime_ns
 
     # What the last build left.
 
@@ -205,7 +201,7 @@ class ObjectTree:
     def _hidden(self, now: Journal, config: str) -> dict[str, Any]:
         """The part of the recipe that lies in the sources and in the config."""
         hidden = {path: entry for path, entry in now.items() if entry.link or self._is_hidden(path)}
-        inputs = "".join(f"{path} {entry.digest} {entry.state[3]:o}\n" for path, entry in sorted(hidden.items()))
+        inputs = "".join(f"{path} {entry.digest} {entry.mode:o}\n" for path, entry in sorted(hidden.items()))
         settings = _settings(config)
         named: set[str] = set()
         for path in hidden:
@@ -214,7 +210,6 @@ class ObjectTree:
         tools = sorted(path for path in now if path.startswith(_TOOLS) and path.endswith(_HEADERS))
         return {
             "a script or a Makefile of the source": hashlib.sha256(os.fsencode(inputs)).hexdigest(),
-            "a rule of a Makefile": self._rules(now),
             # Host programs' lists of dependencies leave the system's headers out, which these may take the place of.
             "which headers the tools have": hashlib.sha256(os.fsencode("\n".join(tools))).hexdigest(),
             "an option that decides which tools and headers there are": {
@@ -222,24 +217,31 @@ class ObjectTree:
             },
         }
 
-    def _rules(self, now: Journal) -> str:
-        """A checksum over what Makefiles say beside lists of objects and flags: not every rule saves its command."""
+    def _rules(self, now: Journal, known: list[str] | None) -> list[str]:
+        """A checksum over all Makefiles, and one over what they say beside lists of objects and flags.
+
+        Not every rule saves its command, by which kbuild would notice that it differs.
+
+        Args:
+            known: What the build before found.
+        """
+        paths = [path for path in now if path.rpartition("/")[2].startswith(("Makefile", "Kbuild"))]
+        makefiles = [path for path in sorted(paths) if not path.startswith((*_NO_INPUT, "tools/"))]
+        digests = hashlib.sha256(os.fsencode("".join(f"{path} {now[path].digest}\n" for path in makefiles))).hexdigest()
+        if known and known[0] == digests:
+            return known
         found = hashlib.sha256()
-        for path in sorted(now):
-            name = path.rpartition("/")[2]
-            if name.startswith(("Makefile", "Kbuild")) and not path.startswith((*_NO_INPUT, "tools/")):
-                text = (self.tree / path).read_text(errors="replace").replace("\\\n", " ")
-                rules = [line for line in text.splitlines() if line.strip() and not _NO_RULE.match(line)]
-                found.update("\n".join([path, *rules] if rules else []).encode(errors="replace"))
-        return found.hexdigest()
+        for path in makefiles:
+            text = (self.tree / path).read_text(errors="replace").replace("\\\n", " ")
+            rules = [line for line in text.splitlines() if line.strip() and not _NO_RULE.match(line)]
+            found.update("\n".join([path, *rules] if rules else []).encode(errors="replace"))
+        return [digests, found.hexdigest()]
 
     def _is_hidden(self, path: str) -> bool:
         """Whether targets are made from this file without naming it."""
         if path.startswith(_NO_INPUT):
             return False
-        return (
-            path.startswith("scripts/") or PurePosixPath(path).suffix in _PROGRAMS or self._is_leftover_makefile(path)
-        )
+        return path.startswith("scripts/") or path.endswith(_PROGRAMS) or self._is_leftover_makefile(path)
 
     def _is_leftover_makefile(self, path: str) -> bool:
         """Whether this Makefile decides which host programs and generated headers there are."""

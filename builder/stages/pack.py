@@ -16,16 +16,17 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, Union
 
 from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError, stage_main, write_json
 from builder.stages.compressor import Compressor, compressor, format_of
+from builder.stages.journal import Entry, Journal, lines, parse, read
 
 CUT = 256
 """One in so many names ends a chunk. A chunk of the kernel's source is 4 MB then, compressed in a fifth of a second."""
@@ -61,17 +62,62 @@ class Packed:
     reused: int
 
 
+class Piece(NamedTuple):
+    """A part of a file, and the zeros that fill the last block.
+
+    Attributes:
+        path: The file.
+        start: Where the part begins; `size` is its bytes, `zeros` how many come after it.
+        digest: The checksum of the whole file, where that is known.
+    """
+
+    path: bytes
+    start: int
+    size: int
+    zeros: int
+    digest: str = ""
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            StageError: The file has become smaller.
+        """
+        with open(self.path, "rb") as file:  # noqa: PTH123 (many: strings are faster)
+            file.seek(self.start)
+            data = file.read(self.size)
+        if len(data) < self.size:
+            raise StageError(f"{os.fsdecode(self.path)} became smaller while it was packed", hint="build again")
+        return data + bytes(self.zeros)
+
+    @property
+    def name(self) -> bytes:
+        """What stands for the bytes, where the content is known."""
+        return f"{self.digest} {self.start} {self.size} {self.zeros}\n".encode()
+
+
+Chunk = list[Union[bytes, Piece]]  # noqa: UP007 (it is evaluated, also by Python 3.9)
+"""Bytes of an archive that are compressed together: headers, and pieces of files."""
+
+
 class Member(NamedTuple):
     """A member of a tar archive: its name, its header, the bytes of both header and content, the content in pieces."""
 
     name: bytes
     header: bytes
     size: int
-    content: Iterable[bytes] = ()
+    content: Sequence[Piece] = ()
 
 
 def pack(
-    root: Path, out: Path, *, epoch: int, top: str = ".", compression: str | None = None, cache: Path | None = None
+    root: Path,
+    out: Path,
+    *,
+    epoch: int,
+    top: str = ".",
+    compression: str | None = None,
+    cache: Path | None = None,
+    journal: Journal | None = None,
 ) -> Packed:
     """Write the folder `root` as the archive `out`.
 
@@ -80,13 +126,14 @@ def pack(
         top: What the members' names start with, a path without `/` at its ends; `.` itself is no member.
         compression: One of `FORMATS`; without it, what the name of `out` says.
         cache: A folder to keep compressed chunks in; what is in it does not change the archive.
+        journal: What the folder holds: of a chunk that is in the cache nothing is read then.
 
     Raises:
         StageError: There is something else than folders, files and links, or a compressor failed.
     """
     kind = compression or format_of(out.name)
     kept = ChunkCache(cache)
-    plain = chunks(members(root, epoch=epoch, top=top))
+    plain = chunks(members(root, epoch=epoch, top=top, journal=journal))
     parts = _as_is(plain) if kind == "none" else in_order(Squeeze(compressor(kind), kept), plain)
     digest = hashlib.sha256()
     size = count = reused = 0
@@ -100,6 +147,28 @@ def pack(
     return Packed(size, digest.hexdigest(), count, reused)
 
 
+def pack_files(root: Path, paths: Iterable[str], out: Path) -> None:
+    """Write files and symbolic links of a folder as a plain archive, with the time 0.
+
+    Args:
+        paths: As under `root`, in the order of the archive.
+
+    Raises:
+        StageError: One is a folder, or something else.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        for path in paths:
+            found, name = root / path, os.fsencode(path)
+            if found.is_symlink():
+                file.write(tar_header(name, _SYMLINK, 0o777, 0, 0, os.fsencode(found.readlink())))
+            else:
+                content = found.read_bytes()
+                mode = 0o755 if found.stat().st_mode & 0o100 else 0o644
+                file.write(tar_header(name, _FILE, mode, len(content), 0) + content + bytes(-len(content) % _BLOCK))
+        file.write(bytes(2 * _BLOCK))
+
+
 class Squeeze:
     """Compresses a chunk, or takes from the cache what came of the same bytes before; says which."""
 
@@ -107,23 +176,39 @@ class Squeeze:
         self.compressor = compressor
         self.cache = cache
 
-    def __call__(self, chunk: bytes) -> tuple[bytes, bool]:
+    def __call__(self, chunk: Chunk) -> tuple[bytes, bool]:
         if self.cache.folder is None:
-            return self.compressor.compress(chunk), False
-        digest = hashlib.sha256(self.compressor.identity)
-        digest.update(chunk)
-        key = digest.hexdigest()
-        known = self.cache.get(key)
-        if known is not None:
-            return known, True
-        data = self.compressor.compress(chunk)
+            return self.compressor.compress(plain_bytes(chunk)), False
+        known = all(part.digest for part in chunk if isinstance(part, Piece))
+        plain = None if known else plain_bytes(chunk)
+        key = self._key(chunk, plain)
+        found = self.cache.get(key)
+        if found is not None:
+            return found, True
+        data = self.compressor.compress(plain_bytes(chunk) if plain is None else plain)
         self.cache.put(key, data)
         return data, False
 
+    def _key(self, chunk: Chunk, plain: bytes | None) -> str:
+        """The key of a chunk: a checksum over its bytes, or over what stands for them where they were not read."""
+        digest = hashlib.sha256(self.compressor.identity)
+        if plain is not None:
+            digest.update(plain)
+        else:
+            digest.update(b"by content\0")
+            for part in chunk:
+                digest.update(part.name if isinstance(part, Piece) else part)
+        return digest.hexdigest()
 
-def _as_is(plain: Iterable[bytes]) -> Generator[tuple[bytes, bool], None, None]:
+
+def plain_bytes(chunk: Chunk) -> bytes:
+    """The bytes of a chunk."""
+    return b"".join(part.read() if isinstance(part, Piece) else part for part in chunk)
+
+
+def _as_is(plain: Iterable[Chunk]) -> Generator[tuple[bytes, bool], None, None]:
     for chunk in plain:
-        yield chunk, False
+        yield plain_bytes(chunk), False
 
 
 def workers() -> int:
@@ -147,7 +232,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, Non
             pool.shutdown(cancel_futures=True)
 
 
-def chunks(found: Iterable[Member]) -> Iterator[bytes]:
+def chunks(found: Iterable[Member]) -> Iterator[Chunk]:
     """The bytes of a tar archive in pieces, cut where the names of the members say, and by size between such places.
 
     A chunk ends after a member whose name has a checksum that `CUT` divides. Between two of these, one ends before
@@ -155,39 +240,46 @@ def chunks(found: Iterable[Member]) -> Iterator[bytes]:
     chunk, and when it changes a size, at most the cuts until the next such name. The end of the archive is a chunk of
     its own, since its length depends on that of all the rest.
     """
-    held: list[bytes] = []
+    held: Chunk = []
     size = total = 0
     for member in found:
         total += member.size
         if size and size + member.size > CAP:
-            yield b"".join(held)
+            yield held
             held, size = [], 0
-        for piece in itertools.chain((member.header,), member.content):
+        held.append(member.header)
+        size += len(member.header)
+        for piece in member.content:
             held.append(piece)
-            size += len(piece)
+            size += piece.size + piece.zeros
             if size >= CAP:
-                yield b"".join(held)
+                yield held
                 held, size = [], 0
         if size and (member.size > CAP or zlib.crc32(member.name) % CUT == 0):
-            yield b"".join(held)
+            yield held
             held, size = [], 0
     if held:
-        yield b"".join(held)
+        yield held
     end = 2 * _BLOCK
-    yield bytes(end + -(total + end) % _RECORD)
+    yield [bytes(end + -(total + end) % _RECORD)]
 
 
-def members(root: Path, *, epoch: int, top: str) -> Iterator[Member]:
-    """The members of the archive of a folder. The content of each has to be taken before the next member is.
+def members(root: Path, *, epoch: int, top: str, journal: Journal | None = None) -> Iterator[Member]:
+    """The members of the archive of a folder.
+
+    Args:
+        journal: What the folder holds; files that it does not have are looked at.
 
     Raises:
-        StageError: There is something else than folders, files and links, or a file shrinks meanwhile.
+        StageError: There is something else than folders, files and links.
     """
 
     def short(name: bytes, kind: bytes, mode: int, link: bytes = b"") -> Member:
         header = tar_header(name + b"/" if kind == _FOLDER else name, kind, mode, 0, epoch, link)
         return Member(name, header, len(header))
 
+    known = journal or {}
+    start = len(os.fsencode(top)) + 1
     if top != ".":
         for parent in itertools.accumulate(os.fsencode(top).split(b"/"), lambda above, name: above + b"/" + name):
             yield short(parent, _FOLDER, 0o755)
@@ -197,17 +289,21 @@ def members(root: Path, *, epoch: int, top: str) -> Iterator[Member]:
         elif entry.is_dir():
             yield short(name, _FOLDER, 0o755)
         elif entry.is_file():
-            fd = os.open(entry.path, os.O_RDONLY)
-            try:
-                stat = os.fstat(fd)
-                header = tar_header(name, _FILE, 0o755 if stat.st_mode & 0o100 else 0o644, stat.st_size, epoch)
-                size = len(header) + stat.st_size + -stat.st_size % _BLOCK
-                yield Member(name, header, size, _content(fd, stat.st_size, entry.path))
-            finally:
-                os.close(fd)
+            yield _file(name, entry, epoch, known.get(os.fsdecode(name[start:])))
         else:
             hint = "remove it from what is packed"
             raise StageError(f"{os.fsdecode(entry.path)} is neither a folder nor a file nor a symbolic link", hint=hint)
+
+
+def _file(name: bytes, entry: os.DirEntry[bytes], epoch: int, known: Entry | None) -> Member:
+    """The member of a file, in pieces of one size."""
+    mode, size = (known.mode, known.size) if known else (entry.stat().st_mode, entry.stat().st_size)
+    header = tar_header(name, _FILE, 0o755 if mode & 0o100 else 0o644, size, epoch)
+    digest, zeros = known.digest if known else "", -size % _BLOCK
+    whole = [Piece(entry.path, at, PIECE, 0, digest) for at in range(0, size - PIECE, PIECE)]
+    end = PIECE * len(whole)
+    last = [Piece(entry.path, end, size - end, zeros, digest)] if size else []
+    return Member(name, header, len(header) + size + zeros, [*whole, *last])
 
 
 def _walk(folder: bytes, name: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
@@ -219,21 +315,6 @@ def _walk(folder: bytes, name: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes
         yield below, entry
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, below)
-
-
-def _content(fd: int, size: int, path: bytes) -> Iterator[bytes]:
-    """A file's bytes, in pieces of one size, and the zeros that fill the last block."""
-    for start in range(0, size, PIECE):
-        wanted = min(PIECE, size - start)
-        data = os.read(fd, wanted)
-        while len(data) < wanted:
-            more = os.read(fd, wanted - len(data))
-            if not more:
-                raise StageError(f"{os.fsdecode(path)} became smaller while it was packed", hint="build again")
-            data += more
-        yield data
-    if size % _BLOCK:
-        yield bytes(-size % _BLOCK)
 
 
 def tar_header(name: bytes, kind: bytes, mode: int, size: int, time: int, link: bytes = b"") -> bytes:
@@ -270,12 +351,16 @@ def main() -> None:
     parser.add_argument("--top", default=".", help="what members' names start with (default: .)")
     parser.add_argument("--epoch", type=int, required=True, help="the time of all members, seconds since 1970")
     parser.add_argument("--cache", type=Path, help="a folder that keeps compressed chunks from one build to the next")
+    parser.add_argument("--journal", type=Path, help="the journal of the folder (builder.stages.journal)")
     parser.add_argument("--sums", type=Path, help="a JSON file for name, size and sha256 of what leaves the build")
     options = parser.parse_args()
+    journal = parse(lines(read(options.journal))) if options.journal else None
     packed: Packed | None = None
     for archive in filter(None, (options.out, options.deliver)):
         if packed is None or format_of(archive.name) != format_of(options.out.name):
-            packed = pack(options.root, archive, epoch=options.epoch, top=options.top, cache=options.cache)
+            packed = pack(
+                options.root, archive, epoch=options.epoch, top=options.top, cache=options.cache, journal=journal
+            )
             print(f"{archive.name}: {packed.size} bytes, {packed.chunks} chunks, {packed.reused} from the cache")
         else:
             archive.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """Apply a project's patches to the kernel tree, then run its hook scripts on it, then put its certificate in it.
 
+The tree's journal (`builder.stages.journal`) is brought up to date; a tree that a hook has changed is read again.
+
 Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. There is no dry run before:
 it would fail for a patch that changes one file twice. So a failed run leaves the tree half patched, to be thrown away
 with the build stage.
@@ -15,6 +17,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from builder.stages import journal
 from builder.stages.common import StageError, run, stage_main
 from builder.stages.patchfile import FilePatch, parse_patch
 from builder.stages.signingoptions import IN_TREE
@@ -107,18 +110,20 @@ def hook_environment(tree: Path, info: Path, arch: str, srcarch: str) -> dict[st
     return environment
 
 
-def run_hooks(tree: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+def run_hooks(tree: Path, folder: Path, environment: Mapping[str, str] | None = None) -> int:
     """Run every executable file of `folder`, in the order of the names, with `tree` as its working directory.
 
     Args:
         environment: Variables for them, beside those of the stage.
 
+    Returns:
+        How many there were.
+
     Raises:
         StageError: One failed; the details are the last lines that it printed.
     """
-    for hook in sorted(folder.glob("*"), key=_by_name):
-        if not hook.is_file() or not os.access(hook, os.X_OK):
-            continue
+    found = [hook for hook in sorted(folder.glob("*"), key=_by_name) if hook.is_file() and os.access(hook, os.X_OK)]
+    for hook in found:
         where = f"hooks/{hook.name}"
         try:
             done = run([hook.resolve()], cwd=tree, env=environment, check=False)
@@ -136,6 +141,7 @@ def run_hooks(tree: Path, folder: Path, environment: Mapping[str, str] | None = 
                 where=where,
                 details=(done.stdout + done.stderr).splitlines()[-20:],
             )
+    return len(found)
 
 
 def add_certificate(tree: Path, certificate: Path) -> None:
@@ -148,16 +154,22 @@ def add_certificate(tree: Path, certificate: Path) -> None:
 def main() -> None:
     """Command line: `--tree T --patches DIR --hooks DIR` and what hooks are told; what does not exist holds nothing."""
     parser = argparse.ArgumentParser(prog="patch", description=__doc__)
-    for option in ("--tree", "--patches", "--hooks"):
+    for option in ("--tree", "--journal", "--patches", "--hooks"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--certificate", "--info"):
         parser.add_argument(option, type=Path, default=Path("none"))
     for option in ("--arch", "--srcarch"):
         parser.add_argument(option, default="")
     args = parser.parse_args()
+    marker = journal.moment(args.journal.with_suffix(".moment"))
     apply_patches(args.tree, args.patches)
-    run_hooks(args.tree, args.hooks, hook_environment(args.tree, args.info, args.arch, args.srcarch))
+    hooks = run_hooks(args.tree, args.hooks, hook_environment(args.tree, args.info, args.arch, args.srcarch))
     add_certificate(args.tree, args.certificate)
+    if hooks:
+        now = journal.dump(journal.read_tree(args.tree))
+    else:
+        now = journal.update(args.tree, journal.read(args.journal), marker)
+    journal.write(args.journal, now)
 
 
 if __name__ == "__main__":
