@@ -57,7 +57,6 @@ class Build:
 
     Attributes:
         tree: The source tree; nothing but the times of its files is written to.
-        journal: The file with its journal.
         obj: The object tree; may hold an earlier build.
         arch: kbuild's ARCH: x86_64, arm64.
         image: The image's make target: bzImage, Image.
@@ -75,7 +74,6 @@ class Build:
     """
 
     tree: Path
-    journal: Path
     obj: Path
     arch: str
     image: str
@@ -203,7 +201,6 @@ def build_from(args: argparse.Namespace) -> Build:
     """What the command line and the configure stage ask for."""
     return Build(
         tree=args.tree.resolve(),
-        journal=args.journal,
         obj=args.obj.resolve(),
         arch=args.arch,
         image=args.image,
@@ -234,17 +231,17 @@ def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerC
     )
 
 
-def run(build: Build, log: Path, objects: int, out: Path) -> None:
-    """Do the stage's work.
+def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
+    """Do the stage's work, for a source tree with this journal.
 
     Raises:
         MakeError: The kernel does not compile.
         OSError: A file cannot be read or written.
     """
     kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
-    journal = kept.open(build.config, sources.read(build.journal))
+    known = kept.open(build.config, journal)
     temporary = kept.keep / "ccache"
-    cache = compiler_cache(build, journal, temporary)
+    cache = compiler_cache(build, known, temporary)
     log.write_text("".join(f"{line}\n" for line in kept.said))
     environment = {**make_environment(build.epoch), **(cache.environment() if cache else {})}
     if not build.on("GCC_PLUGINS"):
@@ -288,7 +285,7 @@ def main() -> None:
     build, out = build_from(args), args.out.resolve()
     log = new_log(args.log, build.release)
     try:
-        run(build, log, int((args.configured / "objects").read_text()), out)
+        run(build, sources.read(args.journal), log, int((args.configured / "objects").read_text()), out)
     except OSError as error:
         raise StageError(f"the compile stage cannot go on: {error}", hint="see the disk's free space") from error
     except StageError:

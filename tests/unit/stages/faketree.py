@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from builder.stages import journal
+
 TREE = Path(__file__).parents[2] / "faketree"
 VERSION = "6.12.99"
 RELEASE = f"{VERSION}-rosk"
@@ -68,10 +70,13 @@ def configure(tree: Path, out: Path, *options: str, config: str = CONFIG) -> sub
 
 
 def compile_arguments(tree: Path, work: Path) -> list[str | Path]:
-    """The compile stage's arguments, with everything in subfolders of `work`."""
+    """The compile stage's arguments, with everything in subfolders of `work`, and the journal of the tree."""
+    journal.write(work / "journal", journal.dump(journal.read_tree(tree)))
     folders: list[str | Path] = [
         "--tree",
         tree,
+        "--journal",
+        work / "journal",
         "--configured",
         work / "configured",
         "--obj",

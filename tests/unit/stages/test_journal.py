@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from builder.stages import journal
-from builder.stages.journal import Changes
+from builder.stages.journal import Changes, Entry
 
 
 @pytest.fixture
@@ -20,6 +20,10 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
+def text(tree: Path) -> str:
+    return journal.dump(journal.read_tree(tree))
+
+
 def rewrite(path: Path, text: str) -> None:
     """Change a file and give it its old time again."""
     before = path.stat()
@@ -28,30 +32,87 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def test_content_is_what_counts(tree: Path) -> None:
-    first = journal.read_tree(tree, {})
+    first = text(tree)
     rewrite(tree / "a.c", "/* A.c */\n")  # the same size and time
     os.utime(tree / "net/b.c")
-    second = journal.read_tree(tree, first)
-    assert journal.compare(first, second) == Changes(changed=frozenset({"a.c"}))
+    assert journal.compare(first, text(tree)) == Changes(changed=frozenset({"a.c"}))
 
 
 def test_what_comes_and_goes(tree: Path) -> None:
-    first = journal.read_tree(tree, {})
+    first = text(tree)
     (tree / "net/b.h").unlink()
     (tree / "net/c.h").touch()
     (tree / "link").unlink()
     (tree / "link").symlink_to("net/b.c")
     (tree / "a.c").chmod(0o755)
-    changes = journal.compare(first, journal.read_tree(tree, first))
+    changes = journal.compare(first, text(tree))
     assert changes.added == {"net/c.h"}
     assert changes.removed == {"net/b.h"}
     assert changes.changed == {"link", "a.c"}
     assert changes.all == {"net/c.h", "net/b.h", "link", "a.c"}
 
 
-def test_an_unchanged_file_is_not_read_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = journal.read_tree(tree, {})
-    rewrite(tree / "net/b.h", "/* x */\n")
+def _written_in_place(tree: Path) -> None:
+    rewrite(tree / "a.c", "/* A.c */\n")
+
+
+def _renamed_over(tree: Path) -> None:
+    rewrite(tree / "new", "/* new */\n")
+    (tree / "new").replace(tree / "net/b.c")
+
+
+def _removed(tree: Path) -> None:
+    (tree / "net/b.h").unlink()
+
+
+def _removed_with_its_folder(tree: Path) -> None:
+    shutil.rmtree(tree / "net")
+
+
+def _made(tree: Path) -> None:
+    (tree / "net/deep/er").mkdir(parents=True)
+    (tree / "net/deep/er/x.h").write_text('#if __has_include("a.c")\n#endif\n')
+
+
+def _executable(tree: Path) -> None:
+    (tree / "net/b.c").chmod(0o755)
+
+
+def _a_file_for_a_folder(tree: Path) -> None:
+    shutil.rmtree(tree / "net")
+    (tree / "net").write_text("a file\n")
+
+
+def _a_folder_for_a_file(tree: Path) -> None:
+    (tree / "a.c").unlink()
+    (tree / "a.c").mkdir()
+    (tree / "a.c/x").touch()
+
+
+def _another_target(tree: Path) -> None:
+    (tree / "link").unlink()
+    (tree / "link").symlink_to("net")
+
+
+def _nothing(tree: Path) -> None:
+    del tree
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(_written_in_place, _renamed_over, _removed, _removed_with_its_folder, _made, _executable),
+        *(_a_file_for_a_folder, _a_folder_for_a_file, _another_target, _nothing),
+    ],
+)
+def test_what_was_changed_since_is_found_without_reading_the_rest(
+    tree: Path, tmp_path: Path, change: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert callable(change)
+    (tree / "new").write_text("/* old */\n")
+    before = text(tree)
+    marker = journal.moment(tmp_path / "moment")
+    change(tree)
     read: list[str] = []
     content = journal._content
 
@@ -59,34 +120,42 @@ def test_an_unchanged_file_is_not_read_again(tree: Path, monkeypatch: pytest.Mon
         read.append(path)
         return content(path)
 
-    monkeypatch.setattr(journal, "_content", reading)
-    journal.read_tree(tree, first)
-    assert read == [f"{tree}/net/b.h"]
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_content", reading)
+        after = journal.update(tree, before, marker)
+    assert after == journal.dump(dict(sorted(journal.read_tree(tree).items())))
+    assert len(read) <= 1
+    assert (after == before) == (change is _nothing)
 
 
 def test_times_follow_content(tree: Path) -> None:
     floor, later = 2000 * 10**9, 3000 * 10**9
-    first = journal.read_tree(tree, {})
     (tree / "a.c").write_text("changed\n")  # dated now, long after
-    second = journal.read_tree(tree, first)
-    dated = journal.dated(first, second, journal.compare(first, second), later)
     os.utime(tree / "net/b.c")  # as a patch does that is applied again
-    third = journal.read_tree(tree, dated)
-    again = journal.dated(dated, third, journal.compare(dated, third), later + 1)
-    assert journal.set_times(tree, again, floor) == 2
+    assert journal.set_times(tree, journal.read_tree(tree), {"a.c": later}, floor) == 2
     assert (tree / "a.c").stat().st_mtime_ns == later
     assert (tree / "net/b.c").stat().st_mtime_ns < floor
     assert (tree / "net/b.h").stat().st_mtime == 1000
 
 
-def test_a_journal_survives_json(tree: Path) -> None:
-    found = journal.read_tree(tree, {})
-    assert journal.parse(json.loads(json.dumps(journal.dump(found)))) == found
+@pytest.mark.parametrize("name", ["with space", "back\\slash", "line\nend", "\udcff", "ümlaut", "ü\\n", "a\x85b", " "])
+def test_a_journal_survives_as_text(tree: Path, tmp_path: Path, name: str) -> None:
+    (tree / name).write_text("x\n")
+    found = journal.read_tree(tree)
+    assert name in found
+    journal.write(tmp_path / "journal", journal.dump(found))
+    assert journal.parse(journal.lines(journal.read(tmp_path / "journal"))) == found
+
+
+def test_an_entry_says_what_a_file_is(tree: Path) -> None:
+    found = journal.read_tree(tree)
+    assert found["a.c"] == Entry(found["a.c"].digest, 0o644, 10, 1000 * 10**9)
+    assert found["link"].link
 
 
 def test_files_that_are_asked_for(tree: Path) -> None:
-    (tree / "a.c").write_text('#if __has_include("new.h")\n#include "new.h"\n#endif\n')
-    found = journal.read_tree(tree, {})
+    (tree / "a.c").write_text('#if __has_include("new.h")\n#include <net/new.h>\n#endif\n')
+    found = journal.read_tree(tree)
     assert found["a.c"].asks
     assert not found["net/b.c"].asks
     assert journal.asked_for(tree, found, ["net/new.h", "net/other.h"]) == ["net/new.h"]

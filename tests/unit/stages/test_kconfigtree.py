@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from builder.stages import kconfigtree
+from builder.stages import journal
 from tests.unit.stages import faketree
 
 FILES = {
@@ -22,8 +23,14 @@ FILES = {
 }
 
 
-def picked(tree: Path, out: Path) -> set[str]:
-    kconfigtree.pick(tree, out)
+def pick(tree: Path, out: Path) -> set[str]:
+    """Have what is picked of a tree in a folder, and return the paths."""
+    out.mkdir()
+    archive, written = out.parent / "kconfig.tar", out.parent / "journal"
+    journal.write(written, journal.dump(journal.read_tree(tree)))
+    done = faketree.run_stage("kconfigtree", "--tree", tree, "--journal", written, "--out", archive)
+    assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run(["tar", "-xf", archive, "-C", out], check=True)
     return {str(path.relative_to(out)) for path in out.rglob("*") if path.is_symlink() or path.is_file()}
 
 
@@ -33,12 +40,12 @@ def test_what_kconfig_reads_is_picked(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (tmp_path / "tree/scripts/link").symlink_to("kconfig")
-    found = picked(tmp_path / "tree", tmp_path / "out")
+    found = pick(tmp_path / "tree", tmp_path / "out")
     assert found == {*FILES, "scripts/link"} - {"net/core.c", "Documentation/readme.rst"}
 
 
 def test_the_config_is_the_same_as_from_the_whole_tree(tmp_path: Path) -> None:
-    kconfigtree.pick(faketree.TREE, tmp_path / "picked")
+    pick(faketree.TREE, tmp_path / "picked")
     for tree, name in ((faketree.TREE, "whole"), (tmp_path / "picked", "part")):
         done = faketree.configure(tree, tmp_path / name)
         assert done.returncode == 0, done.stdout

@@ -49,7 +49,7 @@ def kept(tree: Path, tmp_path: Path) -> Callable[..., ObjectTree]:
         found = ObjectTree(
             folder=tmp_path / "obj", tree=tree, srcarch="x86", recipe={"the toolchain": "gcc 14", **recipe}
         )
-        found.open(config)
+        found.open(config, journal.dump(journal.read_tree(tree)))
         return found
 
     return opened
@@ -253,7 +253,7 @@ def test_a_clock_that_went_back_makes_a_new_tree(kept: Callable[..., ObjectTree]
 
 def test_headers_that_could_take_each_others_place(tree: Path) -> None:
     def shadows() -> str:
-        return objtree.shadows(tree, journal.read_tree(tree, {}), "x86")
+        return objtree.shadows(tree, journal.read_tree(tree), "x86")
 
     first = shadows()
     write(tree / "net/other.h", "a name of its own\n")

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.stages import pack
+from builder.stages import journal, pack
 from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError
 from builder.stages.compressor import FORMATS, Compressor, compressor
@@ -516,3 +516,44 @@ def test_what_leaves_the_build_may_have_another_format(root: Path, tmp_path: Pat
         "size": outer.stat().st_size,
         "sha256": hashlib.sha256(outer.read_bytes()).hexdigest(),
     }
+
+
+def test_what_a_journal_tells_is_packed_as_what_is_read(
+    root: Path, tmp_path: Path, compressed: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "big").write_bytes(b"x" * (2 * pack.PIECE) + b"y")
+    (root / "even").write_bytes(b"x" * (2 * pack.PIECE))
+    read, cache = pack.pack(root, tmp_path / "read.tar.gz", epoch=EPOCH), tmp_path / "cache"
+    known = journal.read_tree(root)
+    first = pack.pack(root, tmp_path / "first.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    made = len(compressed)
+    monkeypatch.setattr(pack.Piece, "read", None)  # nothing is read for what the cache has
+    second = pack.pack(root, tmp_path / "second.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    assert (first.sha256, second.sha256) == (read.sha256, read.sha256)
+    assert second.reused == second.chunks
+    assert len(compressed) == made
+
+
+def test_a_file_that_the_journal_lacks_is_read(root: Path, tmp_path: Path) -> None:
+    known, cache = journal.read_tree(root), tmp_path / "cache"
+    (root / "later").write_text("1")
+    one = pack.pack(root, tmp_path / "one.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    (root / "later").write_text("2")
+    two = pack.pack(root, tmp_path / "two.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    assert two.sha256 == pack.pack(root, tmp_path / "read.tar.gz", epoch=EPOCH).sha256 != one.sha256
+
+
+def test_files_in_a_plain_archive(root: Path, tmp_path: Path) -> None:
+    names = sorted(path for path in journal.read_tree(root))
+    pack.pack_files(root, names, tmp_path / "some.tar")
+    with tarfile.open(tmp_path / "some.tar") as tar:
+        assert tar.getnames() == names
+        for member in tar.getmembers():
+            path = root / member.name
+            if member.issym():
+                assert member.linkname == str(path.readlink())
+            else:
+                content = tar.extractfile(member)
+                assert content
+                assert content.read() == path.read_bytes()
+                assert member.mode == (0o755 if path.stat().st_mode & 0o100 else 0o644)

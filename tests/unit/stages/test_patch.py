@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.stages import patch
+from builder.stages import journal, patch
 from builder.stages.common import StageError
+from tests.unit.stages import faketree
 
 LINES = "".join(f"line {number}\n" for number in range(1, 41))
 CHANGE = """\
@@ -197,3 +198,21 @@ def test_a_hook_that_cannot_be_run_is_an_error(tree: Path, text: str) -> None:
     with pytest.raises(StageError, match="cannot be run") as caught:
         patch.run_hooks(tree, tree.parent / "hooks")
     assert caught.value.where == "hooks/10-a.sh"
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_the_journal_is_of_the_tree_as_it_leaves_the_stage(tree: Path, hooked: bool) -> None:
+    written, folder = tree.parent / "journal", tree.parent
+    journal.write(written, journal.dump(journal.read_tree(tree)))
+    (folder / "certificate.pem").write_text("certificate")
+    (folder / "patches").mkdir(exist_ok=True)
+    (folder / "patches/new.patch").write_text("--- /dev/null\n+++ b/net/new.c\n@@ -0,0 +1 @@\n+int new;\n")
+    if hooked:
+        hook(tree, "10-a.sh", "#!/bin/sh\nmkdir moved && echo x >moved/x && mv moved other\n")
+    words: list[str | Path] = ["--tree", tree, "--journal", written, "--hooks", folder / "hooks"]
+    words += ["--patches", folder / "patches", "--certificate", folder / "certificate.pem"]
+    done = faketree.run_stage("patch", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    now = journal.read_tree(tree)
+    assert {"net/new.c", "certs/rosk-modules.pem", *(["other/x"] if hooked else [])} <= now.keys()
+    assert journal.read(written) == journal.dump(now)
