@@ -24,7 +24,7 @@ _IMPORTED = re.compile(r"imported sha256:[0-9a-f]{64}")
 _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
     **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
-    **dict.fromkeys(("source", "patched", "patch", "kconfig", "kconfigtree", "kernel-source"), "source"),
+    **dict.fromkeys(("source", "patched", "patch", "journal", "kconfigtree", "kernel-source"), "source"),
     **dict.fromkeys(("configured", "configure", "compile", "external-base"), "compile"),
     **dict.fromkeys(("rosk-programs", "rosk-inputs"), "context"),
 }

@@ -1,7 +1,7 @@
 # What `rosk config` asks the engine, in seconds. It goes on where kernel.Dockerfile ends (builder/question.py joins the
 # two), and takes nothing from a stage that compiles.
 
-# The architecture's defconfigs are no Kconfig files, so that the stage `kconfig` does not have them.
+# The architecture's defconfigs are no Kconfig files, so that they are not among what is picked for configuring.
 FROM patched AS defconfigs
 ARG SRCARCH
 RUN mkdir -p "/out/configs" && if [ -d "/usr/src/linux/arch/${SRCARCH}/configs" ]; then \
@@ -9,7 +9,7 @@ RUN mkdir -p "/out/configs" && if [ -d "/usr/src/linux/arch/${SRCARCH}/configs" 
 
 # What follows from the source and the toolchain alone; kconfig's own program is compiled here, once.
 FROM toolchain AS config-facts
-COPY --from=kconfig /out/kconfig.tar /in/
+COPY --from=patched /out/kconfig/files.tar /in/
 ARG SRCARCH
 COPY --from=defconfigs /out/configs /usr/src/linux/arch/${SRCARCH}/configs
 COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
@@ -19,7 +19,7 @@ ARG ARCH
 ARG CROSS_COMPILE=
 ARG COMPILER=gcc
 ARG MAKE_VARIABLES=
-RUN tar -xf /in/kconfig.tar -C /usr/src/linux \
+RUN tar -xf /in/files.tar -C /usr/src/linux \
     && python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/facts
 

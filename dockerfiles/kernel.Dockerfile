@@ -60,10 +60,12 @@ ARG SOURCE_EPOCH
 RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
 
-# What the source holds, by content: later stages go by it, and read no more of the source than they need.
+# What the source holds, by content: later stages go by it, and read no more of the source than they need. And what
+# configuring reads of it, so that a change to anything else leaves the config as it is.
 FROM source-${SOURCE_KIND} AS kernel-source
-COPY --from=rosk-programs stages/common.py stages/journal.py /rosk/builder/stages/
-RUN --network=none python3 -m builder.stages.journal --tree /usr/src/linux --out /out/journal
+COPY --from=rosk-programs stages/common.py stages/journal.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
+RUN --network=none python3 -m builder.stages.journal --tree /usr/src/linux --out /out/journal \
+    && python3 -m builder.stages.kconfigtree --tree /usr/src/linux --journal /out/journal --out /out/kconfig
 
 # What has to be known before the graph can be named: the kernel's version and its date.
 FROM scratch AS resolve
@@ -71,27 +73,22 @@ COPY --from=kernel-source /out/source.json /
 COPY --from=toolchain /out/packages /
 
 FROM kernel-source AS patched
-COPY --from=rosk-programs stages/common.py stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
-COPY --from=rosk-inputs patches /rosk/patches
+COPY --from=rosk-programs stages/common.py stages/journal.py stages/kconfigtree.py stages/patchfile.py stages/signingoptions.py \
+    stages/patch.py /rosk/builder/stages/
 COPY --from=rosk-inputs hooks /rosk/hooks
 COPY --from=rosk-inputs signing /rosk/signing
+COPY --from=rosk-inputs patches /rosk/patches
 # What hooks are told of the architecture; nothing where there are none, so that all of them have one patched source.
 ARG HOOKS_ARCH=
 ARG HOOKS_SRCARCH=
 ARG FRESH=
-RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --patches /rosk/patches --hooks /rosk/hooks \
+RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --kconfig /out/kconfig --patches /rosk/patches --hooks /rosk/hooks \
     --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
     --certificate /rosk/signing/certificate.pem \
     && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
-# What configuring reads of the source, so that a change to anything else leaves the config as it is.
-FROM patched AS kconfig
-COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/signingoptions.py stages/pack.py \
-    stages/kconfigtree.py /rosk/builder/stages/
-RUN --network=none python3 -m builder.stages.kconfigtree --tree /usr/src/linux --journal /out/journal --out /out/kconfig.tar
-
 FROM toolchain AS configured
-COPY --from=kconfig /out/kconfig.tar /in/
+COPY --from=patched /out/kconfig/files.tar /in/
 COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
     stages/signingoptions.py stages/configure.py /rosk/builder/stages/
@@ -106,7 +103,7 @@ ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
 ARG FRESH=
-RUN --network=none mkdir -p /usr/src/linux && tar -xf /in/kconfig.tar -C /usr/src/linux \
+RUN --network=none mkdir -p /usr/src/linux && tar -xf /in/files.tar -C /usr/src/linux \
     && python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
@@ -277,7 +274,8 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}"
 
 FROM patched AS source-package
-COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/pack.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/journal.py stages/pack.py \
+    /rosk/builder/stages/
 ARG RELEASE
 ARG EPOCH
 ARG CACHE_SCOPE=

@@ -1,7 +1,9 @@
 """Pick out of a kernel tree what configuring it reads: Kconfig files, Makefiles, scripts, and files that these name.
 
 The config then depends on these files only, and a change to anything else leaves it as it was. They are handed on as
-one archive, which is the same when they are. What kconfig reads is said by itself: `source` lines, and
+one archive, which is the same when they are, and which is made anew only for what concerns it.
+
+What kconfig reads is said by itself: `source` lines, and
 `$(srctree)/PATH` in its `$(shell,…)` and `$(success,…)` macros (Documentation/kbuild/kconfig-macro-language.rst).
 """
 
@@ -10,13 +12,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import tarfile
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from builder.stages.common import stage_main
-from builder.stages.journal import lines, parse, read
-from builder.stages.pack import pack_files
+from builder.stages.journal import Changes, lines, parse, read
 from builder.stages.signingoptions import VERIFIERS
 
 _NAMES = ("Kconfig", "Makefile", "Kbuild", "localversion")
@@ -67,14 +69,52 @@ def _text(tree: Path, path: str) -> str:
     return file.read_text(errors="replace") if file.is_file() else ""
 
 
+def pick(tree: Path, journal: str, out: Path) -> None:
+    """Write `files.tar`, the chosen files of a tree, and `names`, the paths of these, to the folder `out`.
+
+    Args:
+        journal: The text of the tree's journal.
+    """
+    paths = sorted(chosen(tree, parse(lines(journal)).keys()))
+    out.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(out / "files.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        for path in paths:
+            _add(archive, tree / path, path)
+    (out / "names").write_text("\0".join(paths), errors="surrogateescape")
+
+
+def _add(archive: tarfile.TarFile, file: Path, name: str) -> None:
+    """Add a file or a symbolic link, of which nothing but content and executable bit counts."""
+    member = archive.gettarinfo(file, name)
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755 if member.mode & 0o100 else 0o644
+    if member.islnk():  # to a member of the same inode
+        member.type, member.size = tarfile.REGTYPE, file.stat().st_size
+    if member.isreg():
+        with file.open("rb") as content:
+            archive.addfile(member, content)
+    else:
+        archive.addfile(member)
+
+
+def concerns(changes: Changes, out: Path) -> bool:
+    """Whether other files would be chosen after changes to a tree, or what was chosen would differ.
+
+    Args:
+        out: What `pick` has written of the tree as it was before.
+    """
+    names = (out / "names").read_text(errors="surrogateescape").split("\0")
+    return bool(changes.added or changes.removed or changes.changed & set(names))
+
+
 def main() -> None:
-    """Command line: `--tree T --journal FILE --out ARCHIVE`."""
+    """Command line: `--tree T --journal FILE --out DIR`."""
     parser = argparse.ArgumentParser(prog="kconfigtree", description=__doc__)
     for option in ("--tree", "--journal", "--out"):
         parser.add_argument(option, type=Path, required=True)
     args = parser.parse_args()
-    journal = parse(lines(read(args.journal)))
-    pack_files(args.tree, sorted(chosen(args.tree, journal.keys())), args.out)
+    pick(args.tree, read(args.journal), args.out)
 
 
 if __name__ == "__main__":

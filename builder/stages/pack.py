@@ -147,28 +147,6 @@ def pack(
     return Packed(size, digest.hexdigest(), count, reused)
 
 
-def pack_files(root: Path, paths: Iterable[str], out: Path) -> None:
-    """Write files and symbolic links of a folder as a plain archive, with the time 0.
-
-    Args:
-        paths: As under `root`, in the order of the archive.
-
-    Raises:
-        StageError: One is a folder, or something else.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
-        for path in paths:
-            found, name = root / path, os.fsencode(path)
-            if found.is_symlink():
-                file.write(tar_header(name, _SYMLINK, 0o777, 0, 0, os.fsencode(found.readlink())))
-            else:
-                content = found.read_bytes()
-                mode = 0o755 if found.stat().st_mode & 0o100 else 0o644
-                file.write(tar_header(name, _FILE, mode, len(content), 0) + content + bytes(-len(content) % _BLOCK))
-        file.write(bytes(2 * _BLOCK))
-
-
 class Squeeze:
     """Compresses a chunk, or takes from the cache what came of the same bytes before; says which."""
 

@@ -1,6 +1,7 @@
 """Apply a project's patches to the kernel tree, then run its hook scripts on it, then put its certificate in it.
 
-The tree's journal (`builder.stages.journal`) is brought up to date; a tree that a hook has changed is read again.
+The tree's journal (`builder.stages.journal`) and what configuring reads of it (`builder.stages.kconfigtree`) are
+brought up to date; a tree that hooks have worked on is read again.
 
 Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. There is no dry run before:
 it would fail for a patch that changes one file twice. So a failed run leaves the tree half patched, to be thrown away
@@ -17,7 +18,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from builder.stages import journal
+from builder.stages import journal, kconfigtree
 from builder.stages.common import StageError, run, stage_main
 from builder.stages.patchfile import FilePatch, parse_patch
 from builder.stages.signingoptions import IN_TREE
@@ -154,7 +155,7 @@ def add_certificate(tree: Path, certificate: Path) -> None:
 def main() -> None:
     """Command line: `--tree T --patches DIR --hooks DIR` and what hooks are told; what does not exist holds nothing."""
     parser = argparse.ArgumentParser(prog="patch", description=__doc__)
-    for option in ("--tree", "--journal", "--patches", "--hooks"):
+    for option in ("--tree", "--journal", "--kconfig", "--patches", "--hooks"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--certificate", "--info"):
         parser.add_argument(option, type=Path, default=Path("none"))
@@ -165,11 +166,12 @@ def main() -> None:
     apply_patches(args.tree, args.patches)
     hooks = run_hooks(args.tree, args.hooks, hook_environment(args.tree, args.info, args.arch, args.srcarch))
     add_certificate(args.tree, args.certificate)
-    if hooks:
-        now = journal.dump(journal.read_tree(args.tree))
-    else:
-        now = journal.update(args.tree, journal.read(args.journal), marker)
-    journal.write(args.journal, now)
+    before = journal.read(args.journal)
+    now = journal.dump(journal.read_tree(args.tree)) if hooks else journal.update(args.tree, before, marker)
+    if now != before:
+        journal.write(args.journal, now)
+    if kconfigtree.concerns(journal.compare(before, now), args.kconfig):
+        kconfigtree.pick(args.tree, now, args.kconfig)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ def closure(module: str) -> set[str]:
         for node in ast.walk(ast.parse((STAGES / f"{name}.py").read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("builder.stages."):
                 todo.add((node.module or "").removeprefix("builder.stages."))
+            elif isinstance(node, ast.ImportFrom) and node.module == "builder.stages":
+                todo.update(name.name for name in node.names)
         todo -= found
     return found
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from builder.stages import journal
+import pytest
+
+from builder.stages import journal, kconfigtree
+from builder.stages.journal import Changes
 from tests.unit.stages import faketree
 
 FILES = {
@@ -26,11 +29,11 @@ FILES = {
 def pick(tree: Path, out: Path) -> set[str]:
     """Have what is picked of a tree in a folder, and return the paths."""
     out.mkdir()
-    archive, written = out.parent / "kconfig.tar", out.parent / "journal"
+    kconfig, written = out.parent / f"{out.name}.kconfig", out.parent / "journal"
     journal.write(written, journal.dump(journal.read_tree(tree)))
-    done = faketree.run_stage("kconfigtree", "--tree", tree, "--journal", written, "--out", archive)
+    done = faketree.run_stage("kconfigtree", "--tree", tree, "--journal", written, "--out", kconfig)
     assert done.returncode == 0, done.stdout + done.stderr
-    subprocess.run(["tar", "-xf", archive, "-C", out], check=True)
+    subprocess.run(["tar", "-xf", kconfig / "files.tar", "-C", out], check=True)
     return {str(path.relative_to(out)) for path in out.rglob("*") if path.is_symlink() or path.is_file()}
 
 
@@ -51,3 +54,35 @@ def test_the_config_is_the_same_as_from_the_whole_tree(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
     for path in sorted((tmp_path / "whole").iterdir()):
         assert path.read_bytes() == (tmp_path / "part" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "concerned"),
+    [
+        (Changes(changed=frozenset({"net/core.c"})), False),
+        (Changes(changed=frozenset({"net/core.c", "net/probe.c"})), True),
+        (Changes(changed=frozenset({"scripts/kconfig/conf.c"})), True),
+        (Changes(added=frozenset({"net/new.c"})), True),
+        (Changes(removed=frozenset({"net/core.c"})), True),
+    ],
+)
+def test_what_is_picked_anew(tmp_path: Path, changes: Changes, concerned: bool) -> None:
+    for name, text in FILES.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    kconfigtree.pick(tmp_path / "tree", journal.dump(journal.read_tree(tmp_path / "tree")), tmp_path / "kconfig")
+    assert kconfigtree.concerns(changes, tmp_path / "kconfig") is concerned
+
+
+def test_equal_files_are_equal_bytes(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Kconfig").write_text("config A\n")
+        (tmp_path / name / "Kconfig").chmod(0o600 if name == "one" else 0o644)
+        (tmp_path / name / "Makefile").hardlink_to(tmp_path / name / "Kconfig")
+        kconfigtree.pick(tmp_path / name, journal.dump(journal.read_tree(tmp_path / name)), tmp_path / f"{name}.out")
+        found.append((tmp_path / f"{name}.out/files.tar").read_bytes())
+    assert found[0] == found[1]
+    assert found[0].count(b"config A") == 2

@@ -541,19 +541,3 @@ def test_a_file_that_the_journal_lacks_is_read(root: Path, tmp_path: Path) -> No
     (root / "later").write_text("2")
     two = pack.pack(root, tmp_path / "two.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     assert two.sha256 == pack.pack(root, tmp_path / "read.tar.gz", epoch=EPOCH).sha256 != one.sha256
-
-
-def test_files_in_a_plain_archive(root: Path, tmp_path: Path) -> None:
-    names = sorted(path for path in journal.read_tree(root))
-    pack.pack_files(root, names, tmp_path / "some.tar")
-    with tarfile.open(tmp_path / "some.tar") as tar:
-        assert tar.getnames() == names
-        for member in tar.getmembers():
-            path = root / member.name
-            if member.issym():
-                assert member.linkname == str(path.readlink())
-            else:
-                content = tar.extractfile(member)
-                assert content
-                assert content.read() == path.read_bytes()
-                assert member.mode == (0o755 if path.stat().st_mode & 0o100 else 0o644)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.stages import journal, patch
+from builder.stages import journal, kconfigtree, patch
 from builder.stages.common import StageError
 from tests.unit.stages import faketree
 
@@ -209,7 +209,9 @@ def test_the_journal_is_of_the_tree_as_it_leaves_the_stage(tree: Path, hooked: b
     (folder / "patches/new.patch").write_text("--- /dev/null\n+++ b/net/new.c\n@@ -0,0 +1 @@\n+int new;\n")
     if hooked:
         hook(tree, "10-a.sh", "#!/bin/sh\nmkdir moved && echo x >moved/x && mv moved other\n")
-    words: list[str | Path] = ["--tree", tree, "--journal", written, "--hooks", folder / "hooks"]
+    kconfigtree.pick(tree, journal.read(written), folder / "kconfig")
+    words: list[str | Path] = ["--tree", tree, "--journal", written, "--kconfig", folder / "kconfig"]
+    words += ["--hooks", folder / "hooks"]
     words += ["--patches", folder / "patches", "--certificate", folder / "certificate.pem"]
     done = faketree.run_stage("patch", *words)
     assert done.returncode == 0, done.stdout + done.stderr
