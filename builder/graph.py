@@ -75,6 +75,7 @@ _FROM = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M)
 _SHOWN_AS = {
     "kernel-source": "source",
     "kernel-firmware": "firmware",
+    "kconfig": "configured",
     "foreign-tools": "tools",
     "rosk-programs": "",
     "rosk-inputs": "",

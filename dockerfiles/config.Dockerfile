@@ -7,24 +7,23 @@ ARG SRCARCH
 RUN mkdir -p "/out/configs" && if [ -d "/usr/src/linux/arch/${SRCARCH}/configs" ]; then \
     cp -r "/usr/src/linux/arch/${SRCARCH}/configs/." /out/configs/; fi
 
-# What follows from the source and the toolchain alone; kconfig's own program is compiled here, once.
-FROM toolchain AS config-facts
-COPY --from=patched /out/kconfig/files.tar /in/
+# What follows from the source and the toolchain alone.
+FROM kconfig AS config-facts
 ARG SRCARCH
 COPY --from=defconfigs /out/configs /usr/src/linux/arch/${SRCARCH}/configs
-COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
-    stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
-    stages/signingoptions.py stages/configure.py stages/kconfigfacts.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py stages/maketools.py \
+    stages/configmake.py stages/kconfigfacts.py /rosk/builder/stages/
 ARG ARCH
 ARG CROSS_COMPILE=
 ARG COMPILER=gcc
 ARG MAKE_VARIABLES=
-RUN tar -xf /in/files.tar -C /usr/src/linux \
-    && python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --arch "${ARCH}" --srcarch "${SRCARCH}" \
-    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/facts
+RUN python3 -m builder.stages.kconfigfacts --tree /usr/src/linux --obj /obj --defaults /out/defaults.json \
+    --arch "${ARCH}" --srcarch "${SRCARCH}" --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/facts
 
 FROM config-facts AS config-asked
-COPY --from=rosk-programs stages/kremedy.py stages/configask.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/crosshost.py stages/elf.py stages/makefile.py stages/kbuild.py stages/reproducible.py \
+    stages/patchlimits.py stages/policy.py stages/signingoptions.py stages/configure.py \
+    stages/kremedy.py stages/configask.py /rosk/builder/stages/
 COPY --from=rosk-inputs config /rosk/config
 COPY --from=rosk-inputs signing /rosk/signing
 ARG SIGNING=none
@@ -46,4 +45,6 @@ RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked
 # xargs takes the words apart, which are quoted as for a shell.
 RUN printf '%s' "${MAKE_VARIABLES}" | xargs make -s -C /usr/src/linux O=/obj ARCH="${ARCH}" \
     $([ "${COMPILER}" != clang ] || echo LLVM=1) build_menuconfig build_nconfig || echo "make builds them later"
-COPY --from=rosk-programs stages/configtext.py stages/configedit.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/crosshost.py stages/elf.py stages/makefile.py stages/kbuild.py stages/reproducible.py \
+    stages/patchlimits.py stages/policy.py stages/signingoptions.py stages/configure.py \
+    stages/configtext.py stages/configedit.py /rosk/builder/stages/

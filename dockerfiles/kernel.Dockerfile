@@ -87,24 +87,31 @@ RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal
     --certificate /rosk/signing/certificate.pem \
     && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
-FROM toolchain AS configured
+# What configuring begins with, whatever the project asks for; kconfig's own program is compiled here.
+FROM toolchain AS kconfig
 COPY --from=patched /out/kconfig/files.tar /in/
-COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
-    stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
-    stages/signingoptions.py stages/configure.py /rosk/builder/stages/
-COPY --from=rosk-inputs config /rosk/config
-COPY --from=rosk-inputs signing /rosk/signing
-ARG SIGNING=none
+COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/maketools.py stages/configmake.py stages/kconfigdefaults.py \
+    /rosk/builder/stages/
 ARG ARCH
 ARG CROSS_COMPILE=
 ARG COMPILER=gcc
 ARG MAKE_VARIABLES=
+ARG FRESH=
+RUN --network=none mkdir -p /usr/src/linux && tar -xf /in/files.tar -C /usr/src/linux \
+    && python3 -m builder.stages.kconfigdefaults --tree /usr/src/linux --obj /obj --arch "${ARCH}" \
+    --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" --out /out/defaults.json
+
+FROM kconfig AS configured
+COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
+    stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
+    stages/signingoptions.py stages/configmake.py stages/configure.py /rosk/builder/stages/
+COPY --from=rosk-inputs config /rosk/config
+COPY --from=rosk-inputs signing /rosk/signing
+ARG SIGNING=none
 ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
-ARG FRESH=
-RUN --network=none mkdir -p /usr/src/linux && tar -xf /in/files.tar -C /usr/src/linux \
-    && python3 -m builder.stages.configure --tree /usr/src/linux --config /rosk/config/kernel-config \
+RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --obj /obj --defaults /out/defaults.json --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
     --signing "${SIGNING}" --certificate /rosk/signing/certificate.pem ${CONFIG_STRICT} --out /out/configured

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from builder.stages.common import StageError, stage_main, warning, write_json
+from builder.stages.configmake import add_make, make_of
 from builder.stages.configure import (
     CONFIG,
     add_signing,
     check_cross,
     dropped,
     localversion_warning,
-    make_of,
     place_of,
     reproducible_warnings,
     resolve,
@@ -32,7 +32,6 @@ from builder.stages.configure import (
 from builder.stages.dotconfig import Option, value_of
 from builder.stages.kconfig import Kconfig
 from builder.stages.kremedy import remedy
-from builder.stages.maketools import add_options
 from builder.stages.signingoptions import check_options
 
 
@@ -88,10 +87,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="configask", description=__doc__)
     for option in ("--tree", "--obj", "--config", "--fragments", "--out"):
         parser.add_argument(option, type=Path, required=True)
-    for option in ("--arch", "--srcarch", "--localversion"):
+    for option in ("--srcarch", "--localversion"):
         parser.add_argument(option, required=True)
-    parser.add_argument("--cross-compile", default="")
-    add_options(parser)
+    add_make(parser)
     add_signing(parser)
     args = parser.parse_args()
     signing = args.signing == "key"

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder.stages.common import StageError, stage_main, write_json
+from builder.stages.configmake import Make, add_make, make_of, read_values
 from builder.stages.configtext import assign
-from builder.stages.configure import CONFIG, OWN, Make, make_of, read_values, resolve
+from builder.stages.configure import CONFIG, OWN, resolve
 from builder.stages.dotconfig import format_option, is_full, is_kept, parse_config, value_of
 from builder.stages.kconfig import Kconfig
-from builder.stages.maketools import add_options
 
 _TRIES = 3
 
@@ -95,10 +95,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="configedit", description=__doc__)
     for option in ("--tree", "--obj", "--config", "--work", "--out"):
         parser.add_argument(option, type=Path, required=True)
-    for option in ("--arch", "--srcarch", "--localversion", "--file", "--menu"):
+    for option in ("--srcarch", "--localversion", "--file", "--menu"):
         parser.add_argument(option, required=True)
-    parser.add_argument("--cross-compile", default="")
-    add_options(parser)
+    add_make(parser)
     args = parser.parse_args()
     folder = args.work
     shutil.copytree(args.config, folder, dirs_exist_ok=True)

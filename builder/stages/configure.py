@@ -7,19 +7,18 @@ Outputs: `config` (the complete .config), `kernel.release`, `report.json` (`form
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from builder.stages.common import StageError, run, stage_main, warning, write_json
+from builder.stages.common import StageError, stage_main, warning, write_json
+from builder.stages.configmake import Make, add_make, make_of, read_values
 from builder.stages.crosshost import NEEDS, refused
 from builder.stages.dotconfig import (
     Option,
-    config_values,
     format_config,
     is_full,
     is_kept,
@@ -29,7 +28,6 @@ from builder.stages.dotconfig import (
 )
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
-from builder.stages.maketools import add_options, tool_arguments
 from builder.stages.policy import FILE as POLICIES
 from builder.stages.policy import enforce
 from builder.stages.reproducible import KIND, findings, kernel_of
@@ -39,30 +37,6 @@ CONFIG = "config/kernel-config"
 FRAGMENTS = "config/fragments"
 # What the build decides, not the file: the release's suffix.
 OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
-
-
-class Make:
-    """kbuild on a source tree with an output folder of its own; `tools` are words of `builder.stages.maketools`."""
-
-    def __init__(self, tree: Path, obj: Path, arch: str, cross_compile: str = "", tools: Sequence[str] = ()) -> None:
-        words = ["make", "-s", "-C", str(tree), f"O={obj}", f"ARCH={arch}", f"CROSS_COMPILE={cross_compile}"]
-        self.words = [*words, *tools]
-
-    def __call__(self, target: str) -> str:
-        """Make `target`; returns what was printed, warnings included.
-
-        Raises:
-            StageError: make failed.
-        """
-        # An empty LOCALVERSION keeps kbuild's setlocalversion from adding "+" in a git tree.
-        done = run([*self.words, target], env={"LC_ALL": "C", "LOCALVERSION": ""}, check=False)
-        if done.returncode != 0:
-            raise StageError(
-                f"make {target} failed in the kernel tree",
-                hint="see what make says",
-                details=(done.stdout + done.stderr).splitlines()[-20:],
-            )
-        return done.stdout + done.stderr
 
 
 def read_asks(config: Path, fragments: Path) -> tuple[str, list[list[Option]]]:
@@ -205,16 +179,6 @@ def module_options(kbuild: Kbuild, kconfig: Kconfig, values: Mapping[str, str]) 
     }
 
 
-def read_values(config: Path) -> dict[str, str]:
-    """The values of a complete .config by option name."""
-    return config_values(config.read_bytes(), "config")
-
-
-def make_of(args: argparse.Namespace, obj: Path) -> Make:
-    """make, for the tree and the tools that the command line names."""
-    return Make(args.tree, obj, args.arch, args.cross_compile, tool_arguments(args.compiler, args.make_variables))
-
-
 def resolve(
     make: Make, obj: Path, kconfig: Kconfig, config: Path, fragments: Path, localversion: str, *, signing: bool = False
 ) -> tuple[str, list[list[Option]], dict[str, Option], dict[str, str]]:
@@ -237,8 +201,9 @@ def resolve(
     return form, files, asks, read_values(obj / ".config")
 
 
-def configure(args: argparse.Namespace, obj: Path, given: Future[dict[str, str]]) -> None:
-    """Do the stage's work with `obj` as kbuild's output folder; `given` is what `defaults` returns."""
+def configure(args: argparse.Namespace) -> None:
+    """Do the stage's work."""
+    obj = args.obj
     srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
     make = make_of(args, obj)
     kconfig = Kconfig(args.tree, srcarch)
@@ -270,7 +235,7 @@ def configure(args: argparse.Namespace, obj: Path, given: Future[dict[str, str]]
     (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
     write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
     asked = {f"CONFIG_{ask.name}": place_of(ask) for ask in asks.values() if ask.name not in OWN}
-    by_default = {"by": "make alldefconfig", "values": given.result()}
+    by_default = {"by": "make alldefconfig", "values": json.loads(args.defaults.read_text())}
     report = {"form": form, "changed": changed, "asked": asked, "defaults": by_default, "warnings": warnings}
     if kept:
         report["policies"] = kept
@@ -280,13 +245,6 @@ def configure(args: argparse.Namespace, obj: Path, given: Future[dict[str, str]]
 def place_of(ask: Option) -> dict[str, Any]:
     """An option that was asked for, for a report."""
     return {"value": ask.value, "where": ask.where, "line": ask.line}
-
-
-def defaults(make: Make, obj: Path) -> dict[str, str]:
-    """What Kconfig's own defaults are for this architecture and compiler; what is off is left out."""
-    (obj / ".config").write_text("")
-    make("olddefconfig")
-    return {f"CONFIG_{name}": value for name, value in read_values(obj / ".config").items() if value != "n"}
 
 
 def _explain(kconfig: Kconfig, values: Mapping[str, str], ask: Option) -> str:
@@ -300,24 +258,20 @@ def add_signing(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    """Command line; see the module's text. `--config` and `--fragments` are files of the build context."""
+    """Command line; see the module's text. `--config` and `--fragments` are files of the build context.
+
+    `--obj` and `--defaults` are what `builder.stages.kconfigdefaults` has made.
+    """
     parser = argparse.ArgumentParser(prog="configure", description=__doc__)
-    for option in ("--tree", "--config", "--fragments", "--out"):
+    for option in ("--tree", "--obj", "--defaults", "--config", "--fragments", "--out"):
         parser.add_argument(option, type=Path, required=True)
-    for option in ("--localversion", "--release", "--arch"):
+    for option in ("--localversion", "--release"):
         parser.add_argument(option, required=True)
-    parser.add_argument("--cross-compile", default="")
-    add_options(parser)
+    add_make(parser)
     add_signing(parser)
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temp, ThreadPoolExecutor() as pool:
-        folders = Path(temp, "config"), Path(temp, "defaults")
-        for folder in folders:
-            folder.mkdir()
-        # Two runs of kconfig that need nothing of each other, most of whose time is one compiler after the other.
-        given = pool.submit(defaults, make_of(args, folders[1]), folders[1])
-        configure(args, folders[0], given)
+    configure(args)
 
 
 if __name__ == "__main__":

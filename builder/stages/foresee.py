@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from builder.stages.common import stage_main, write_json
-from builder.stages.configure import read_values
+from builder.stages.configmake import read_values
 from builder.stages.kbuild import Kbuild
 from builder.stages.kconfig import Kconfig
 from builder.stages.kexpr import LEVEL, evaluate, tokens

@@ -14,6 +14,7 @@ from pathlib import Path
 from builder.stages.makefile import Makefile, logical_lines
 
 _MODULE_LINE = re.compile(r"obj-\$[({]CONFIG_(\w+)[)}]\s*[:+]?=\s*(.*)$")
+_OBJECT = re.compile(r"[\w./-]+\.o")
 _NO_MODULES = ("Documentation", "scripts", "tools", "arch")
 # Folders that no `obj-y` reaches: Makefiles of the architecture go into them for the image.
 _IMAGE_FOLDERS = {"x86": ("arch/x86/boot", "arch/x86/boot/compressed", "arch/x86/realmode/rm")}
@@ -47,8 +48,8 @@ class Kbuild:
             for line in logical_lines(makefile.read_text(errors="replace")):
                 match = _MODULE_LINE.match(line.strip())
                 for word in match[2].split() if match else ():
-                    if re.fullmatch(r"[\w./-]+\.o", word):
-                        path = os.path.normpath(Path("kernel", folder, word).with_suffix(".ko"))
+                    if _OBJECT.fullmatch(word):
+                        path = os.path.normpath(f"kernel/{folder}/{word[:-2]}.ko")
                         found.setdefault(path, []).append(match[1] if match else "")
         rank = {"m": 0, "y": 1}
         return {

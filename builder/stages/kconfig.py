@@ -302,8 +302,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             help_indent = -1
         while line.endswith("\\"):
             line = line[:-1].rstrip() + " " + next(lines, (0, ""))[1].strip()
-        line = re.sub(r"\s#.*", "", line) if '"' not in line else line
+        line = re.sub(r"\s#.*", "", line) if "#" in line and '"' not in line else line
         if line in ("help", "---help---"):
             help_indent = 0
         elif not line.startswith("#"):
-            yield number, re.sub(r"\s+", " ", line)
+            yield number, " ".join(line.split())

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from builder.stages.common import StageError, stage_main
-from builder.stages.configure import Make, defaults, make_of, read_values
+from builder.stages.configmake import Make, add_make, make_of, read_values
 from builder.stages.kconfig import Definition, Kconfig
 from builder.stages.kexpr import is_option, tokens
-from builder.stages.maketools import add_options
 
 _PROMPT = re.compile(r"\s*(?:bool|tristate|string|int|hex|prompt)\s+(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)')")
 _NEXT = re.compile(r"\s*(?:config|menuconfig|choice|endchoice|if|endif|menu|endmenu|source|comment)\b")
@@ -85,18 +84,15 @@ def defconfig(make: Make, obj: Path) -> dict[str, str] | None:
 
 
 def main() -> None:
-    """Command line; see the module's text. `--obj` becomes kbuild's output folder."""
+    """Command line; `--obj` and `--defaults` are what `builder.stages.kconfigdefaults` has made."""
     parser = argparse.ArgumentParser(prog="kconfigfacts", description=__doc__)
-    for option in ("--tree", "--obj", "--out"):
+    for option in ("--tree", "--obj", "--defaults", "--out"):
         parser.add_argument(option, type=Path, required=True)
-    for option in ("--arch", "--srcarch"):
-        parser.add_argument(option, required=True)
-    parser.add_argument("--cross-compile", default="")
-    add_options(parser)
+    parser.add_argument("--srcarch", required=True)
+    add_make(parser)
     args = parser.parse_args()
-    args.obj.mkdir(parents=True, exist_ok=True)
     make = make_of(args, args.obj)
-    given = {name[len("CONFIG_") :]: value for name, value in defaults(make, args.obj).items()}
+    given = {name[len("CONFIG_") :]: value for name, value in json.loads(args.defaults.read_text()).items()}
     facts = {
         "version": make("kernelversion").split()[-1],
         "options": describe(Kconfig(args.tree, args.srcarch), Texts(args.tree)),

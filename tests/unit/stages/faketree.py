@@ -62,9 +62,17 @@ def write_inputs(folder: Path, config: str, fragments: Mapping[str, str]) -> lis
     return ["--config", folder / "kernel-config", "--fragments", folder / "fragments"]
 
 
+def begin(tree: Path, folder: Path, *tools: str) -> list[str | Path]:
+    """Run the stage that configuring begins with; returns the arguments that tell what it has made."""
+    made: list[str | Path] = ["--obj", folder / "obj", "--defaults", folder / "defaults.json"]
+    done = run_stage("kconfigdefaults", "--tree", tree, *made[:2], "--out", made[3], "--arch", "x86_64", *tools)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return made
+
+
 def configure(tree: Path, out: Path, *options: str, config: str = CONFIG) -> subprocess.CompletedProcess[str]:
     """Run the configure stage on a tree, for `RELEASE`."""
-    inputs = write_inputs(out.parent / f"{out.name}.in", config, {})
+    inputs = [*write_inputs(out.parent / f"{out.name}.in", config, {}), *begin(tree, out.parent / f"{out.name}.base")]
     own: list[str | Path] = ["--localversion=-rosk", "--release", RELEASE, "--arch", "x86_64", "--out", out]
     return run_stage("configure", "--tree", tree, *inputs, *own, *options)
 

@@ -17,9 +17,8 @@ ARCH = ["--arch", "x86_64", "--srcarch", "x86"]
 def obj(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """kbuild's output folder as the stage of the facts leaves it, with these beside it in `facts`."""
     work = tmp_path_factory.mktemp("facts")
-    done = faketree.run_stage(
-        "kconfigfacts", "--tree", faketree.TREE, "--obj", work / "obj", *ARCH, "--out", work / "facts"
-    )
+    base = faketree.begin(faketree.TREE, work)
+    done = faketree.run_stage("kconfigfacts", "--tree", faketree.TREE, *base, *ARCH, "--out", work / "facts")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     return work / "obj"
 

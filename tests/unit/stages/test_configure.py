@@ -29,8 +29,15 @@ def configure(
     fragments: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run the stage; returns its error event, or its report when it succeeds."""
-    inputs = faketree.write_inputs(work, config, fragments or {})
-    options = [f"{name}={value}" for name, value in {**RUN, **(run or {})}.items()]
+    given = {**RUN, **(run or {})}
+    tools = [
+        f"{name}={given[name]}"
+        for name in ("--arch", "--cross-compile", "--compiler", "--make-variables")
+        if name in given
+    ]
+    base = faketree.begin(Path(given["--tree"]), work / "base", *tools)
+    inputs = [*faketree.write_inputs(work, config, fragments or {}), *base]
+    options = [f"{name}={value}" for name, value in given.items()]
     done = faketree.run_stage("configure", *options, *inputs, "--out", work / "out", *flags)
     assert done.stderr == ""
     if done.returncode == 0:
@@ -178,7 +185,9 @@ def test_what_is_no_config_is_refused(tmp_path: Path) -> None:
 
 def test_a_failing_make_shows_what_it_said(tmp_path: Path, tree: Path) -> None:
     (tree / "scripts/kconfig/conf.py").write_text("raise SystemExit('no such luck')\n")
-    error = configure(tmp_path, run={"--tree": tree})
+    words = ("--tree", tree, "--obj", tmp_path / "obj", "--arch", "x86_64", "--out", tmp_path / "defaults.json")
+    done = faketree.run_stage("kconfigdefaults", *words)
+    error = json.loads(done.stdout.splitlines()[-1].removeprefix(MARK))
     assert error["what"] == "make olddefconfig failed in the kernel tree"
     assert "no such luck" in error["details"]
 
