@@ -83,7 +83,7 @@ def read_plan(said: str, root: Path, release: str) -> Plan:
     script = re.compile(rf"sed '[^']*' modules\.\w+ > {below}/modules\.\w+")
     plan = Plan()
     for line in said.replace("\\\n", " ").splitlines():
-        command = line[_BEFORE.match(line).end() :].strip()  # type: ignore[union-attr]  # it matches nothing, too
+        command = _BEFORE.sub("", line, count=1).strip()
         if _MAKE.fullmatch(command) or no_account.fullmatch(" ".join(command.split())):
             continue
         if script.fullmatch(command):
@@ -100,10 +100,9 @@ def _add(plan: Plan, words: Sequence[str], root: Path) -> bool:
     program = words[0] if words else ":"
     if program in (":", "true"):
         return True
-    target = Path(words[-1])
-    if root not in target.parents or ".." in target.parts:
+    if not words[-1].startswith(f"{root}/") or ".." in words[-1].split("/"):
         return False
-    target = target.relative_to(root)
+    target = Path(words[-1][len(f"{root}/") :].lstrip("/"))
     if program == "mkdir" and list(words[1:-1]) == ["-p"]:
         plan.folders.add(target)
         return True
@@ -194,7 +193,7 @@ class Installation:
         before = load_book(self.keep / "book") or {}
         tools = {command: self._tool(command) for command in set(plan.strips.values())}
         wanted = {path: [_state(self.obj / plan.copies[path]), tools[plan.strips[path]]] for path in plan.strips}
-        old = [path for path in wanted if before.get(str(path)) != [*wanted[path], _state(self._kept(path))]]
+        old = [path for path in wanted if before.get(str(path)) != [*wanted[path], _state(self._kept(path), link=True)]]
         new = self.keep / "new"
         shutil.rmtree(new, ignore_errors=True)
         for command in tools:
@@ -208,7 +207,7 @@ class Installation:
                 if Path(folder, name).relative_to(self.keep / "stripped") not in wanted:
                     Path(folder, name).unlink()
         if old or before.keys() != {str(path) for path in wanted}:
-            now = {str(path): [*made_of, _state(self._kept(path))] for path, made_of in wanted.items()}
+            now = {str(path): [*made_of, _state(self._kept(path), link=True)] for path, made_of in wanted.items()}
             self.keep.mkdir(parents=True, exist_ok=True)
             store_book(self.keep / "book", now)
         return len(old)
@@ -231,7 +230,7 @@ class Installation:
     def _tool(self, command: Sequence[str]) -> list[Any]:
         """What has to be the same for a module to be stripped to the same bytes."""
         found = shutil.which(command[0], path=self.environment.get("PATH"))
-        return [*command, found, (_state(Path(found).resolve()) or [])[:2] if found else None]
+        return [*command, found, (_state(Path(found)) or [])[:2] if found else None]
 
     def _at_once(self, do: Callable[[_ITEM], None], items: Iterable[_ITEM]) -> None:
         with ThreadPoolExecutor(self.jobs) as pool:
@@ -242,10 +241,14 @@ class Installation:
                 pool.shutdown(cancel_futures=True)
 
 
-def _state(path: Path) -> list[int] | None:
-    """What tells that a file was written: its size, mtime and ctime (nanoseconds); None when there is none."""
+def _state(path: Path, *, link: bool = False) -> list[int] | None:
+    """What tells that a file was written: its size, mtime and ctime (nanoseconds); None when there is none.
+
+    Args:
+        link: Of the file itself, also if that is a link.
+    """
     try:
-        stat = path.lstat()
+        stat = path.lstat() if link else path.stat()
     except FileNotFoundError:
         return None
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
