@@ -14,7 +14,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -26,7 +26,8 @@ from builder.stages.crosshost import CrossHost
 from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_config
 from builder.stages.journal import Journal
 from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments
-from builder.stages.objtree import ObjectTree, shadows
+from builder.stages.modinstall import Installation, UnknownCommandError
+from builder.stages.objtree import KEEP, ObjectTree, shadows
 from builder.stages.runmake import Make, MakeError, cpus, make_environment, new_log
 from builder.stages.signingoptions import signs
 
@@ -132,7 +133,26 @@ def compile_kernel(build: Build, make: Make, out: Path) -> None:
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
     # The key that signs is not here; it signs later, what is stripped here.
     unsigned = ["CONFIG_MODULE_SIG_ALL="] if signs(build.config) else []
-    make.run([*words, *install, *_PLAIN_MODULES, *unsigned, "modules_install"])
+    install_modules([*words, *install, *_PLAIN_MODULES, *unsigned], make, build, out / "modules")
+
+
+def install_modules(words: Sequence[str], make: Make, build: Build, root: Path) -> None:
+    """Do what `make modules_install` does with make's command line `words`, or have it done."""
+    own = Installation(
+        make=words,
+        environment=make.environment,
+        obj=build.obj,
+        root=root,
+        release=build.release,
+        keep=build.obj / KEEP / "modules",
+        jobs=cpus(),
+    )
+    try:
+        done = own.run()
+        make.note(f"{done.modules} modules are installed as by modules_install, {done.stripped} of them stripped anew")
+    except UnknownCommandError as error:
+        make.note(f"modules_install is run as it is: {error}")
+        make.run([*words, "modules_install"])
 
 
 def collect(build: Build, out: Path) -> None:

@@ -16,7 +16,6 @@ A tree that is thrown away costs time, and most of it is given back by the compi
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -27,9 +26,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from builder.stages import journal as sources
+from builder.stages.books import load_book, store_book
 from builder.stages.journal import Changes, Entry, Journal
 
-_KEEP = ".rosk-kept"
+KEEP = ".rosk-kept"
+"""The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
 _UNFINISHED = "unfinished"
 _LOCK = "buildah-cache-lockfile"
 """buildah's own, at the top of each cache mount that it locks."""
@@ -74,7 +75,7 @@ class ObjectTree:
 
     @property
     def keep(self) -> Path:
-        return self.folder / _KEEP
+        return self.folder / KEEP
 
     def open(self, config: str, journal: str) -> dict[str, Entry]:
         """Bring the tree into a state that make can build on; until `close`, a killed build is one that touched it.
@@ -162,7 +163,7 @@ class ObjectTree:
                 for entry in entries:
                     path = below + entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        folders += [f"{path}/"] if path != _KEEP else []
+                        folders += [f"{path}/"] if path != KEEP else []
                     elif path != _LOCK:
                         stat = entry.stat(follow_symlinks=False)
                         found[path] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
@@ -179,22 +180,12 @@ class ObjectTree:
         self.keep.mkdir()
 
     def _store(self, name: str, value: object) -> None:
-        """Write one of the books as a whole: its first line is the checksum of the rest."""
-        text = json.dumps(value).encode()
-        temporary = self.keep / f"{name}.new"
-        temporary.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-        temporary.replace(self.keep / name)
+        """Write one of the tree's books; see `builder.stages.books`."""
+        store_book(self.keep / name, value)
 
     def _load(self, name: str) -> dict[str, Any] | None:
-        """Read one of the books; None when it is missing or damaged."""
-        try:
-            digest, _, text = (self.keep / name).read_bytes().partition(b"\n")
-        except OSError:
-            return None
-        if hashlib.sha256(text).hexdigest().encode() != digest:
-            return None
-        value: dict[str, Any] = json.loads(text)
-        return value
+        """Read one of the tree's books; None when it is missing or damaged."""
+        return load_book(self.keep / name)
 
     # What kbuild does not look at.
 

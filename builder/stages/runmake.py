@@ -84,6 +84,11 @@ class Make:
             text = self.log.read_bytes()[start:].decode(errors="replace")
             raise explain_failure(text.splitlines(), code)
 
+    def note(self, line: str) -> None:
+        """Write a line of this program's own to the log."""
+        with self.log.open("a") as log:
+            log.write(f"{line}\n")
+
     def follow(self, line: str) -> None:
         """Report one line of make's output: progress, or a warning or error as it is."""
         if match := _OBJECT.match(line):

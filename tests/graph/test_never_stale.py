@@ -287,8 +287,13 @@ MORE_TOUCHED = {
     "a file more": ("obj", "echo '#define FAKE_LIMIT 5' > include/generated/limits.h"),
     "a file less": ("obj", "rm include/config/auto.conf"),
     "everything": ("obj", GARBAGE),
-    "the books": ("obj", 'for f in .rosk*/*; do head -c 64 /dev/urandom > "$f"; done'),
+    "the books": ("obj", 'for f in $(find .rosk* -type f); do head -c 64 /dev/urandom > "$f"; done'),
     "the books, gone": ("obj", "rm -r .rosk*"),
+    "the stripped modules": (
+        "obj",
+        "test -f .rosk-kept/modules/book; "
+        'for f in $(find .rosk-kept/modules/stripped -type f); do head -c 64 /dev/urandom > "$f"; done',
+    ),
 }
 
 

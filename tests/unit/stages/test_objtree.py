@@ -90,6 +90,17 @@ def test_the_lock_of_buildah_is_no_part_of_the_tree(kept: Callable[..., ObjectTr
     assert not is_kept(tmp_path) and lock.exists()
 
 
+def test_what_is_made_from_the_tree_is_no_part_of_it_and_goes_with_it(
+    kept: Callable[..., ObjectTree], tmp_path: Path
+) -> None:
+    built(kept, tmp_path)
+    copy = tmp_path / "obj" / objtree.KEEP / "modules/stripped/ext4.ko"
+    write(copy, "stripped")
+    assert kept().said == ["the object tree is kept; 0 source files differ"]
+    kept(**{"the toolchain": "gcc 15"})
+    assert not copy.exists()
+
+
 def test_a_changed_file_is_newer_than_the_objects(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
     built(kept, tmp_path)
     (tree / "net/core.c").write_text("int other;\n")
