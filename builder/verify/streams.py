@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import lzma
 import shutil
+import tarfile
 import zlib
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +64,9 @@ class _Gunzip:
 
 
 class Stream:
-    """What a compressed file holds, in pieces; an object that `tarfile` can read.
+    """What a compressed file holds, from its start to its end; an object that `tarfile` can read.
+
+    The next piece is decompressed while one is read: zlib and lzma leave the other processor to Python meanwhile.
 
     Args:
         path: The file.
@@ -80,19 +84,51 @@ class Stream:
 
     def __init__(self, path: Path, compression: str) -> None:
         self.garbage = ""
-        self._piece, self._at = b"", 0
+        self._piece, self._at, self._before = b"", 0, 0
         self._pieces = self._zstd(path) if compression == "zstd" else self._parts(path, compression)
+        self._thread = ThreadPoolExecutor(1)
+        self._next = self._thread.submit(next, self._pieces, b"")
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; nothing at the end."""
-        if self._at == len(self._piece):
-            self._piece, self._at = next(self._pieces, b""), 0
+        """`size` bytes; fewer where the content ends."""
         data = self._piece[self._at : self._at + size]
         self._at += len(data)
-        return data
+        if len(data) == size or not self._turn():
+            return data
+        parts = [data]
+        while (missing := size - sum(map(len, parts))) and (self._at < len(self._piece) or self._turn()):
+            parts.append(self._piece[self._at : self._at + missing])
+            self._at += len(parts[-1])
+        return b"".join(parts)
+
+    def seek(self, place: int) -> None:
+        """Pass over what is before a place, counted in bytes from the start.
+
+        Raises:
+            tarfile.StreamError: That has been read already.
+        """
+        if place < self.tell():
+            raise tarfile.StreamError("seeking backwards is not allowed")
+        while place > self._before + len(self._piece) and self._turn():
+            pass
+        self._at = min(place - self._before, len(self._piece))
+
+    def tell(self) -> int:
+        """How many bytes are read, or passed over."""
+        return self._before + self._at
 
     def close(self) -> None:
+        self._thread.shutdown()
         self._pieces.close()
+
+    def _turn(self) -> bool:
+        """Go on to the next piece, if there is one."""
+        if not (piece := self._next.result()):
+            return False
+        self._before += len(self._piece)
+        self._piece, self._at = piece, 0
+        self._next = self._thread.submit(next, self._pieces, b"")
+        return True
 
     def _parts(self, path: Path, compression: str) -> Generator[bytes, None, None]:
         magic, new = _MAGIC[compression], _DECODERS[compression]
