@@ -7,6 +7,7 @@ import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,23 +46,22 @@ class Program:
     dynamic: bool
 
 
-def programs(tree: Path) -> Iterator[Program]:
-    """The ELF programs of a folder; objects and plugins (`.so`) are none."""
-    for folder, _, names in sorted(os.walk(tree)):
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.is_symlink() or not path.is_file() or name.endswith(".so"):
+def programs(subject: Subject) -> Iterator[Program]:
+    """The ELF programs of the headers package; objects and plugins (`.so`) are none."""
+    tree = subject.tree("headers")
+    for name in subject.files("headers"):
+        if name.endswith(".so"):
+            continue
+        with FileIO(f"{tree}/{name}") as file:
+            head = file.read(64)
+            if head[:6] != b"\x7fELF\x02\x01" or len(head) < 64:
                 continue
-            with path.open("rb") as file:
-                head = file.read(64)
-                if head[:6] != b"\x7fELF\x02\x01" or len(head) < 64:
-                    continue
-                kind, machine, _, _, offset, _, _, _, size, number, _, _, _ = _HEADER.unpack(head)
-                if kind != _ET_REL:
-                    file.seek(offset)
-                    types = [row[:4] for row in _rows(file.read(size * number), size)]
-                    dynamic = struct.pack("<I", _PT_INTERP) in types
-                    yield Program(name=path.relative_to(tree).as_posix(), machine=machine, dynamic=dynamic)
+            kind, machine, _, _, offset, _, _, _, size, number, _, _, _ = _HEADER.unpack(head)
+            if kind != _ET_REL:
+                file.seek(offset)
+                types = [row[:4] for row in _rows(file.read(size * number), size)]
+                dynamic = struct.pack("<I", _PT_INTERP) in types
+                yield Program(name=name, machine=machine, dynamic=dynamic)
 
 
 def _rows(table: bytes, size: int) -> list[bytes]:
@@ -75,7 +75,7 @@ def host_programs(subject: Subject) -> Finding:
     machine = ELF_MACHINES.get(subject.release.a)
     plugins = is_on(config(subject), "GCC_PLUGINS")
     wrong, looked = [], 0
-    for program in programs(tree):
+    for program in programs(subject):
         looked += 1
         if program.dynamic and not plugins:
             wrong.append(f"{program.name} is not static: it needs {_needed(tree / program.name)}")

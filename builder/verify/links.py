@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from tarfile import TarInfo
 
 from builder.verify.subject import plain
@@ -60,4 +59,10 @@ def problem(link: str, links: Mapping[str, str], names: Collection[str]) -> str:
 
 def through(name: str, links: Collection[str]) -> str:
     """The link that a member's name goes through, or an empty string."""
-    return next((str(parent) for parent in PurePosixPath(plain(name)).parents if str(parent) in links), "")
+    return next((folder for folder in folders_of(plain(name)) if folder in links), "")
+
+
+def folders_of(name: str) -> Iterator[str]:
+    """The folders that a plain name is in, the nearest first."""
+    while name := name.rpartition("/")[0]:
+        yield name

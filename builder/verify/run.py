@@ -127,8 +127,9 @@ def examine(root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence
     """
     chosen = choose(only, cheap=cheap)
     release = find_release(root)
-    with temporary_folder(release, cheap=cheap) as work:
-        subject = Subject(release, work, keys)
+    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys) as subject:
+        for each in chosen:
+            _begin(each, subject)
         return Report(
             release=release, results=tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
         )
@@ -150,6 +151,17 @@ def choose(only: Sequence[str], *, cheap: bool) -> list[Check]:
     places = {module.__name__: place for place, module in enumerate(MODULES)}
     chosen = [each for each in CHECKS.values() if (not only or each.name in only) and (each.cheap or not cheap)]
     return sorted(chosen, key=lambda each: places.get(each.run.__module__, len(places)))
+
+
+def _begin(check: Check, subject: Subject) -> None:
+    """Begin what a check has to be begun ahead; what is wrong then the check says itself."""
+    try:
+        if check.ahead is not None:
+            check.ahead(subject)
+    except (InterruptedBuild, NoSpaceError):
+        raise
+    except Exception:
+        return
 
 
 def _run(check: Check, subject: Subject) -> Finding:

@@ -20,9 +20,9 @@ from builder.errors import RoskError
 from builder.process import output_of
 from builder.verify.model import MissingProgram
 
-PIECE = 1 << 20
+PIECE = 1 << 18
 """Bytes that are read at once."""
-_OUT = 4 << 20
+_OUT = 1 << 20
 _MAGIC = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\0"}
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from tarfile import TarInfo
+from typing import ParamSpec, Self, TypeVar
 
 from builder.releasefolder import ReleaseFolder
 from builder.stages.common import StageError
@@ -20,6 +24,11 @@ __all__ = ["Subject", "Unreadable", "plain"]
 
 MODULE_KINDS = ("kernel", "extras")
 """The packages that hold modules."""
+INSTALLED = (*MODULE_KINDS, "headers")
+"""The packages that go onto a machine; the source is large, and is looked at only where there is time."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_NOT_PLAIN = re.compile(r"(?:^|/)\.?(?:/|$)")
 
 
 class Subject:
@@ -36,7 +45,15 @@ class Subject:
         self.work = work
         self.keys = keys
         self._contents: dict[tuple[str, bool], Contents] = {}
-        self._sums: dict[Path, str] = {}
+        self._sums: dict[Path, Future[str]] = {}
+        self._beside = ThreadPoolExecutor(2)
+        self._files: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beside.shutdown(cancel_futures=True)
 
     def contents(self, kind: str) -> Contents:
         """What a package (see `KINDS`) holds, as far as it can be read, unpacked but for the source.
@@ -46,6 +63,15 @@ class Subject:
             MissingProgram: The program that reads its compression is not installed.
         """
         return self._read(kind, unpack=kind != "source")
+
+    def read_all(self, kinds: Sequence[str]) -> None:
+        """Read packages at the same time, which are there: what can be known of them is ready then.
+
+        Raises:
+            MissingProgram: See `contents`.
+        """
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.contents, kinds))
 
     def members(self, kind: str) -> list[TarInfo]:
         """The members of a package as they stand in the archive, duplicates and all.
@@ -65,6 +91,17 @@ class Subject:
         """
         self._whole(kind, unpack=True)
         return self.work / kind
+
+    def files(self, kind: str) -> list[str]:
+        """The regular files of an unpacked package, as names below `tree`, folder by folder.
+
+        Raises:
+            Unreadable, MissingProgram: See `tree`.
+        """
+        tree = self.tree(kind)
+        if kind not in self._files:
+            self._files[kind] = regular_files(tree)
+        return self._files[kind]
 
     def modules_folder(self, kind: str) -> Path:
         """`lib/modules/V` of the kernel or the extras package, unpacked; need not exist."""
@@ -115,9 +152,17 @@ class Subject:
             OSError: It cannot be read.
         """
         if path not in self._sums:
-            with path.open("rb") as file:
-                self._sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._sums[path]
+            self._sums[path] = self.beside(_sum, path)
+        return self._sums[path].result()
+
+    def sum_ahead(self) -> None:
+        """Begin to sum up the packages, beside what is asked for next."""
+        for path in sorted(self.release.packages.values(), key=lambda path: path.stat().st_size, reverse=True):
+            self._sums[path] = self.beside(_sum, path)
+
+    def beside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Have a function, which leaves Python alone for most of its time, called beside what goes on here."""
+        return self._beside.submit(function, *args, **kwargs)
 
     def _scan(self, kind: str) -> ModuleSet:
         absent = kind not in self.release.packages
@@ -144,6 +189,15 @@ class Subject:
         return self._contents[kind, unpack]
 
 
+def _sum(path: Path) -> str:
+    """A file's SHA-256 (hex). The pieces are large: for each, another thread has to stop before this one goes on."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(8 << 20))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()
+
+
 def _module(path: Path) -> Elf | str:
     """A module with its `.modinfo`, or what is wrong with it."""
     try:
@@ -155,6 +209,23 @@ def _module(path: Path) -> Elf | str:
     return elf if ".modinfo" in elf.sections else "it is not a kernel module: it has no .modinfo section"
 
 
+def regular_files(tree: Path) -> list[str]:
+    """The regular files of a folder and all below it, as names below it, folder by folder; links are none."""
+    found, todo, below = [], [str(tree)], len(str(tree)) + 1
+    while todo:
+        with os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(entry.path[below:])
+    return sorted(found, key=os.path.split)
+
+
+@lru_cache(maxsize=1 << 15)  # many checks ask for those of all members
 def plain(name: str) -> str:
     """A member's name without its `./`: the root is an empty string."""
-    return "" if name in (".", "./") else str(PurePosixPath(name.removeprefix("./")))
+    if name in (".", "./"):
+        return ""
+    name = name.removeprefix("./")
+    return str(PurePosixPath(name)) if _NOT_PLAIN.search(name) else name

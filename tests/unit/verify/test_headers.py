@@ -156,7 +156,7 @@ def test_programs_are_static(tmp_path: Path) -> None:
     other[16] = 2  # ET_EXEC
     arm = {"./scripts/arm": bytes(other), "./x.so": make_program("libc.so.6")}
     seen = subject(tmp_path, headers={**built, **arm})
-    assert [program.name for program in programs(seen.tree("headers")) if program.dynamic] == ["scripts/dynamic"]
+    assert [program.name for program in programs(seen) if program.dynamic] == ["scripts/dynamic"]
     found = host_programs(seen)
     assert found.saw.startswith("4 programs")
     assert "scripts/arm is for another machine (ELF machine 183)" in found.details
