@@ -11,9 +11,9 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ from builder.verify.model import (
     verdict,
 )
 from builder.verify.subject import Subject, Unreadable
-from builder.verify.unpack import FULL
+from builder.verify.unpack import FULL, Contents
 
 MODULES = (
     *(archives, versions, split, symbols, indexes, wishes, signatures, headers, hostprograms, config, images),
@@ -94,10 +94,16 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What came of the checks of a release, in their order."""
+    """What came of the checks of a release.
+
+    Attributes:
+        results: In the order of the checks.
+        packages: What the packages hold that were read for them, by kind.
+    """
 
     release: ReleaseFolder
     results: tuple[Result, ...]
+    packages: Mapping[str, Contents] = field(default_factory=dict)
 
     def of(self, status: Status) -> tuple[Result, ...]:
         """The results of one kind."""
@@ -130,9 +136,8 @@ def examine(root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence
     with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys) as subject:
         for each in chosen:
             _begin(each, subject)
-        return Report(
-            release=release, results=tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
-        )
+        results = tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
+        return Report(release=release, results=results, packages=subject.packages)
 
 
 def choose(only: Sequence[str], *, cheap: bool) -> list[Check]:

@@ -73,6 +73,11 @@ class Subject:
         with ThreadPoolExecutor() as pool:
             list(pool.map(self.contents, kinds))
 
+    @property
+    def packages(self) -> Mapping[str, Contents]:
+        """What those packages hold that have been read."""
+        return {kind: contents for (kind, _), contents in self._contents.items()}
+
     def members(self, kind: str) -> list[TarInfo]:
         """The members of a package as they stand in the archive, duplicates and all.
 
