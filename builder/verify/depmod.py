@@ -98,8 +98,10 @@ def _symbols(subject: Subject) -> list[str | Path]:
 
     Where Module.symvers is at hand it compares versions too; the two files exclude each other (depmod(8)).
     """
-    if "headers" in subject.release.packages and (subject.tree("headers") / "Module.symvers").is_file():
-        return ["-e", "-E", subject.tree("headers") / "Module.symvers"]
+    if "headers" in subject.release.packages and (content := subject.headers.read("Module.symvers")) is not None:
+        path = subject.work / "Module.symvers"
+        path.write_bytes(content)
+        return ["-e", "-E", path]
     if system_map_exports(subject):
         return ["-e", "-F", subject.tree("kernel") / f"boot/System.map-{subject.release.v}"]
     return []

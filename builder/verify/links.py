@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from tarfile import TarInfo
 
-from builder.verify.subject import plain
+from builder.verify.unpack import plain
 
 MAX_LINKS = 40
 """Links followed for one path: Linux gives up after as many (path_resolution(7))."""
@@ -16,15 +16,19 @@ def links_of(members: Iterable[TarInfo]) -> dict[str, str]:
     return {plain(member.name): member.linkname for member in members if member.issym()}
 
 
-def follow(path: str, links: Mapping[str, str]) -> str | None:
-    """The path that a path of an archive leads to, from the archive's root; None: out of it, or round in circles."""
+def follow(path: str, links: Mapping[str, str], folders: Collection[str] | None = None) -> str | None:
+    """The path that a path of an archive leads to, from the archive's root; None: out of it, or round in circles.
+
+    Args:
+        folders: All folders, where `..` behind something else is to lead nowhere.
+    """
     done: list[str] = []
     todo = path.split("/")[::-1]
     used = 0
     while todo:
         part = todo.pop()
         if part == "..":
-            if not done:
+            if not done or (folders is not None and "/".join(done) not in folders):
                 return None
             done.pop()
         elif part not in ("", "."):

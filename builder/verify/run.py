@@ -200,7 +200,7 @@ def temporary_folder(release: ReleaseFolder, *, cheap: bool) -> AbstractContextM
 def _memory(release: ReleaseFolder) -> Path | None:
     """A file system in memory (shm_overview(7)), unless TMPDIR says otherwise or there is little memory.
 
-    The headers are thousands of small files: there they take a second, on the disk of a busy machine several.
+    Unpacked, a release is a few times as large, and is read once: the disk of a busy machine would take seconds for it.
     """
     folder, meminfo = Path("/dev/shm"), Path("/proc/meminfo")
     if "TMPDIR" in os.environ or not (os.access(folder, os.W_OK) and meminfo.is_file()):

@@ -64,7 +64,9 @@ def symvers(subject: Subject) -> Mapping[str, Export]:
     Raises:
         Unreadable: There is no such file, or it is something else.
     """
-    return parse_symvers(_read(subject.tree("headers") / "Module.symvers").decode(errors="replace"))
+    if (content := subject.headers.read("Module.symvers")) is None:
+        raise Unreadable("Module.symvers cannot be read: No such file or directory")
+    return parse_symvers(content.decode(errors="replace"))
 
 
 def parse_symvers(text: str) -> dict[str, Export]:

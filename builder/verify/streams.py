@@ -13,6 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -71,6 +72,7 @@ class Stream:
     Args:
         path: The file.
         compression: `gzip`, `xz` or `zstd`.
+        copy: A file that receives what is read of it.
 
     Raises, while it is read:
         EOFError: The file ends too early.
@@ -82,10 +84,12 @@ class Stream:
         garbage: What follows the content, once that has been read; empty when nothing does, or zeros.
     """
 
-    def __init__(self, path: Path, compression: str) -> None:
+    def __init__(self, path: Path, compression: str, copy: Path | None = None) -> None:
         self.garbage = ""
         self._piece, self._at, self._before = b"", 0, 0
         self._pieces = self._zstd(path) if compression == "zstd" else self._parts(path, compression)
+        if copy is not None:
+            self._pieces = _copied(self._pieces, copy)
         self._thread = ThreadPoolExecutor(1)
         self._next = self._thread.submit(next, self._pieces, b"")
 
@@ -165,6 +169,13 @@ class Stream:
                     yield data
         except RoskError as error:
             raise ValueError(" ".join(error.details) or error.what) from None
+
+
+def _copied(pieces: Generator[bytes, None, None], copy: Path) -> Generator[bytes, None, None]:
+    with copy.open("wb") as file, closing(pieces):
+        for piece in pieces:
+            file.write(piece)
+            yield piece
 
 
 _DECODERS: dict[str, Callable[[], _Decoder]] = {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from tarfile import TarInfo
 from typing import ParamSpec, Self, TypeVar
 
@@ -18,7 +16,8 @@ from builder.stages.elf import Elf, read_elf
 from builder.stages.modules import ModuleSet, scan
 from builder.verify.banner import Banner, read_banner
 from builder.verify.model import Unreadable, shown
-from builder.verify.unpack import Contents, read_package
+from builder.verify.packed import Packed
+from builder.verify.unpack import Contents, plain, read_package
 
 __all__ = ["Subject", "Unreadable", "plain"]
 
@@ -28,7 +27,6 @@ INSTALLED = (*MODULE_KINDS, "headers")
 """The packages that go onto a machine; the source is large, and is looked at only where there is time."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_NOT_PLAIN = re.compile(r"(?:^|/)\.?(?:/|$)")
 
 
 class Subject:
@@ -47,7 +45,6 @@ class Subject:
         self._contents: dict[tuple[str, bool], Contents] = {}
         self._sums: dict[Path, Future[str]] = {}
         self._beside = ThreadPoolExecutor(2)
-        self._files: dict[str, list[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -56,13 +53,13 @@ class Subject:
         self._beside.shutdown(cancel_futures=True)
 
     def contents(self, kind: str) -> Contents:
-        """What a package (see `KINDS`) holds, as far as it can be read, unpacked but for the source.
+        """What a package (see `KINDS`) holds, as far as it can be read; those with modules are unpacked.
 
         Raises:
             Unreadable: There is no such package.
             MissingProgram: The program that reads its compression is not installed.
         """
-        return self._read(kind, unpack=kind != "source")
+        return self._read(kind, unpack=kind in MODULE_KINDS)
 
     def read_all(self, kinds: Sequence[str]) -> None:
         """Read packages at the same time, which are there: what can be known of them is ready then.
@@ -85,7 +82,7 @@ class Subject:
             Unreadable: There is no such package, or it cannot be read to its end.
             MissingProgram: See `contents`.
         """
-        return list(self._whole(kind, unpack=kind != "source").members)
+        return list(self._whole(kind, unpack=kind in MODULE_KINDS).members)
 
     def tree(self, kind: str) -> Path:
         """A package unpacked, without what would leave the folder.
@@ -97,16 +94,14 @@ class Subject:
         self._whole(kind, unpack=True)
         return self.work / kind
 
-    def files(self, kind: str) -> list[str]:
-        """The regular files of an unpacked package, as names below `tree`, folder by folder.
+    @cached_property
+    def headers(self) -> Packed:
+        """The files of the headers package, which are many, without unpacking it.
 
         Raises:
             Unreadable, MissingProgram: See `tree`.
         """
-        tree = self.tree(kind)
-        if kind not in self._files:
-            self._files[kind] = regular_files(tree)
-        return self._files[kind]
+        return Packed(self._whole("headers", unpack=False).members, self._headers_tar)
 
     def modules_folder(self, kind: str) -> Path:
         """`lib/modules/V` of the kernel or the extras package, unpacked; need not exist."""
@@ -169,6 +164,10 @@ class Subject:
         """Have a function, which leaves Python alone for most of its time, called beside what goes on here."""
         return self._beside.submit(function, *args, **kwargs)
 
+    @property
+    def _headers_tar(self) -> Path:
+        return self.work / "headers.tar"
+
     def _scan(self, kind: str) -> ModuleSet:
         absent = kind not in self.release.packages
         try:
@@ -190,7 +189,8 @@ class Subject:
             target = self.work / kind if unpack else None
             if target is not None:
                 target.mkdir(exist_ok=True)
-            self._contents[kind, unpack] = read_package(package, target)
+            tar = self._headers_tar if kind == "headers" and not unpack else None
+            self._contents[kind, unpack] = read_package(package, target, tar=tar)
         return self._contents[kind, unpack]
 
 
@@ -212,25 +212,3 @@ def _module(path: Path) -> Elf | str:
     except (OSError, ValueError, OverflowError) as error:
         return f"it cannot be read: {error}"
     return elf if ".modinfo" in elf.sections else "it is not a kernel module: it has no .modinfo section"
-
-
-def regular_files(tree: Path) -> list[str]:
-    """The regular files of a folder and all below it, as names below it, folder by folder; links are none."""
-    found, todo, below = [], [str(tree)], len(str(tree)) + 1
-    while todo:
-        with os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    found.append(entry.path[below:])
-    return sorted(found, key=os.path.split)
-
-
-@lru_cache(maxsize=1 << 15)  # many checks ask for those of all members
-def plain(name: str) -> str:
-    """A member's name without its `./`: the root is an empty string."""
-    if name in (".", "./"):
-        return ""
-    name = name.removeprefix("./")
-    return str(PurePosixPath(name)) if _NOT_PLAIN.search(name) else name

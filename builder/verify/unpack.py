@@ -6,13 +6,15 @@ import errno
 import lzma
 import os
 import posixpath
+import re
 import shutil
 import stat
 import tarfile
 import zlib
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from builder.release import human_size
@@ -24,6 +26,7 @@ LIMIT = 32 << 30
 _RATIO, _SMALL = 64, 1 << 30
 """So many times its size no package unpacks to, unless that is little: modules are packed to a third or a sixth."""
 _PIECE = 1 << 18
+_NOT_PLAIN = re.compile(r"(?:^|/)\.?(?:/|$)")
 _PATH_MAX = 4096  # limits.h of Linux
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of this machine's disk, which are no fault of the package."""
@@ -58,19 +61,29 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError(f"where a member or the archive's end should be: {error}") from None
 
 
-def read_package(package: Path, target: Path | None = None) -> Contents:
+@lru_cache(maxsize=1 << 15)  # checks ask for those of all members
+def plain(name: str) -> str:
+    """A member's name without its `./`: the root is an empty string."""
+    if name in (".", "./"):
+        return ""
+    name = name.removeprefix("./")
+    return str(PurePosixPath(name)) if _NOT_PLAIN.search(name) else name
+
+
+def read_package(package: Path, target: Path | None = None, *, tar: Path | None = None) -> Contents:
     """Read a package to its end.
 
     Args:
         package: A tar archive, compressed as its name says.
         target: The folder that receives what it holds, without what would leave the folder; None: nothing is written.
+        tar: The file that receives the archive itself, without the compression.
 
     Raises:
         MissingProgram: The program that reads this compression is not installed.
         OSError: This machine's disk is full.
     """
     members: list[tarfile.TarInfo] = []
-    stream = Stream(package, format_of(package.name))
+    stream = Stream(package, format_of(package.name), tar)
     try:
         garbage = _read(stream, target, members, limit=min(LIMIT, max(_SMALL, _RATIO * package.stat().st_size)))
     except _DAMAGE as error:
@@ -132,7 +145,7 @@ class _Tree:
             stream: What `tar` reads.
         """
         name, link = posixpath.normpath(member.name), member.linkname
-        if not _stays_inside(name):
+        if not stays_inside(name):
             return
         path = self.target / name
         try:
@@ -141,11 +154,11 @@ class _Tree:
                 self._folder(name)
             elif member.isreg():
                 _write(tar, stream, member, path)
-            elif member.issym() and _stays_inside(posixpath.join(posixpath.dirname(name), link)):
+            elif member.issym() and stays_inside(posixpath.join(posixpath.dirname(name), link)):
                 path.unlink(missing_ok=True)
                 path.symlink_to(link)
                 self._links.append(path)
-            elif member.islnk() and _stays_inside(link):
+            elif member.islnk() and stays_inside(link):
                 source = posixpath.normpath(link)
                 self._way(source)
                 path.unlink(missing_ok=True)
@@ -195,7 +208,7 @@ class _Tree:
             self._folders.add(name)
 
 
-def _stays_inside(name: str) -> bool:
+def stays_inside(name: str) -> bool:
     """Whether a name can be one of a file in the folder, links aside."""
     return len(name) <= _PATH_MAX and posixpath.normpath(name).split("/", 1)[0] not in ("", "..")
 

@@ -138,6 +138,8 @@ def test_what_only_looks_like_a_key() -> None:
     assert not private_key("x", b"\x30\x10")
     assert not private_key("x", b"\x30\xff" + b"\0" * 64)
     assert private_key("certs/signing_key.PEM", b"")
+    assert private_key("certs/..pem", b"") and private_key("x.key", b"")
+    assert not private_key("x.pem/key", b"") and not private_key("certs/.key", b"")
 
 
 def test_a_key_fails_the_check(tmp_path: Path) -> None:
