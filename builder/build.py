@@ -26,6 +26,7 @@ from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
 from builder.signing.key import SigningKey, read_key
 from builder.solver import Builder
+from builder.summing import summed_ahead
 from builder.view import View
 
 
@@ -219,12 +220,15 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     if len(works) > 1:
         lead = replace(lead, log=logs, others={work.name: work.project for work in works})
     joint = JointBuilder(members=[work.member for work in works], lead=lead)
-    solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
-    sums = [release.read_sums(work.reports / "sums") for work in works]
-    wanted = {
-        work.name: {name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum)}
-        for work, own in zip(works, sums, strict=True)
-    }
+    with summed_ahead(work.project.dist / "kernel" for work in works) as known:
+        solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
+        sums = [release.read_sums(work.reports / "sums") for work in works]
+        wanted = {
+            work.name: {
+                name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum, known)
+            }
+            for work, own in zip(works, sums, strict=True)
+        }
     fetched = [joint.fetch(solved[0].resolved, wanted)] if any(wanted.values()) else []
     built: dict[str, Built | None] = {}
     for work, each, own in zip(works, solved, sums, strict=True):
