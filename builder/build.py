@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -213,14 +215,13 @@ def _current(work: Work) -> Built | None:
 
 def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     """Solve the graph, bring what is new of it into the staging folders, prove it, and make that the releases."""
-    # A build with nothing to do is not to wait for this.
-    from builder.proof import check_release  # noqa: PLC0415
-
     lead = works[0].member.builder
     if len(works) > 1:
         lead = replace(lead, log=logs, others={work.name: work.project for work in works})
     joint = JointBuilder(members=[work.member for work in works], lead=lead)
-    with summed_ahead(work.project.dist / "kernel" for work in works) as known:
+    with summed_ahead(work.project.dist / "kernel" for work in works) as known, ThreadPoolExecutor(1) as beside:
+        # A build with nothing to do is not to wait for this, and no other one either.
+        beside.submit(import_module, "builder.proof")
         solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
         sums = [release.read_sums(work.reports / "sums") for work in works]
         wanted = {
@@ -234,6 +235,8 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     for work, each, own in zip(works, solved, sums, strict=True):
         result = shown_result(each.result, *fetched, name=work.name)
         built[work.name] = _stage(work, each, own, result)
+    from builder.proof import check_release  # noqa: PLC0415 - see above
+
     for work in works:
         check_release(work.folder, work.project.dist)
     for work in works:
