@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
 from builder.signing.key import SigningKey, read_key
 from builder.solver import Builder
+from builder.summing import summed_ahead
 from builder.view import View
 
 
@@ -212,24 +215,28 @@ def _current(work: Work) -> Built | None:
 
 def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     """Solve the graph, bring what is new of it into the staging folders, prove it, and make that the releases."""
-    # A build with nothing to do is not to wait for this.
-    from builder.proof import check_release  # noqa: PLC0415
-
     lead = works[0].member.builder
     if len(works) > 1:
         lead = replace(lead, log=logs, others={work.name: work.project for work in works})
     joint = JointBuilder(members=[work.member for work in works], lead=lead)
-    solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
-    sums = [release.read_sums(work.reports / "sums") for work in works]
-    wanted = {
-        work.name: {name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum)}
-        for work, own in zip(works, sums, strict=True)
-    }
+    with summed_ahead(work.project.dist / "kernel" for work in works) as known, ThreadPoolExecutor(1) as beside:
+        # A build with nothing to do is not to wait for this, and no other one either.
+        beside.submit(import_module, "builder.proof")
+        solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
+        sums = [release.read_sums(work.reports / "sums") for work in works]
+        wanted = {
+            work.name: {
+                name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum, known)
+            }
+            for work, own in zip(works, sums, strict=True)
+        }
     fetched = [joint.fetch(solved[0].resolved, wanted)] if any(wanted.values()) else []
     built: dict[str, Built | None] = {}
     for work, each, own in zip(works, solved, sums, strict=True):
         result = shown_result(each.result, *fetched, name=work.name)
         built[work.name] = _stage(work, each, own, result)
+    from builder.proof import check_release  # noqa: PLC0415 - see above
+
     for work in works:
         check_release(work.folder, work.project.dist)
     for work in works:

@@ -26,15 +26,15 @@ def check_release(folder: Path, dist: Path) -> None:
     found = examine(folder, cheap=True)
     write_kept(folder, VERIFY, as_json(found, FAST))
     if not found.failed:
-        _write_report(folder)
+        _write_report(folder, found)
         return
     with suppress(InputError):  # what is wrong with it can be what the report is made of
-        _write_report(folder)
+        _write_report(folder, found)
     raise _rejected(found, reject(dist, folder))
 
 
-def _write_report(folder: Path) -> None:
-    (folder / REPORT).write_text(report_text(folder), encoding="utf-8")
+def _write_report(folder: Path, found: Report) -> None:
+    (folder / REPORT).write_text(report_text(folder, found.packages), encoding="utf-8")
 
 
 def _rejected(found: Report, folder: Path) -> VerifyError:

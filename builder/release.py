@@ -21,6 +21,7 @@ from builder.files import file_errors, uninterrupted
 from builder.graph import Resolved
 from builder.inputs.store import write_atomically
 from builder.project import Project
+from builder.summing import Sums
 
 MANIFEST, BUILD, VERIFY, REPORT = "manifest.json", "build.json", "verify.json", "report.html"
 SUMS, IMAGES, SBOM, PROVENANCE = "SHA256SUMS", "images", "sbom.spdx.json", "provenance.intoto.json"
@@ -247,20 +248,20 @@ def read_sums(folder: Path) -> dict[str, Sum]:
     return {path.stem: Sum(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
 
 
-def holds(folder: Path, wanted: Sum) -> bool:
-    """Whether a folder holds this very file."""
+def holds(folder: Path, wanted: Sum, known: Sums | None = None) -> bool:
+    """Whether a folder holds this very file; `known`: what has been summed up already."""
     path = folder / wanted.name
     if not path.is_file() or path.is_symlink() or path.stat().st_size != wanted.size:
         return False
-    return bool(describe(path)["sha256"] == wanted.sha256)
+    return (known or Sums()).sha256(path) == wanted.sha256
 
 
-def has(dist: Path, folder: Path, wanted: Sum) -> bool:
+def has(dist: Path, folder: Path, wanted: Sum, known: Sums | None = None) -> bool:
     """Whether the new release in `folder` has a package, be it that the build has brought it, or that `dist` has it."""
-    return holds(folder / "kernel", wanted) or keep(dist, folder, wanted)
+    return holds(folder / "kernel", wanted) or keep(dist, folder, wanted, known)
 
 
-def keep(dist: Path, folder: Path, wanted: Sum) -> bool:
+def keep(dist: Path, folder: Path, wanted: Sum, known: Sums | None = None) -> bool:
     """Let a package of the release in `dist` be one of the new release in `folder`, if it is the very same.
 
     Another build may replace the release meanwhile: what is looked at is what is kept.
@@ -270,7 +271,7 @@ def keep(dist: Path, folder: Path, wanted: Sum) -> bool:
         take_over(dist / "kernel" / wanted.name, new)
     except FileNotFoundError:
         return False
-    if holds(new.parent, wanted):
+    if holds(new.parent, wanted, known):
         return True
     new.unlink()
     return False

@@ -1,8 +1,9 @@
 """The container engine, through python-on-whales: the only module that makes it do something.
 
 python-on-whales drives the `docker` client as a process. Two of its habits are worked around here: its own exception
-classes guess from log text (so only their base is caught), and in streaming mode it leaves the client running when
-its generator is closed (so the client gets a process group of its own, and an end on every way out).
+classes guess from log text (so only their base is caught, and the one for an image that is not there), and in streaming
+mode it leaves the client running when its generator is closed (so the client gets a process group of its own, and an
+end on every way out).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from python_on_whales import DockerClient
-from python_on_whales.exceptions import DockerException
+from python_on_whales.exceptions import DockerException, NoSuchImage
 
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
 from builder.errors import EngineError
@@ -119,7 +120,10 @@ class Docker:
     def image_id(self, reference: str) -> str | None:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""
         with _as_engine_error(f"docker image inspect {reference}"):
-            return self._client.image.inspect(reference).id if self._client.image.exists(reference) else None
+            try:
+                return self._client.image.inspect(reference).id
+            except NoSuchImage:
+                return None
 
     def image_ids(self, references: Sequence[str]) -> dict[str, str]:
         """The IDs of local images by their references; empty when one of them is missing."""

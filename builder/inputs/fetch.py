@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
-
-import requests
-import urllib3
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from builder import __version__
 from builder.errors import FetchError, InputError
 from builder.inputs.store import Entry, cache_errors, file_sha256
+
+if TYPE_CHECKING:
+    import requests
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes that there will be, if the mirror says."""
@@ -117,16 +117,17 @@ def fetch(
     """
     entry = Entry(cache=cache, sha256=sha256.lower(), name=name)
     failures: list[tuple[str, MirrorError]] = []
-    with cache_errors(cache), entry.locked(), _session() as session:
+    with cache_errors(cache), entry.locked():
         if found := entry.find():
             return found
-        for url in urls:
-            try:
-                _download_checked(session, url, entry, on_progress, patience)
-            except MirrorError as failure:
-                failures.append((url, failure))
-            else:
-                return entry.adopt(entry.part)
+        with _session() as session:
+            for url in urls:
+                try:
+                    _download_checked(session, url, entry, on_progress, patience)
+                except MirrorError as failure:
+                    failures.append((url, failure))
+                else:
+                    return entry.adopt(entry.part)
     raise mirrors_failed(name, failures)
 
 
@@ -165,6 +166,8 @@ def mirrors_failed(name: str, failures: Sequence[tuple[str, MirrorError]]) -> Fe
 
 
 def _session() -> requests.Session:
+    import requests  # noqa: PLC0415 - slow to import, and most commands fetch nothing
+
     session = requests.Session()
     # "identity": a compressed transfer of a compressed file would confuse its length and its ranges.
     session.headers.update({"User-Agent": f"rosk/{__version__}", "Accept-Encoding": "identity"})
@@ -270,6 +273,9 @@ def _request(session: requests.Session, url: str, headers: dict[str, str], patie
     Raises:
         MirrorError: Any other answer, or none.
     """
+    import requests  # noqa: PLC0415 - see _session
+    import urllib3  # noqa: PLC0415
+
     timeout = (patience.connect_timeout, patience.read_timeout)
     try:
         response = session.get(url, headers=headers, stream=True, timeout=timeout)
@@ -307,6 +313,8 @@ def _retry_after(response: requests.Response) -> float:
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     """The body as it is sent, in pieces; one that ends early is a `MirrorError` that another attempt may mend."""
+    import urllib3  # noqa: PLC0415 - see _session
+
     try:
         yield from response.raw.stream(_CHUNK, decode_content=False)
     except urllib3.exceptions.ReadTimeoutError as error:

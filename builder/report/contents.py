@@ -13,9 +13,9 @@ from builder.releasefolder import ReleaseFolder
 from builder.report.record import ModuleFacts
 from builder.stages.common import StageError
 from builder.stages.modules import scan
+from builder.verify import unpack
 from builder.verify.model import MissingProgram
 from builder.verify.subject import plain
-from builder.verify.unpack import read_package
 
 Package = Literal["main", "extra"]
 """The kernel and the extras package, as `modules.json` calls them."""
@@ -41,10 +41,11 @@ class Contents:
     unread: tuple[str, ...] = ()
 
 
-def read_contents(release: ReleaseFolder, *, modules: bool) -> Contents:
+def read_contents(release: ReleaseFolder, packages: Mapping[str, unpack.Contents], *, modules: bool) -> Contents:
     """Read the packages of a release; what is damaged is said and left out.
 
     Args:
+        packages: Those that have been read, by kind.
         modules: Unpack them, and read each module too.
     """
     files: dict[str, tuple[Package, int]] = {}
@@ -56,7 +57,8 @@ def read_contents(release: ReleaseFolder, *, modules: bool) -> Contents:
                 unread.append(f"there is no {kind} package")
                 continue
             try:
-                contents = read_package(release.packages[kind], Path(work) if modules else None)
+                known = None if modules else packages.get(kind)
+                contents = known or unpack.read_package(release.packages[kind], Path(work) if modules else None)
             except MissingProgram as missing:
                 unread.append(f"the {kind} package cannot be read: {missing} is not installed")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from builder.errors import InputError
@@ -13,6 +14,7 @@ from builder.report.page import page
 from builder.report.record import BootFacts, BuildFacts, VerifyFacts, check_manifest, read_facts
 from builder.stages.common import StageError
 from builder.stages.dotconfig import config_values
+from builder.verify.unpack import Contents
 
 
 def write_report(root: Path) -> Path:
@@ -30,17 +32,20 @@ def write_report(root: Path) -> Path:
     return target
 
 
-def report_text(root: Path) -> str:
+def report_text(root: Path, packages: Mapping[str, Contents] | None = None) -> str:
     """The report of the release in a folder, as HTML.
+
+    Args:
+        packages: What its packages hold, by kind, where they have just been read.
 
     Raises:
         InputError: There is no release, or a file of it cannot be read.
     """
-    return page(report_model(read_release(find_release(root))))
+    return page(report_model(read_release(find_release(root), packages)))
 
 
-def read_release(release: ReleaseFolder) -> Known:
-    """Read all that a report is made of.
+def read_release(release: ReleaseFolder, packages: Mapping[str, Contents] | None = None) -> Known:
+    """Read all that a report is made of, but for packages that have been read.
 
     Raises:
         InputError: A file of the release is not what it has to be.
@@ -51,7 +56,7 @@ def read_release(release: ReleaseFolder) -> Known:
     return Known(
         release=release,
         manifest=describe(manifest)["sha256"] if release.manifest else None,
-        contents=read_contents(release, modules=build is None or not build.modules),
+        contents=read_contents(release, packages or {}, modules=build is None or not build.modules),
         options=_options(release.file("config")),
         build=build,
         verify=read_facts(root / VERIFY, VerifyFacts),

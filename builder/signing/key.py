@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import shutil
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +114,7 @@ def read_certificate(project: Project, *, warn: Callable[[str], object]) -> Sign
 
 
 def _described(path: Path | None, der: bytes, *, encrypted: bool) -> SigningKey:
-    pem = ssl.DER_cert_to_PEM_cert(der)
+    pem = _to_pem(der)
     subject = _openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", input=pem).removeprefix("subject=").strip()
     return SigningKey(
         path=path, certificate=pem, sha256=hashlib.sha256(der).hexdigest(), subject=subject, encrypted=encrypted
@@ -166,7 +165,7 @@ def _certificate(key: Path, content: bytes, path: Path | None) -> bytes:
             return content
     if found := _CERTIFICATE.search(content):
         try:
-            return ssl.PEM_cert_to_DER_cert(found[0].decode("ascii"))
+            return _to_der(found[0].decode("ascii"))
         except ValueError:
             raise InputError("the certificate is damaged", where=path or key, hint="get it again") from None
     if path is not None:
@@ -177,7 +176,7 @@ def _certificate(key: Path, content: bytes, path: Path | None) -> bytes:
 
 def _check_certificate(der: bytes, certificate: Path) -> bytes:
     """The public key (DER), once it is one that a kernel can verify, in a certificate that is still good."""
-    pem = ssl.DER_cert_to_PEM_cert(der)
+    pem = _to_pem(der)
     public = _openssl("x509", "-noout", "-pubkey", input=pem)
     if not public:
         raise InputError("the certificate cannot be read by openssl", where=certificate, hint="get it again")
@@ -226,9 +225,21 @@ def _check_algorithm(public: bytes, certificate: Path) -> None:
 
 
 def _der(pem: str) -> bytes:
-    return ssl.PEM_cert_to_DER_cert(
+    return _to_der(
         pem.strip().replace("BEGIN PUBLIC KEY", "BEGIN CERTIFICATE").replace("END PUBLIC KEY", "END CERTIFICATE")
     )
+
+
+def _to_pem(der: bytes) -> str:
+    import ssl  # noqa: PLC0415 - takes longer to import than most builds, which sign nothing, have for it
+
+    return ssl.DER_cert_to_PEM_cert(der)
+
+
+def _to_der(pem: str) -> bytes:
+    import ssl  # noqa: PLC0415 - see _to_pem
+
+    return ssl.PEM_cert_to_DER_cert(pem)
 
 
 def _openssl(*words: str | Path, input: str = "", env: dict[str, str] | None = None) -> str:

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tarfile import TarInfo
 
 from builder.errors import RoskError
@@ -16,10 +16,8 @@ from builder.stages.compressor import format_of
 from builder.stages.firmwaretree import REPOSITORY
 from builder.verify.links import links_of, through
 from builder.verify.model import Finding, MissingProgram, check, count, skipped, verdict
-from builder.verify.subject import Subject, plain
+from builder.verify.subject import INSTALLED, Subject, plain
 
-_INSTALLED = ("kernel", "extras", "headers")
-"""The packages that go onto a machine; the source is large, and is looked at only where there is time."""
 _PACKAGE = re.compile(r"(?:extra-|build-)?linux-.+\.(?:tar\.(?:gz|xz|zst)|tgz)")
 INDEX = re.compile(r"lib/modules/[^/]+/modules\.[^/]+")
 """What depmod reads and writes beside the modules."""
@@ -41,6 +39,7 @@ def packages(subject: Subject) -> Finding:
 def readable(subject: Subject) -> Finding:
     """From the first byte to the last: nothing damaged or cut, nothing behind the archive's end."""
     wrong, members = [], 0
+    subject.read_all(_there(subject))
     for kind in _there(subject):
         contents = subject.contents(kind)
         members += len(contents.members)
@@ -145,11 +144,11 @@ def _escapes(members: Sequence[TarInfo]) -> Iterator[str]:
     for member in members:
         if member.name.startswith("/"):
             yield f"{member.name} is absolute"
-        elif ".." in PurePosixPath(member.name).parts:
+        elif ".." in member.name.split("/"):
             yield f"{member.name} leads out"
         elif link := through(member.name, links):
             yield f"{member.name} goes through the link {link}"
-        elif member.islnk() and (member.linkname.startswith("/") or ".." in PurePosixPath(member.linkname).parts):
+        elif member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
             yield f"{member.name} is a hard link out, to {member.linkname}"
 
 
@@ -210,7 +209,7 @@ def _in_folders(name: str, *folders: str) -> bool:
 
 def _there(subject: Subject, *kinds: str) -> list[str]:
     """Those of some kinds of packages, without any of all that are installed, that the release has."""
-    return [kind for kind in kinds or _INSTALLED if kind in subject.release.packages]
+    return [kind for kind in kinds or INSTALLED if kind in subject.release.packages]
 
 
 def _name(subject: Subject, kind: str) -> str:

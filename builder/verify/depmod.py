@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,15 +41,21 @@ def find_depmod() -> Path | None:
     return Path(found) if found and depmod_version(Path(found)) else None
 
 
+@lru_cache(maxsize=1)
 def depmod_version(depmod: Path) -> str:
     """Its version, as kmod says it (`kmod version 34`), or nothing."""
     first = run([depmod, "--version"], check=False).stdout.partition("\n")[0].strip()
     return first if first.startswith("kmod") else ""
 
 
-@lru_cache(maxsize=2)  # the checks look at one release, with and without its extras
 def index(subject: Subject, depmod: Path, kinds: Sequence[str]) -> Indexed:
-    """Index the modules of one or both packages from nothing.
+    """Index the modules of one or both packages from nothing; see `index_ahead`."""
+    return index_ahead(subject, depmod, kinds).result()
+
+
+@lru_cache(maxsize=2)  # the checks look at one release, with and without its extras
+def index_ahead(subject: Subject, depmod: Path, kinds: Sequence[str]) -> Future[Indexed]:
+    """Begin to index the modules of one or both packages from nothing.
 
     Args:
         kinds: A tuple of `kernel` and `extras`.
@@ -65,6 +72,10 @@ def index(subject: Subject, depmod: Path, kinds: Sequence[str]) -> Indexed:
     for name in set(INDEX_INPUTS).difference(absent):
         shutil.copyfile(subject.modules_folder("kernel") / name, folder / name)
     argv: list[str | Path] = [depmod, "-b", base, *_symbols(subject), subject.release.v]
+    return subject.beside(_index, argv, folder, absent)
+
+
+def _index(argv: Sequence[str | Path], folder: Path, absent: Sequence[str]) -> Indexed:
     done = run(argv, check=False)
     lines = [line.replace(f"{folder}/", "") for line in done.stderr.splitlines() if line.strip()]
     lines = [line for line in lines if not any(f"could not open {name} at " in line for name in absent)]
@@ -87,8 +98,10 @@ def _symbols(subject: Subject) -> list[str | Path]:
 
     Where Module.symvers is at hand it compares versions too; the two files exclude each other (depmod(8)).
     """
-    if "headers" in subject.release.packages and (subject.tree("headers") / "Module.symvers").is_file():
-        return ["-e", "-E", subject.tree("headers") / "Module.symvers"]
+    if "headers" in subject.release.packages and (content := subject.headers.read("Module.symvers")) is not None:
+        path = subject.work / "Module.symvers"
+        path.write_bytes(content)
+        return ["-e", "-E", path]
     if system_map_exports(subject):
         return ["-e", "-F", subject.tree("kernel") / f"boot/System.map-{subject.release.v}"]
     return []

@@ -5,14 +5,13 @@ What it takes is what upstream's scripts/package/install-extmod-build ships, and
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from builder.arch import ARCHES
 from builder.stages.dotconfig import set_options
-from builder.verify.links import links_of, problem
+from builder.verify.links import folders_of, links_of, problem
 from builder.verify.model import Finding, check, count, skipped, verdict
 from builder.verify.privatekeys import private_key
 from builder.verify.shipped import config, is_on
@@ -37,29 +36,29 @@ BY_OPTION = {
 @check("headers-complete", meaning="no external module (VirtualBox, ZFS, WireGuard …) can be built")
 def headers_complete(subject: Subject) -> Finding:
     """All that the build of an external module reads is there, and of this kernel."""
-    tree, v = subject.tree("headers"), subject.release.v
+    files, v = subject.headers, subject.release.v
     values = config(subject)
     wanted = [*ALWAYS, *dict.fromkeys(path for option, path in BY_OPTION.items() if is_on(values, option))]
     srcarch = _srcarch(subject)
     if srcarch:
         wanted.append(f"arch/{srcarch}/Makefile")
-    wrong = [f"{name} is missing" for name in wanted if not (tree / name).is_file()]
+    wrong = [f"{name} is missing" for name in wanted if files.read(name) is None]
     scripts = [name.format(srcarch or "*") for name in LINKER_SCRIPTS]
-    if not any(path.is_file() for name in scripts for path in tree.glob(name)):
+    if not any(files.matching(name) for name in scripts):
         wrong.append(f"{scripts[0]} is missing (before Linux 5.10: {' or '.join(scripts[1:])})")
-    if is_on(values, "GCC_PLUGINS") and not list(tree.glob("scripts/gcc-plugins/*.so")):
+    if is_on(values, "GCC_PLUGINS") and not files.matching("scripts/gcc-plugins/*.so"):
         wrong.append("scripts/gcc-plugins has no plugin, although CONFIG_GCC_PLUGINS is on")
-    wrong += _of_another_kernel(subject, tree, v)
+    wrong += _of_another_kernel(subject, v)
     return verdict(f"{count(len(wanted) + 1, 'file')} that the config asks for, of {v}", wrong)
 
 
-def _of_another_kernel(subject: Subject, tree: Path, v: str) -> Iterator[str]:
+def _of_another_kernel(subject: Subject, v: str) -> Iterator[str]:
     """What is there, but is of another build (the copies of release and config are looked at by other checks)."""
-    boot = subject.tree("kernel") / "boot"
-    content, kernels = _content(tree / "System.map"), _content(boot / f"System.map-{v}")
+    files, kernels = subject.headers, _content(subject.tree("kernel") / f"boot/System.map-{v}")
+    content = files.read("System.map")
     if content is not None and kernels is not None and content != kernels:
         yield f"System.map is not boot/System.map-{v} of the kernel package"
-    mine, auto = _content(tree / ".config"), _content(tree / "include/config/auto.conf")
+    mine, auto = files.read(".config"), files.read("include/config/auto.conf")
     if mine is not None and auto is not None:
         yield from _stale(set_options(mine.decode(errors="replace")), set_options(auto.decode(errors="replace")))
 
@@ -84,14 +83,10 @@ def _content(path: Path) -> bytes | None:
 @check("headers-secrets", meaning="who has the package can sign modules that this kernel trusts")
 def headers_secrets(subject: Subject) -> Finding:
     """No file is a private key, by its name or by its content."""
-    tree = subject.tree("headers")
-    wrong, looked = [], 0
-    for path in _files(tree):
-        looked += 1
-        name = path.relative_to(tree).as_posix()
-        if why := private_key(name, path.read_bytes()):
-            wrong.append(f"{name} {why}")
-    return verdict(f"{count(looked, 'file')}, by name and content", wrong)
+    files = subject.headers
+    found = ((name, private_key(name, files.read(name) or b"")) for name in files.names)
+    wrong = [f"{name} {why}" for name, why in found if why]
+    return verdict(f"{count(len(files.names), 'file')}, by name and content", wrong)
 
 
 @check("headers-architecture", meaning="the package is several times as large as it needs to be")
@@ -102,9 +97,9 @@ def headers_architecture(subject: Subject) -> Finding:
         return skipped(f"the architecture {subject.release.a} is unknown")
     found: dict[str, int] = {}
     for member in subject.members("headers"):
-        parts = PurePosixPath(plain(member.name)).parts
-        below = parts[1:] if parts[:1] == ("tools",) else parts
-        if below[:1] == ("arch",) and (len(below) > 2 or (len(below) == 2 and member.isdir())):
+        parts = plain(member.name).split("/")
+        below = parts[1:] if parts[0] == "tools" else parts
+        if below[:1] == ["arch"] and (len(below) > 2 or (len(below) == 2 and member.isdir())):
             folder = "/".join(parts[: len(parts) - len(below) + 2])
             found[folder] = found.get(folder, 0) + 1
     wrong = [
@@ -120,7 +115,7 @@ def headers_links(subject: Subject) -> Finding:
     """Each link leads to something in the package, by a path that is valid wherever it is unpacked."""
     members = subject.members("headers")
     links, names = links_of(members), {plain(member.name) for member in members}
-    names |= {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    names |= {folder for name in names for folder in folders_of(name)}
     wrong = [what for link in sorted(links) if (what := problem(link, links, names))]
     hard = [member for member in members if member.islnk()]
     for member in hard:
@@ -130,15 +125,6 @@ def headers_links(subject: Subject) -> Finding:
             wrong.append(f"{plain(member.name)} is a hard link to {goal}, which does not ship")
     good = "" if wrong else ", all relative and inside the package"
     return verdict(f"{count(len(links) + len(hard), 'link')}{good}", wrong)
-
-
-def _files(tree: Path) -> Iterator[Path]:
-    """All regular files of an unpacked package."""
-    for folder, _, names in os.walk(tree):
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
 
 
 def _srcarch(subject: Subject) -> str:

@@ -45,23 +45,17 @@ class Program:
     dynamic: bool
 
 
-def programs(tree: Path) -> Iterator[Program]:
-    """The ELF programs of a folder; objects and plugins (`.so`) are none."""
-    for folder, _, names in sorted(os.walk(tree)):
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.is_symlink() or not path.is_file() or name.endswith(".so"):
-                continue
-            with path.open("rb") as file:
-                head = file.read(64)
-                if head[:6] != b"\x7fELF\x02\x01" or len(head) < 64:
-                    continue
-                kind, machine, _, _, offset, _, _, _, size, number, _, _, _ = _HEADER.unpack(head)
-                if kind != _ET_REL:
-                    file.seek(offset)
-                    types = [row[:4] for row in _rows(file.read(size * number), size)]
-                    dynamic = struct.pack("<I", _PT_INTERP) in types
-                    yield Program(name=path.relative_to(tree).as_posix(), machine=machine, dynamic=dynamic)
+def programs(subject: Subject) -> Iterator[Program]:
+    """The ELF programs of the headers package; objects and plugins (`.so`) are none."""
+    for name in subject.headers.names:
+        content = subject.headers.read(name) or b""
+        if name.endswith(".so") or content[:6] != b"\x7fELF\x02\x01" or len(content) < _HEADER.size:
+            continue
+        kind, machine, _, _, offset, _, _, _, size, number, _, _, _ = _HEADER.unpack_from(content)
+        if kind != _ET_REL:
+            types = [row[:4] for row in _rows(content[offset : offset + size * number], size)]
+            dynamic = struct.pack("<I", _PT_INTERP) in types
+            yield Program(name=name, machine=machine, dynamic=dynamic)
 
 
 def _rows(table: bytes, size: int) -> list[bytes]:
@@ -71,14 +65,13 @@ def _rows(table: bytes, size: int) -> list[bytes]:
 @check("host-programs", meaning="no module can be built where the C library is musl, or older than the builder's")
 def host_programs(subject: Subject) -> Finding:
     """Each program is static, and of the release's architecture; where gcc's plugins are on, they cannot be static."""
-    tree = subject.tree("headers")
     machine = ELF_MACHINES.get(subject.release.a)
     plugins = is_on(config(subject), "GCC_PLUGINS")
     wrong, looked = [], 0
-    for program in programs(tree):
+    for program in programs(subject):
         looked += 1
         if program.dynamic and not plugins:
-            wrong.append(f"{program.name} is not static: it needs {_needed(tree / program.name)}")
+            wrong.append(f"{program.name} is not static: it needs {_needed(subject.tree('headers') / program.name)}")
         if machine is not None and program.machine != machine:
             wrong.append(f"{program.name} is for another machine (ELF machine {program.machine})")
     return verdict(f"{count(looked, 'program')}{'' if wrong else ', all static'}", wrong)

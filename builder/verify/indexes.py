@@ -12,10 +12,10 @@ from pathlib import Path
 
 from builder.stages.common import StageError
 from builder.stages.modules import normal
-from builder.verify.depmod import depmod_version, find_depmod, index
+from builder.verify.depmod import depmod_version, find_depmod, index, index_ahead
 from builder.verify.kmodindex import read_index
 from builder.verify.model import Finding, check, unchecked, verdict
-from builder.verify.subject import Subject
+from builder.verify.subject import INSTALLED, Subject
 
 # Those of every kmod since 2012; contract for what a consumer's modprobe reads.
 REQUIRED = (
@@ -23,11 +23,19 @@ REQUIRED = (
     *("modules.dep.bin", "modules.alias.bin", "modules.symbols.bin", "modules.builtin.bin"),
 )
 OPTIONAL = ("modules.weakdep", "modules.builtin.alias.bin")
+_SETS = {("kernel",): "the kernel package", ("kernel", "extras"): "both packages"}
 _ROWS = 20
 """Lines of one index that are said; a package whose index is of another one has thousands."""
 
 
-@check("depmod", meaning="installing the packages leaves modules that cannot be loaded")
+def _index_ahead(subject: Subject) -> None:
+    if depmod := find_depmod():
+        subject.read_all([kind for kind in INSTALLED if kind in subject.release.packages])
+        for kinds in _SETS:
+            index_ahead(subject, depmod, kinds)
+
+
+@check("depmod", meaning="installing the packages leaves modules that cannot be loaded", ahead=_index_ahead)
 def depmod_is_silent(subject: Subject) -> Finding:
     """depmod has nothing to complain of: of the kernel package by itself, and with the extras installed.
 
@@ -37,7 +45,7 @@ def depmod_is_silent(subject: Subject) -> Finding:
     if depmod is None:
         return unchecked("kmod's depmod")
     wrong = []
-    for kinds, words in ((("kernel",), "the kernel package"), (("kernel", "extras"), "both packages")):
+    for kinds, words in _SETS.items():
         wrong += [f"{words}: {line}" for line in index(subject, depmod, kinds).complaints]
     return verdict(f"the kernel package by itself, then both, by the depmod of {depmod_version(depmod)}", wrong)
 

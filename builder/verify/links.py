@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from tarfile import TarInfo
 
-from builder.verify.subject import plain
+from builder.verify.unpack import plain
 
 MAX_LINKS = 40
 """Links followed for one path: Linux gives up after as many (path_resolution(7))."""
@@ -17,15 +16,19 @@ def links_of(members: Iterable[TarInfo]) -> dict[str, str]:
     return {plain(member.name): member.linkname for member in members if member.issym()}
 
 
-def follow(path: str, links: Mapping[str, str]) -> str | None:
-    """The path that a path of an archive leads to, from the archive's root; None: out of it, or round in circles."""
+def follow(path: str, links: Mapping[str, str], folders: Collection[str] | None = None) -> str | None:
+    """The path that a path of an archive leads to, from the archive's root; None: out of it, or round in circles.
+
+    Args:
+        folders: All folders, where `..` behind something else is to lead nowhere.
+    """
     done: list[str] = []
     todo = path.split("/")[::-1]
     used = 0
     while todo:
         part = todo.pop()
         if part == "..":
-            if not done:
+            if not done or (folders is not None and "/".join(done) not in folders):
                 return None
             done.pop()
         elif part not in ("", "."):
@@ -60,4 +63,10 @@ def problem(link: str, links: Mapping[str, str], names: Collection[str]) -> str:
 
 def through(name: str, links: Collection[str]) -> str:
     """The link that a member's name goes through, or an empty string."""
-    return next((str(parent) for parent in PurePosixPath(plain(name)).parents if str(parent) in links), "")
+    return next((folder for folder in folders_of(plain(name)) if folder in links), "")
+
+
+def folders_of(name: str) -> Iterator[str]:
+    """The folders that a plain name is in, the nearest first."""
+    while name := name.rpartition("/")[0]:
+        yield name

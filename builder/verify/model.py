@@ -51,12 +51,15 @@ class Check:
         name: Lower case with dashes; part of the interface: `--only`, `--json`, the docs.
         meaning: One line for people: what goes wrong on a machine when it fails.
         cheap: Runs in seconds with no engine: every build does it.
+        ahead: Begins what it needs and what another processor can do while the checks before it run. What it raises,
+            the check raises again.
         run: Looks at a release.
     """
 
     name: str
     meaning: str
     cheap: bool
+    ahead: Callable[[Subject], None] | None = None
     run: Callable[[Subject], Finding]
 
 
@@ -65,13 +68,13 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    name: str, *, meaning: str, cheap: bool = True
+    name: str, *, meaning: str, cheap: bool = True, ahead: Callable[[Subject], None] | None = None
 ) -> Callable[[Callable[[Subject], Finding]], Callable[[Subject], Finding]]:
     """Make a function a check; see `Check` for the arguments."""
 
     def register(function: Callable[[Subject], Finding]) -> Callable[[Subject], Finding]:
         assert name not in CHECKS, name
-        CHECKS[name] = Check(name=name, meaning=meaning, cheap=cheap, run=function)
+        CHECKS[name] = Check(name=name, meaning=meaning, cheap=cheap, ahead=ahead, run=function)
         return function
 
     return register

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 from builder.verify.der import SEQUENCE, read_value
 
-_NAMES = (".pem", ".key", ".priv", ".p12", ".pfx", ".pkcs8")
+_SUFFIXES = ("pem", "key", "priv", "p12", "pfx", "pkcs8")
 # RFC 7468; a passphrase adds header lines (RFC 1421). Scripts that only look for such a line have no key after it.
 _PEM = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\s+(?:[A-Za-z-]+: |[A-Za-z0-9+/]{32})")
 _PGP = b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n"
@@ -29,7 +28,8 @@ def private_key(name: str, content: bytes) -> str:
     A certificate is none, but a file with a key's name is taken for one whatever is in it: the kernel's build keeps key
     and certificate together in `certs/signing_key.pem`.
     """
-    if PurePosixPath(name).suffix.lower() in _NAMES:
+    stem, _, suffix = name.rpartition("/")[2].rpartition(".")
+    if stem and suffix.lower() in _SUFFIXES:
         return "has the name of a private key"
     if b"PRIVATE KEY" in content and (_PEM.search(content) or _PGP in content):
         return "holds a private key (PEM)"

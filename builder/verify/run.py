@@ -11,9 +11,9 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ from builder.verify.model import (
     verdict,
 )
 from builder.verify.subject import Subject, Unreadable
-from builder.verify.unpack import FULL
+from builder.verify.unpack import FULL, Contents
 
 MODULES = (
     *(archives, versions, split, symbols, indexes, wishes, signatures, headers, hostprograms, config, images),
@@ -94,10 +94,16 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What came of the checks of a release, in their order."""
+    """What came of the checks of a release.
+
+    Attributes:
+        results: In the order of the checks.
+        packages: What the packages hold that were read for them, by kind.
+    """
 
     release: ReleaseFolder
     results: tuple[Result, ...]
+    packages: Mapping[str, Contents] = field(default_factory=dict)
 
     def of(self, status: Status) -> tuple[Result, ...]:
         """The results of one kind."""
@@ -127,11 +133,11 @@ def examine(root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence
     """
     chosen = choose(only, cheap=cheap)
     release = find_release(root)
-    with temporary_folder(release, cheap=cheap) as work:
-        subject = Subject(release, work, keys)
-        return Report(
-            release=release, results=tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
-        )
+    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys) as subject:
+        for each in chosen:
+            _begin(each, subject)
+        results = tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
+        return Report(release=release, results=results, packages=subject.packages)
 
 
 def choose(only: Sequence[str], *, cheap: bool) -> list[Check]:
@@ -150,6 +156,17 @@ def choose(only: Sequence[str], *, cheap: bool) -> list[Check]:
     places = {module.__name__: place for place, module in enumerate(MODULES)}
     chosen = [each for each in CHECKS.values() if (not only or each.name in only) and (each.cheap or not cheap)]
     return sorted(chosen, key=lambda each: places.get(each.run.__module__, len(places)))
+
+
+def _begin(check: Check, subject: Subject) -> None:
+    """Begin what a check has to be begun ahead; what is wrong then the check says itself."""
+    try:
+        if check.ahead is not None:
+            check.ahead(subject)
+    except (InterruptedBuild, NoSpaceError):
+        raise
+    except Exception:
+        return
 
 
 def _run(check: Check, subject: Subject) -> Finding:
@@ -183,7 +200,7 @@ def temporary_folder(release: ReleaseFolder, *, cheap: bool) -> AbstractContextM
 def _memory(release: ReleaseFolder) -> Path | None:
     """A file system in memory (shm_overview(7)), unless TMPDIR says otherwise or there is little memory.
 
-    The headers are thousands of small files: there they take a second, on the disk of a busy machine several.
+    Unpacked, a release is a few times as large, and is read once: the disk of a busy machine would take seconds for it.
     """
     folder, meminfo = Path("/dev/shm"), Path("/proc/meminfo")
     if "TMPDIR" in os.environ or not (os.access(folder, os.W_OK) and meminfo.is_file()):

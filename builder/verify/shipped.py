@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from builder.stages.dotconfig import set_options
@@ -13,7 +15,7 @@ from builder.verify.subject import Subject
 
 KERNEL_IMAGE = "vmlinux"
 _CONFIG_PREFIX = "CONFIG_"
-_EXPORT = b" __ksymtab_"
+_EXPORT = re.compile(rb" __ksymtab_([^\r\n]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,8 @@ class Export:
     namespace: str
 
 
-def config(subject: Subject) -> dict[str, str]:
+@lru_cache(maxsize=1)  # these are asked for by many checks of one release
+def config(subject: Subject) -> Mapping[str, str]:
     """The options that are set in the kernel package's `boot/config-V`, without `CONFIG_`, and their values.
 
     Raises:
@@ -43,25 +46,27 @@ def config(subject: Subject) -> dict[str, str]:
     return {name.removeprefix(_CONFIG_PREFIX): value for name, value in set_options(text).items()}
 
 
+@lru_cache(maxsize=1)
 def system_map_exports(subject: Subject) -> frozenset[str]:
     """The symbols that the kernel image exports, by the kernel package's System.map; none where it does not tell.
 
     Raises:
         Unreadable: There is no such file.
     """
-    lines = _read(subject.tree("kernel") / f"boot/System.map-{subject.release.v}").splitlines()
-    return frozenset(
-        name.decode(errors="replace") for line in lines for _, mark, name in (line.partition(_EXPORT),) if mark
-    )
+    content = _read(subject.tree("kernel") / f"boot/System.map-{subject.release.v}")
+    return frozenset(name.decode(errors="replace") for name in _EXPORT.findall(content))
 
 
-def symvers(subject: Subject) -> dict[str, Export]:
+@lru_cache(maxsize=1)
+def symvers(subject: Subject) -> Mapping[str, Export]:
     """Module.symvers of the headers package, by symbol.
 
     Raises:
         Unreadable: There is no such file, or it is something else.
     """
-    return parse_symvers(_read(subject.tree("headers") / "Module.symvers").decode(errors="replace"))
+    if (content := subject.headers.read("Module.symvers")) is None:
+        raise Unreadable("Module.symvers cannot be read: No such file or directory")
+    return parse_symvers(content.decode(errors="replace"))
 
 
 def parse_symvers(text: str) -> dict[str, Export]:

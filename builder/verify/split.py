@@ -71,7 +71,11 @@ def modules_built(subject: Subject) -> Finding:
     return verdict(f"{count(len(built), 'module')} built", wrong)
 
 
-@check("checksums", meaning="a file is not the one that was released, or not summed up: SHA256SUMS cannot vouch for it")
+@check(
+    "checksums",
+    meaning="a file is not the one that was released, or not summed up: SHA256SUMS cannot vouch for it",
+    ahead=Subject.sum_ahead,
+)
 def checksums(subject: Subject) -> Finding:
     """SHA256SUMS has every file of the release, and the files are what it says."""
     root, sums = subject.release.root, subject.release.root / "SHA256SUMS"

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import lzma
 import shutil
+import tarfile
 import zlib
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +21,9 @@ from builder.errors import RoskError
 from builder.process import output_of
 from builder.verify.model import MissingProgram
 
-PIECE = 1 << 20
+PIECE = 1 << 18
 """Bytes that are read at once."""
-_OUT = 4 << 20
+_OUT = 1 << 20
 _MAGIC = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\0"}
 
 
@@ -62,11 +65,14 @@ class _Gunzip:
 
 
 class Stream:
-    """What a compressed file holds, in pieces; an object that `tarfile` can read.
+    """What a compressed file holds, from its start to its end; an object that `tarfile` can read.
+
+    The next piece is decompressed while one is read: zlib and lzma leave the other processor to Python meanwhile.
 
     Args:
         path: The file.
         compression: `gzip`, `xz` or `zstd`.
+        copy: A file that receives what is read of it.
 
     Raises, while it is read:
         EOFError: The file ends too early.
@@ -78,21 +84,55 @@ class Stream:
         garbage: What follows the content, once that has been read; empty when nothing does, or zeros.
     """
 
-    def __init__(self, path: Path, compression: str) -> None:
+    def __init__(self, path: Path, compression: str, copy: Path | None = None) -> None:
         self.garbage = ""
-        self._piece, self._at = b"", 0
+        self._piece, self._at, self._before = b"", 0, 0
         self._pieces = self._zstd(path) if compression == "zstd" else self._parts(path, compression)
+        if copy is not None:
+            self._pieces = _copied(self._pieces, copy)
+        self._thread = ThreadPoolExecutor(1)
+        self._next = self._thread.submit(next, self._pieces, b"")
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; nothing at the end."""
-        if self._at == len(self._piece):
-            self._piece, self._at = next(self._pieces, b""), 0
+        """`size` bytes; fewer where the content ends."""
         data = self._piece[self._at : self._at + size]
         self._at += len(data)
-        return data
+        if len(data) == size or not self._turn():
+            return data
+        parts = [data]
+        while (missing := size - sum(map(len, parts))) and (self._at < len(self._piece) or self._turn()):
+            parts.append(self._piece[self._at : self._at + missing])
+            self._at += len(parts[-1])
+        return b"".join(parts)
+
+    def seek(self, place: int) -> None:
+        """Pass over what is before a place, counted in bytes from the start.
+
+        Raises:
+            tarfile.StreamError: That has been read already.
+        """
+        if place < self.tell():
+            raise tarfile.StreamError("seeking backwards is not allowed")
+        while place > self._before + len(self._piece) and self._turn():
+            pass
+        self._at = min(place - self._before, len(self._piece))
+
+    def tell(self) -> int:
+        """How many bytes are read, or passed over."""
+        return self._before + self._at
 
     def close(self) -> None:
+        self._thread.shutdown()
         self._pieces.close()
+
+    def _turn(self) -> bool:
+        """Go on to the next piece, if there is one."""
+        if not (piece := self._next.result()):
+            return False
+        self._before += len(self._piece)
+        self._piece, self._at = piece, 0
+        self._next = self._thread.submit(next, self._pieces, b"")
+        return True
 
     def _parts(self, path: Path, compression: str) -> Generator[bytes, None, None]:
         magic, new = _MAGIC[compression], _DECODERS[compression]
@@ -129,6 +169,13 @@ class Stream:
                     yield data
         except RoskError as error:
             raise ValueError(" ".join(error.details) or error.what) from None
+
+
+def _copied(pieces: Generator[bytes, None, None], copy: Path) -> Generator[bytes, None, None]:
+    with copy.open("wb") as file, closing(pieces):
+        for piece in pieces:
+            file.write(piece)
+            yield piece
 
 
 _DECODERS: dict[str, Callable[[], _Decoder]] = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tarfile import TarInfo
+from typing import ParamSpec, Self, TypeVar
 
 from builder.releasefolder import ReleaseFolder
 from builder.stages.common import StageError
@@ -14,12 +16,17 @@ from builder.stages.elf import Elf, read_elf
 from builder.stages.modules import ModuleSet, scan
 from builder.verify.banner import Banner, read_banner
 from builder.verify.model import Unreadable, shown
-from builder.verify.unpack import Contents, read_package
+from builder.verify.packed import Packed
+from builder.verify.unpack import Contents, plain, read_package
 
 __all__ = ["Subject", "Unreadable", "plain"]
 
 MODULE_KINDS = ("kernel", "extras")
 """The packages that hold modules."""
+INSTALLED = (*MODULE_KINDS, "headers")
+"""The packages that go onto a machine; the source is large, and is looked at only where there is time."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Subject:
@@ -36,16 +43,37 @@ class Subject:
         self.work = work
         self.keys = keys
         self._contents: dict[tuple[str, bool], Contents] = {}
-        self._sums: dict[Path, str] = {}
+        self._sums: dict[Path, Future[str]] = {}
+        self._beside = ThreadPoolExecutor(2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beside.shutdown(cancel_futures=True)
 
     def contents(self, kind: str) -> Contents:
-        """What a package (see `KINDS`) holds, as far as it can be read, unpacked but for the source.
+        """What a package (see `KINDS`) holds, as far as it can be read; those with modules are unpacked.
 
         Raises:
             Unreadable: There is no such package.
             MissingProgram: The program that reads its compression is not installed.
         """
-        return self._read(kind, unpack=kind != "source")
+        return self._read(kind, unpack=kind in MODULE_KINDS)
+
+    def read_all(self, kinds: Sequence[str]) -> None:
+        """Read packages at the same time, which are there: what can be known of them is ready then.
+
+        Raises:
+            MissingProgram: See `contents`.
+        """
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.contents, kinds))
+
+    @property
+    def packages(self) -> Mapping[str, Contents]:
+        """What those packages hold that have been read."""
+        return {kind: contents for (kind, _), contents in self._contents.items()}
 
     def members(self, kind: str) -> list[TarInfo]:
         """The members of a package as they stand in the archive, duplicates and all.
@@ -54,7 +82,7 @@ class Subject:
             Unreadable: There is no such package, or it cannot be read to its end.
             MissingProgram: See `contents`.
         """
-        return list(self._whole(kind, unpack=kind != "source").members)
+        return list(self._whole(kind, unpack=kind in MODULE_KINDS).members)
 
     def tree(self, kind: str) -> Path:
         """A package unpacked, without what would leave the folder.
@@ -65,6 +93,15 @@ class Subject:
         """
         self._whole(kind, unpack=True)
         return self.work / kind
+
+    @cached_property
+    def headers(self) -> Packed:
+        """The files of the headers package, which are many, without unpacking it.
+
+        Raises:
+            Unreadable, MissingProgram: See `tree`.
+        """
+        return Packed(self._whole("headers", unpack=False).members, self._headers_tar)
 
     def modules_folder(self, kind: str) -> Path:
         """`lib/modules/V` of the kernel or the extras package, unpacked; need not exist."""
@@ -115,9 +152,21 @@ class Subject:
             OSError: It cannot be read.
         """
         if path not in self._sums:
-            with path.open("rb") as file:
-                self._sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._sums[path]
+            self._sums[path] = self.beside(_sum, path)
+        return self._sums[path].result()
+
+    def sum_ahead(self) -> None:
+        """Begin to sum up the packages, beside what is asked for next."""
+        for path in sorted(self.release.packages.values(), key=lambda path: path.stat().st_size, reverse=True):
+            self._sums[path] = self.beside(_sum, path)
+
+    def beside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Have a function, which leaves Python alone for most of its time, called beside what goes on here."""
+        return self._beside.submit(function, *args, **kwargs)
+
+    @property
+    def _headers_tar(self) -> Path:
+        return self.work / "headers.tar"
 
     def _scan(self, kind: str) -> ModuleSet:
         absent = kind not in self.release.packages
@@ -140,8 +189,18 @@ class Subject:
             target = self.work / kind if unpack else None
             if target is not None:
                 target.mkdir(exist_ok=True)
-            self._contents[kind, unpack] = read_package(package, target)
+            tar = self._headers_tar if kind == "headers" and not unpack else None
+            self._contents[kind, unpack] = read_package(package, target, tar=tar)
         return self._contents[kind, unpack]
+
+
+def _sum(path: Path) -> str:
+    """A file's SHA-256 (hex). The pieces are large: for each, another thread has to stop before this one goes on."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(8 << 20))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()
 
 
 def _module(path: Path) -> Elf | str:
@@ -153,8 +212,3 @@ def _module(path: Path) -> Elf | str:
     except (OSError, ValueError, OverflowError) as error:
         return f"it cannot be read: {error}"
     return elf if ".modinfo" in elf.sections else "it is not a kernel module: it has no .modinfo section"
-
-
-def plain(name: str) -> str:
-    """A member's name without its `./`: the root is an empty string."""
-    return "" if name in (".", "./") else str(PurePosixPath(name.removeprefix("./")))

@@ -6,12 +6,16 @@ import errno
 import lzma
 import os
 import posixpath
+import re
+import shutil
+import stat
 import tarfile
 import zlib
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, cast
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from builder.release import human_size
 from builder.stages.compressor import format_of
@@ -21,7 +25,8 @@ LIMIT = 32 << 30
 """Bytes of all files together that no release has."""
 _RATIO, _SMALL = 64, 1 << 30
 """So many times its size no package unpacks to, unless that is little: modules are packed to a third or a sixth."""
-_PIECE = 1 << 16
+_PIECE = 1 << 18
+_NOT_PLAIN = re.compile(r"(?:^|/)\.?(?:/|$)")
 _PATH_MAX = 4096  # limits.h of Linux
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of this machine's disk, which are no fault of the package."""
@@ -56,19 +61,29 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError(f"where a member or the archive's end should be: {error}") from None
 
 
-def read_package(package: Path, target: Path | None = None) -> Contents:
+@lru_cache(maxsize=1 << 15)  # checks ask for those of all members
+def plain(name: str) -> str:
+    """A member's name without its `./`: the root is an empty string."""
+    if name in (".", "./"):
+        return ""
+    name = name.removeprefix("./")
+    return str(PurePosixPath(name)) if _NOT_PLAIN.search(name) else name
+
+
+def read_package(package: Path, target: Path | None = None, *, tar: Path | None = None) -> Contents:
     """Read a package to its end.
 
     Args:
         package: A tar archive, compressed as its name says.
         target: The folder that receives what it holds, without what would leave the folder; None: nothing is written.
+        tar: The file that receives the archive itself, without the compression.
 
     Raises:
         MissingProgram: The program that reads this compression is not installed.
         OSError: This machine's disk is full.
     """
     members: list[tarfile.TarInfo] = []
-    stream = Stream(package, format_of(package.name))
+    stream = Stream(package, format_of(package.name), tar)
     try:
         garbage = _read(stream, target, members, limit=min(LIMIT, max(_SMALL, _RATIO * package.stat().st_size)))
     except _DAMAGE as error:
@@ -84,7 +99,8 @@ def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *
     """Put the members in a list, and their files in a folder; says what follows the archive."""
     size = 0
     with (
-        tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", bufsize=_PIECE, tarinfo=_Member) as tar,
+        # Not `tarfile.open` with "r|", whose buffer is copied for each header.
+        tarfile.TarFile(fileobj=cast(IO[bytes], stream), tarinfo=_Member) as tar,
         nullcontext() if target is None else closing(_Tree(target)) as tree,
     ):
         for member in tar:
@@ -92,10 +108,9 @@ def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *
             size += member.size
             _check_size(size, limit)
             if tree is not None:
-                tree.unpack(tar, member)
-        rest: Any = tar.fileobj
+                tree.unpack(tar, stream, member)
         follows = ""
-        while piece := rest.read(_PIECE):
+        while piece := stream.read(_PIECE):
             size += len(piece)
             _check_size(size, limit)
             if piece.strip(b"\0"):
@@ -118,31 +133,37 @@ class _Tree:
     def __init__(self, target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         self.target = target
-        self._folders = {target}
+        self._folders = {"", "."}
+        self._links: list[Path] = []
 
-    def unpack(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def unpack(self, tar: tarfile.TarFile, stream: Stream, member: tarfile.TarInfo) -> None:
         """Unpack what is harmless and leave out the rest: what is wrong with it is for a check to say.
 
         Owners and times do not matter here. Two members of one name, where one is a folder, are such a wrong thing.
+
+        Args:
+            stream: What `tar` reads.
         """
         name, link = posixpath.normpath(member.name), member.linkname
-        if not _stays_inside(name):
+        if not stays_inside(name):
             return
         path = self.target / name
         try:
-            self._way(path)
+            self._way(name)
             if member.isdir():
-                self._folder(path)
+                self._folder(name)
             elif member.isreg():
-                _write(tar, member, path)
-            elif member.issym() and _stays_inside(posixpath.join(posixpath.dirname(name), link)):
+                _write(tar, stream, member, path)
+            elif member.issym() and stays_inside(posixpath.join(posixpath.dirname(name), link)):
                 path.unlink(missing_ok=True)
                 path.symlink_to(link)
-            elif member.islnk() and _stays_inside(link):
-                source = self.target / posixpath.normpath(link)
+                self._links.append(path)
+            elif member.islnk() and stays_inside(link):
+                source = posixpath.normpath(link)
                 self._way(source)
                 path.unlink(missing_ok=True)
-                os.link(source, path, follow_symlinks=False)
+                os.link(self.target / source, path, follow_symlinks=False)
+                self._links.append(path)  # it may be one of a symbolic link
         except ValueError:  # a name with NUL in it
             return
         except OSError as error:
@@ -151,10 +172,9 @@ class _Tree:
 
     def close(self) -> None:
         """Take away the links that lead out of the folder, now that all is there that they may go through."""
-        for folder, folders, names in os.walk(self.target):
-            for link in (Path(folder, name) for name in (*folders, *names)):
-                if link.is_symlink() and not self._inside(link):
-                    link.unlink()
+        for link in self._links:
+            if link.is_symlink() and not self._inside(link):
+                link.unlink()
 
     def _inside(self, link: Path) -> bool:
         """Whether a link leads to something in the folder, or to nothing."""
@@ -165,39 +185,57 @@ class _Tree:
         except (OSError, RecursionError):
             return False
 
-    def _way(self, path: Path) -> None:
-        """Make the folders on the way to a path."""
-        if path.parent not in self._folders:
-            for folder in reversed(path.parents):
-                if folder not in self.target.parents:
-                    self._folder(folder)
+    def _way(self, name: str) -> None:
+        """Make the folders on the way to a name."""
+        if (way := posixpath.dirname(name)) not in self._folders:
+            parts = way.split("/")
+            for end in range(1, len(parts) + 1):
+                self._folder("/".join(parts[:end]))
 
-    def _folder(self, path: Path) -> None:
+    def _folder(self, name: str) -> None:
         """Make a folder, or take it as it is.
 
         Raises:
-            NotADirectoryError: A link is there.
-            OSError: Something else is there, or none can be made.
+            OSError: A link or something else is there, or none can be made.
         """
-        if path not in self._folders:
-            if path.is_symlink():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-            path.mkdir(exist_ok=True)
-            self._folders.add(path)
+        if name not in self._folders:
+            path = self.target / name
+            try:
+                path.mkdir()
+            except FileExistsError:
+                if not stat.S_ISDIR(path.lstat().st_mode):
+                    raise
+            self._folders.add(name)
 
 
-def _stays_inside(name: str) -> bool:
+def stays_inside(name: str) -> bool:
     """Whether a name can be one of a file in the folder, links aside."""
-    parts = posixpath.normpath(name).split("/")
-    return len(name) <= _PATH_MAX and parts[0] not in ("", "..")
+    return len(name) <= _PATH_MAX and posixpath.normpath(name).split("/", 1)[0] not in ("", "..")
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    content = tar.extractfile(member)
-    assert content is not None
-    path.unlink(missing_ok=True)
-    with path.open("xb") as file:
-        while piece := content.read(_PIECE):
-            file.write(piece)
+def _write(tar: tarfile.TarFile, stream: Stream, member: tarfile.TarInfo, path: Path) -> None:
+    """Write a file of an archive; the stream, which the archive is read from, is at its content."""
+    with _new(path) as file:
+        if member.issparse():
+            content = tar.extractfile(member)
+            assert content is not None
+            shutil.copyfileobj(content, file, _PIECE)
+        else:
+            left = member.size
+            while left:
+                piece = stream.read(min(left, _PIECE))
+                if not piece:
+                    raise tarfile.ReadError("unexpected end of data")
+                file.write(piece)
+                left -= len(piece)
         if member.mode & 0o100:
             os.fchmod(file.fileno(), 0o755)
+
+
+def _new(path: Path) -> IO[bytes]:
+    """A new file, in the place of one that is there."""
+    try:
+        return path.open("xb")
+    except FileExistsError:
+        path.unlink()
+        return path.open("xb")

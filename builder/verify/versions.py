@@ -85,8 +85,8 @@ def vermagic(subject: Subject) -> Finding:
 @check("headers-release", meaning="external modules are built for another kernel release, and refused by this one")
 def headers_release(subject: Subject) -> Finding:
     """What the headers are of: include/config/kernel.release and include/generated/utsrelease.h."""
-    v, tree = subject.release.v, subject.tree("headers")
-    texts = {name: _text(tree / name) for name in ("include/config/kernel.release", "include/generated/utsrelease.h")}
+    v, names = subject.release.v, ("include/config/kernel.release", "include/generated/utsrelease.h")
+    texts = {name: (subject.headers.read(name) or b"").decode(errors="replace") for name in names}
     uts = re.search(r'^#define UTS_RELEASE "(.*)"$', texts["include/generated/utsrelease.h"], re.MULTILINE)
     found = zip(texts, (texts["include/config/kernel.release"].strip(), uts[1] if uts else ""), strict=True)
     wrong = [f"{name} is of the release {release or 'that it does not say'}" for name, release in found if release != v]
@@ -140,9 +140,9 @@ def config_copies(subject: Subject) -> Finding:
         f"boot/config-{subject.release.v}": subject.tree("kernel") / f"boot/config-{subject.release.v}",
         "config": subject.release.file("config"),
     }
-    if "headers" in subject.release.packages:
-        copies["the headers' .config"] = subject.tree("headers") / ".config"
     contents = {name: path.read_bytes() for name, path in copies.items() if path.is_file()}
+    if "headers" in subject.release.packages and (own := subject.headers.read(".config")) is not None:
+        contents["the headers' .config"] = own
     if len(contents) < 2:
         return skipped("there are no two copies")
     first, *others = contents

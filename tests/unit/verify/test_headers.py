@@ -138,6 +138,8 @@ def test_what_only_looks_like_a_key() -> None:
     assert not private_key("x", b"\x30\x10")
     assert not private_key("x", b"\x30\xff" + b"\0" * 64)
     assert private_key("certs/signing_key.PEM", b"")
+    assert private_key("certs/..pem", b"") and private_key("x.key", b"")
+    assert not private_key("x.pem/key", b"") and not private_key("certs/.key", b"")
 
 
 def test_a_key_fails_the_check(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_programs_are_static(tmp_path: Path) -> None:
     other[16] = 2  # ET_EXEC
     arm = {"./scripts/arm": bytes(other), "./x.so": make_program("libc.so.6")}
     seen = subject(tmp_path, headers={**built, **arm})
-    assert [program.name for program in programs(seen.tree("headers")) if program.dynamic] == ["scripts/dynamic"]
+    assert [program.name for program in programs(seen) if program.dynamic] == ["scripts/dynamic"]
     found = host_programs(seen)
     assert found.saw.startswith("4 programs")
     assert "scripts/arm is for another machine (ELF machine 183)" in found.details

@@ -82,6 +82,41 @@ def test_what_is_no_fault_of_the_release_is_raised(root: Path, raised: Exception
 
 
 @pytest.mark.usefixtures("checks")
+@pytest.mark.parametrize("raised", [None, Unreadable("no package"), OSError(errno.ENOSPC, "full"), KeyError("x")])
+def test_what_is_begun_ahead(root: Path, raised: Exception | None) -> None:
+    """All of it before the first check; what is wrong with it is for the check to say."""
+    done: list[str] = []
+
+    def begin(_subject: Subject) -> None:
+        done.append("begun")
+        if raised is not None:
+            raise raised
+
+    for name in ("first", "second"):
+
+        @check(name, meaning="", ahead=begin)
+        def look(_subject: Subject) -> Finding:
+            done.append("run")
+            return verdict("seen")
+
+    assert [result.finding.saw for result in examine(root, cheap=True).results] == ["seen", "seen"]
+    assert done == ["begun", "begun", "run", "run"]
+
+
+@pytest.mark.usefixtures("checks")
+def test_a_stop_of_what_is_begun_ahead(root: Path) -> None:
+    def begin(_subject: Subject) -> None:
+        raise InterruptedBuild("stopped")
+
+    @check("it", meaning="", ahead=begin)
+    def look(_subject: Subject) -> Finding:
+        return verdict("seen")
+
+    with pytest.raises(InterruptedBuild):
+        examine(root, cheap=True)
+
+
+@pytest.mark.usefixtures("checks")
 def test_the_folder_of_unpacked_packages_is_gone_afterwards(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

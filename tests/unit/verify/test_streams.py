@@ -59,6 +59,24 @@ def test_no_piece_is_larger_than_asked_for(tmp_path: Path, compression: str) -> 
 
 
 @pytest.mark.parametrize("compression", PACKERS)
+def test_places(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(PACKERS[compression](TEXT))
+    stream = Stream(path, compression)
+    for place in (0, 5, 500, len(TEXT) - 3):
+        stream.seek(place)
+        assert stream.tell() == place
+        assert stream.read(2) == TEXT[place : place + 2]
+        assert stream.tell() == place + 2
+    with pytest.raises(tarfile.StreamError):
+        stream.seek(0)
+    stream.seek(1 << 40)
+    assert stream.tell() == len(TEXT)
+    assert stream.read(1) == b""
+    stream.close()
+
+
+@pytest.mark.parametrize("compression", PACKERS)
 @pytest.mark.parametrize("follows", [b"<html>", b"x", bytes(4_000_000) + b"x"])
 def test_what_follows_is_noticed_after_the_content(tmp_path: Path, compression: str, follows: bytes) -> None:
     path = tmp_path / "file"

@@ -6,12 +6,13 @@ import gzip
 import re
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
 
 import pytest
 
 from builder.verify import unpack
-from builder.verify.unpack import read_package
+from builder.verify.unpack import plain, read_package
 from tests.doctor import Archive, Entry, write
 
 
@@ -214,9 +215,39 @@ def test_a_full_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     archive.add("./file", b"x")
     path = packed(tmp_path, archive)
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    really = Path.open
+
+    def full(path: Path, mode: str = "r", **options: int) -> IO[bytes]:
+        if mode != "rb":
+            raise OSError(28, "No space left on device")
+        return really(path, mode, **options)  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(OSError, match="No space left"):
+        read_package(path, tar=tmp_path / "tar")
+    with pytest.raises(OSError, match="No space left"):
         read_package(path, tmp_path / "out")
+
+
+def test_the_archive_itself(tmp_path: Path) -> None:
+    path = tmp_path / "linux.tar.gz"
+    data = tar_of(tmp_path, 3000)
+    path.write_bytes(gzip.compress(data[:1000]) + gzip.compress(data[1000:]))
+    contents = read_package(path, tar=tmp_path / "tar")
+    assert (contents.damage, len(contents.members)) == ("", 3000)
+    assert (tmp_path / "tar").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a/b", ".hidden", "./.hidden", "a/.b/..c", "a..b/.c.", "./a", "././a"),
+        *("a//b", "a/./b", "a/", "/a", "a/..", "../a"),
+    ],
+)
+def test_plain_names(name: str) -> None:
+    assert plain(name) == str(PurePosixPath(name))
+
+
+def test_the_plain_name_of_the_root() -> None:
+    assert plain(".") == plain("./") == ""

@@ -1,0 +1,70 @@
+"""The checksums of files that a build may keep, summed up while BuildKit works: the source package takes a while."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from builder.inputs.store import file_sha256
+
+
+class _Identity(NamedTuple):
+    """What tells a file from others, and from itself once it has been written to; by whatever name."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+
+class Sums:
+    """The checksums of files; of most of them before anybody asks."""
+
+    def __init__(self, ahead: Iterable[Future[tuple[_Identity, str] | None]] = ()) -> None:
+        self._ahead = tuple(ahead)
+
+    def sha256(self, path: Path) -> str:
+        """The SHA-256 (hex) of a file as it is now.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        identity = _identity(path.stat())
+        known = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
+        if identity in known:
+            return known[identity]
+        return file_sha256(path)
+
+
+@contextmanager
+def summed_ahead(folders: Iterable[Path]) -> Iterator[Sums]:
+    """Sum up all files of some folders, which need not exist, beside what the block does."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield Sums([pool.submit(_sum, path) for folder in folders for path in _files(folder)])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+    except OSError:  # there is none, or another build is just replacing it
+        return []
+
+
+def _sum(path: Path) -> tuple[_Identity, str] | None:
+    """A file and its checksum; None where it is gone, or is being written."""
+    with suppress(OSError):
+        before = _identity(path.stat())
+        digest = file_sha256(path)
+        return (before, digest) if before == _identity(path.stat()) else None
+    return None
+
+
+def _identity(stat: os.stat_result) -> _Identity:
+    return _Identity(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
