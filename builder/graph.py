@@ -7,7 +7,7 @@ which arguments, and what becomes of their output.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,18 @@ BuildKit keeps a layer as it was compressed first, whatever is asked for later. 
 LAYER, a folder's name that a layer is a COPY of: after a change of it an image has the digest of one from nothing.
 """
 
+RELEASES: Mapping[str, frozenset[str]] = {
+    "release": frozenset(),
+    "release-modules": frozenset({"kernel", "extras"}),
+    "release-packages": frozenset({"kernel", "extras", "headers"}),
+}
+"""The Dockerfile's stages that have the release's files, and the packages that each has among them.
+
+Each target of a solve takes a fifth of a second (sessions, BuildKit's history): few packages have one of their own.
+"""
+SOURCE = "source"
+"""The package that always has a target of its own: it is big, and ready long before the others."""
+
 STAGES: Mapping[str, str] = {
     "tools": "packing tools",
     "toolchain": "toolchain",
@@ -85,6 +97,8 @@ _SHOWN_AS = {
     "kconfig": "configured",
     "foreign-tools": "tools",
     "os-kernel-dev-root": "os-kernel",
+    "release-modules": "release",
+    "release-packages": "release",
     "rosk-programs": "",
     "rosk-inputs": "",
 }
@@ -235,7 +249,8 @@ def build_plan(
     resolved: Resolved,
     *,
     output: Path,
-    packages: Mapping[str, Path] | None = None,
+    packages: Collection[str] = (),
+    source: Path | None = None,
     images: Path | None = None,
     scope: str = "",
     caches: Caches = NONE,
@@ -243,16 +258,18 @@ def build_plan(
     """The bake file of a whole build: the release's files and the three images, from one solve.
 
     Args:
-        output: The tar archive that receives `kernel/` and `reports/`, all but the packages themselves.
-        packages: Packages that are fetched in the same solve, as in `files_plan`.
+        output: The tar archive that receives `kernel/` and `reports/`.
+        packages: Packages that are to be in it; of `RELEASES`, the first stage that has them is taken.
+        source: The tar archive that receives the source package, where that is wanted.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.
     """
     release = project.release(resolved.kernel_version)
     args = _build_args(project, context, resolved, scope)
-    targets = {"release": {**_target(project, context, "release", args), "output": [_tar(output)]}}
-    targets |= _file_targets(project, context, args, packages or {})
+    stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
+    targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}
+    targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),

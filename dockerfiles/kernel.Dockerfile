@@ -344,23 +344,31 @@ COPY --from=os-kernel-root /${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE}
 
-# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports. Of the
-# packages it has the checksums; those that the release folder lacks are fetched from the stages below.
+# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports. The steps are
+# one after the other, so what is ready last comes last. Of the packages the first stage has the checksums only; those
+# that the release folder lacks come with it (builder.graph.RELEASES), or are fetched from the stages at the end.
 FROM scratch AS release
-COPY --from=configured /out/configured/config /kernel/config
-COPY --from=split /out/lists/ /kernel/
-COPY --from=kernel-package /sums/ /reports/sums/
-COPY --from=extras-package /sums/ /reports/sums/
-COPY --from=headers-package /sums/ /reports/sums/
-COPY --from=source-package /sums/ /reports/sums/
 COPY --from=kernel-source /out/source.json /reports/
 COPY --from=toolchain /out/packages /reports/
 COPY --from=configured /out/configured/report.json /reports/config.json
-COPY --from=split /out/report.json /reports/split.json
-COPY --from=split /out/modules.json /reports/modules.json
+COPY --from=configured /out/configured/config /kernel/config
 COPY --from=kernel-firmware /out/report.json /reports/firmware.json
 COPY --from=compile /out/report.json /reports/compile.json
 COPY --from=compile /out/log/compile.log /reports/compile.log
+COPY --from=source-package /sums/ /reports/sums/
+COPY --from=split /out/report.json /reports/split.json
+COPY --from=split /out/modules.json /reports/modules.json
+COPY --from=split /out/lists/ /kernel/
+COPY --from=headers-package /sums/ /reports/sums/
+COPY --from=extras-package /sums/ /reports/sums/
+COPY --from=kernel-package /sums/ /reports/sums/
+
+FROM release AS release-modules
+COPY --from=extras-package /file/ /kernel/
+COPY --from=kernel-package /file/ /kernel/
+
+FROM release-modules AS release-packages
+COPY --from=headers-package /file/ /kernel/
 
 FROM scratch AS kernel-file
 COPY --from=kernel-package /file/ /

@@ -47,6 +47,24 @@ def test_every_target_has_one_output(project: Project) -> None:
     )
 
 
+def test_packages_come_with_the_files_in_few_targets(project: Project) -> None:
+    def targets(*packages: str, source: Path | None = None) -> dict[str, str]:
+        plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), packages=packages, source=source)
+        return {name: target["target"] for name, target in plan["target"].items() if name not in graph.IMAGES}
+
+    assert targets() == {"release": "release"}
+    assert targets("kernel") == {"release": "release-modules"}
+    assert targets("extras", "headers") == {"release": "release-packages"}
+    assert targets(source=Path("/source")) == {"release": "release", "source-file": "source-file"}
+
+
+def test_the_stages_have_the_packages_that_they_are_said_to_have() -> None:
+    has: dict[str, set[str]] = {}
+    for base, stage, text in re.findall(r"^FROM (\S+) AS (release\S*)\n((?:COPY .*\n)+)", DOCKERFILE, re.M):
+        has[stage] = {*has.get(base, ()), *re.findall(r"^COPY --from=(\w+)-package /file/ /kernel/$", text, re.M)}
+    assert has == graph.RELEASES
+
+
 def test_a_layer_is_a_copy_of_a_folder_that_tells_its_compression_and_its_times(project: Project) -> None:
     """BuildKit does not see either in what it copies: a layer of other ones would be taken for this one."""
     for name in graph.IMAGES:
