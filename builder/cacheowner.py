@@ -21,6 +21,8 @@ _STEP = re.compile(r"\[(?:\S+ )?(\S+) +(\d+)/(\d+)\] (.*)", re.S)
 _PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ )*python3 -m builder\.stages\.([a-z]+) ")
 _CONTEXT = re.compile(r"local source for rosk-(source|firmware)")
 _IMPORTED = re.compile(r"imported sha256:[0-9a-f]{64}")
+_LAYER = re.compile(r"(?<= /)gzip\d+-\d+(?= /$)")
+"""What builder.graph has for ${LAYER}, in a COPY's description; the variables of a RUN stand in it as they are."""
 _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
     **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
@@ -101,7 +103,7 @@ def _is_next(step: re.Match[str], child: Record | None) -> bool:
 def _instruction(description: str) -> str:
     """A layer's instruction in the form of `instructions`."""
     if step := _STEP.fullmatch(description):
-        return _plain(f"[{step[1]}] {step[4]}")
+        return _plain(f"[{step[1]}] {_LAYER.sub('${LAYER}', step[4])}")
     return _plain(description.removeprefix(_EXEC)) if description.startswith(_EXEC) else ""
 
 

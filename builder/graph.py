@@ -7,7 +7,7 @@ which arguments, and what becomes of their output.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,25 @@ TOOLCHAIN_PACKAGES = (
 CLANG_PACKAGES = ("clang", "lld", "llvm")
 """What LLVM=1 runs; gcc stays, for its libraries."""
 
+LEVEL = 1
+"""How far gzip compresses the images' layers. The default level, 6, takes three times as long, at the end of every
+build, for a layer that is a tenth smaller.
+
+BuildKit keeps a layer as it was compressed first, whatever is asked for later. So the level is part of the argument
+LAYER, a folder's name that a layer is a COPY of: after a change of it an image has the digest of one from nothing.
+"""
+
+RELEASES: Mapping[str, frozenset[str]] = {
+    "release": frozenset(),
+    "release-modules": frozenset({"kernel", "extras"}),
+    "release-packages": frozenset({"kernel", "extras", "headers"}),
+}
+"""The Dockerfile's stages that have the release's files, and the packages that each has among them.
+
+Each target of a solve takes a fifth of a second (sessions, BuildKit's history): few packages have one of their own.
+"""
+SOURCE = "source"
+"""The package that always has a target of its own: it is big, and ready long before the others."""
 
 STAGES: Mapping[str, str] = {
     "tools": "packing tools",
@@ -77,6 +96,9 @@ _SHOWN_AS = {
     "kernel-firmware": "firmware",
     "kconfig": "configured",
     "foreign-tools": "tools",
+    "os-kernel-dev-root": "os-kernel",
+    "release-modules": "release",
+    "release-packages": "release",
     "rosk-programs": "",
     "rosk-inputs": "",
 }
@@ -227,7 +249,8 @@ def build_plan(
     resolved: Resolved,
     *,
     output: Path,
-    packages: Mapping[str, Path] | None = None,
+    packages: Collection[str] = (),
+    source: Path | None = None,
     images: Path | None = None,
     scope: str = "",
     caches: Caches = NONE,
@@ -235,21 +258,23 @@ def build_plan(
     """The bake file of a whole build: the release's files and the three images, from one solve.
 
     Args:
-        output: The tar archive that receives `kernel/` and `reports/`, all but the packages themselves.
-        packages: Packages that are fetched in the same solve, as in `files_plan`.
+        output: The tar archive that receives `kernel/` and `reports/`.
+        packages: Packages that are to be in it; of `RELEASES`, the first stage that has them is taken.
+        source: The tar archive that receives the source package, where that is wanted.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.
     """
     release = project.release(resolved.kernel_version)
     args = _build_args(project, context, resolved, scope)
-    targets = {"release": {**_target(project, context, "release", args), "output": [_tar(output)]}}
-    targets |= _file_targets(project, context, args, packages or {})
+    stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
+    targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}
+    targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),
             "tags": [project.image(name, release)],
-            "output": ["type=docker" if images is None else _archive(images / f"{name}.tar", "docker")],
+            "output": [f"{_image_output(images, name)},compression=gzip,compression-level={LEVEL}"],
         }
     return with_caches({"group": {"default": {"targets": list(targets)}}, "target": targets}, caches)
 
@@ -315,6 +340,7 @@ def _build_args(project: Project, context: Context, resolved: Resolved, scope: s
         "LOCALVERSION": project.localversion,
         "CONFIG_STRICT": "--strict" if project.config_strict else "",
         "EPOCH": str(resolved.epoch),
+        "LAYER": f"gzip{LEVEL}-{resolved.epoch}",
         "CCACHE_MAXSIZE": project.settings.cache.compiler.size,
         "UNLISTED": project.settings.lists.unlisted,
         "SOFTDEPS": project.settings.lists.softdeps,
@@ -363,6 +389,11 @@ def _tar(file: Path) -> str:
 def _archive(file: Path, kind: str) -> str:
     """An exporter to a file."""
     return f"type={kind},{_field('dest', file)}"
+
+
+def _image_output(folder: Path | None, name: str) -> str:
+    """The exporter of an image: to the engine that solves, or as an archive to a folder."""
+    return "type=docker" if folder is None else _archive(folder / f"{name}.tar", "docker")
 
 
 def _field(name: str, path: Path) -> str:

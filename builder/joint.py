@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -54,9 +54,9 @@ class Member:
         """Where the images come as archives, from a builder that does not give them to the engine."""
         return self.builder.folder / "images.new" if self.builder.engine.remote else None
 
-    def packages(self, fetch: Mapping[str, Iterable[str]]) -> dict[str, Path]:
-        """Of packages by names of kernels, its own, and where each comes as an archive."""
-        return {package: self.builder.folder / f"{package}.tar" for package in fetch.get(self.name, ())}
+    def package(self, name: str) -> Path:
+        """Where a package comes as an archive."""
+        return self.builder.folder / f"{name}.tar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class JointBuilder:
                 own.view.note(f"{own.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
             if member.images:
                 member.images.mkdir(exist_ok=True)
-        plans = {member.name: _plan(member, resolved, member.packages(fetch)) for member in self.members}
+        plans = {member.name: _plan(member, resolved, fetch.get(member.name, ())) for member in self.members}
         with ExitStack() as stack:
             for member in sorted(self.members, key=lambda member: member.name):
                 stack.enter_context(member.builder.alone(resolved))
@@ -118,8 +118,8 @@ class JointBuilder:
             for left in ("kernel", "reports"):
                 shutil.rmtree(member.builder.folder / left, ignore_errors=True)
             unpack(member.tar, member.builder.folder)
-            for package in member.packages(fetch).values():
-                unpack(package, member.builder.folder / "kernel")
+            if graph.SOURCE in fetch.get(member.name, ()):
+                unpack(member.package(graph.SOURCE), member.builder.folder / "kernel")
         return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
 
     def _solve(self, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
@@ -169,7 +169,7 @@ class JointBuilder:
                 member.builder.project,
                 member.context,
                 resolved,
-                outputs=member.packages(wanted),
+                outputs={package: member.package(package) for package in wanted[member.name]},
                 scope=self.lead.scope,
                 caches=member.builder.caches,
             )
@@ -178,9 +178,9 @@ class JointBuilder:
         result, _ = self._solve(plans, resolved.epoch)
         for member in members:
             kernel = member.builder.folder / "kernel"
-            for package, tar in member.packages(wanted).items():
-                unpack(tar, kernel)
-                if not release.holds(kernel, wanted[member.name][package]):
+            for package, sums in wanted[member.name].items():
+                unpack(member.package(package), kernel)
+                if not release.holds(kernel, sums):
                     raise BuildError(
                         f"the {package} package is not the one that was built",
                         hint="build again; if it happens again, report it: this is an error in rosk",
@@ -208,14 +208,15 @@ def target_name(name: str, target: str) -> str:
     return f"{name}_{target}"
 
 
-def _plan(member: Member, resolved: graph.Resolved, packages: Mapping[str, Path]) -> dict[str, Any]:
+def _plan(member: Member, resolved: graph.Resolved, packages: Sequence[str]) -> dict[str, Any]:
     own = member.builder
     return graph.build_plan(
         own.project,
         member.context,
         resolved,
         output=member.tar,
-        packages=packages,
+        packages=set(packages) - {graph.SOURCE},
+        source=member.package(graph.SOURCE) if graph.SOURCE in packages else None,
         images=member.images,
         scope=own.scope,
         caches=own.caches,

@@ -304,62 +304,82 @@ RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt
     && for package in /apt/cache/archives/*.deb; do dpkg-deb -x "${package}" /foreign || exit 1; done \
     && rm -rf /apt /foreign/etc /foreign/var /foreign/usr/share /foreign/usr/include
 
-# The images: each is one COPY of a root whose times are fixed already. SYSROOT has the programs that they start with.
+# The images. Each is put together of folders whose times are fixed already. LAYER is the name of these, and says what
+# the digest of an image follows from but not the cache key of a COPY: how layers are compressed, and those times
+# (builder.graph.LEVEL). SYSROOT has the programs that the images start with.
 FROM ${IMAGE_TOOLS} AS image-tools
 ARG SYSROOT=/
 ARG FRESH=
 COPY --from=rosk-programs stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
-COPY --from=rosk-programs images /rosk/images
 ARG RELEASE
 ARG EPOCH
+ARG LAYER
 
 FROM image-tools AS os-extras-root
+COPY --from=rosk-programs images/extra.sh /in/
 COPY --from=extras-package /out /in
 RUN --network=none python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
-    --script /rosk/images/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out /root-of-image
+    --script /in/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/${LAYER}"
 FROM scratch AS os-extras
-COPY --from=os-extras-root /root-of-image /
+ARG LAYER
+COPY --from=os-extras-root /${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["extra.sh"]
 
 FROM image-tools AS os-headers-root
+COPY --from=rosk-programs images/headers.sh /in/
 COPY --from=headers-package /out /in
 RUN --network=none python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
-    --script /rosk/images/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out /root-of-image
+    --script /in/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/${LAYER}"
 FROM scratch AS os-headers
-COPY --from=os-headers-root /root-of-image /
+ARG LAYER
+COPY --from=os-headers-root /${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["/headers.sh"]
 
+# This one has two layers: the headers, more than half of it, are the same after most edits.
+FROM image-tools AS os-kernel-dev-root
+COPY --from=headers-package /out /in
+RUN --network=none python3 -m builder.stages.imageroot kernel-dev --package /in/headers.tar.gz \
+    --release "${RELEASE}" --epoch "${EPOCH}" --out "/${LAYER}"
 FROM image-tools AS os-kernel-root
 COPY --from=kernel-package /out /in
-COPY --from=headers-package /out /in
 RUN --network=none python3 -m builder.stages.imageroot kernel --package /in/kernel.tar.gz \
-    --headers /in/headers.tar.gz --release "${RELEASE}" --epoch "${EPOCH}" --out /root-of-image
+    --release "${RELEASE}" --epoch "${EPOCH}" --out "/${LAYER}"
 FROM scratch AS os-kernel
-COPY --from=os-kernel-root /root-of-image /
+ARG LAYER
+COPY --from=os-kernel-dev-root /${LAYER} /
+COPY --from=os-kernel-root /${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE}
 
-# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports. Of the
-# packages it has the checksums; those that the release folder lacks are fetched from the stages below.
+# What leaves the build as files: kernel/ becomes dist/kernel, the rest is for the manifest and the reports. The steps are
+# one after the other, so what is ready last comes last. Of the packages the first stage has the checksums only; those
+# that the release folder lacks come with it (builder.graph.RELEASES), or are fetched from the stages at the end.
 FROM scratch AS release
-COPY --from=configured /out/configured/config /kernel/config
-COPY --from=split /out/lists/ /kernel/
-COPY --from=kernel-package /sums/ /reports/sums/
-COPY --from=extras-package /sums/ /reports/sums/
-COPY --from=headers-package /sums/ /reports/sums/
-COPY --from=source-package /sums/ /reports/sums/
 COPY --from=kernel-source /out/source.json /reports/
 COPY --from=toolchain /out/packages /reports/
 COPY --from=configured /out/configured/report.json /reports/config.json
-COPY --from=split /out/report.json /reports/split.json
-COPY --from=split /out/modules.json /reports/modules.json
+COPY --from=configured /out/configured/config /kernel/config
 COPY --from=kernel-firmware /out/report.json /reports/firmware.json
 COPY --from=compile /out/report.json /reports/compile.json
 COPY --from=compile /out/log/compile.log /reports/compile.log
+COPY --from=source-package /sums/ /reports/sums/
+COPY --from=split /out/report.json /reports/split.json
+COPY --from=split /out/modules.json /reports/modules.json
+COPY --from=split /out/lists/ /kernel/
+COPY --from=headers-package /sums/ /reports/sums/
+COPY --from=extras-package /sums/ /reports/sums/
+COPY --from=kernel-package /sums/ /reports/sums/
+
+FROM release AS release-modules
+COPY --from=extras-package /file/ /kernel/
+COPY --from=kernel-package /file/ /kernel/
+
+FROM release-modules AS release-packages
+COPY --from=headers-package /file/ /kernel/
 
 FROM scratch AS kernel-file
 COPY --from=kernel-package /file/ /

@@ -71,7 +71,8 @@ class Buildah:
             return {}
         first = next(iter(targets.values()))
         text = Path(first["dockerfile"]).read_text()
-        stages = [*targets, *(_file_stages(text) if _WITH_FILES in targets else ())]
+        wanted = [target["target"] for target in targets.values()]
+        stages = dict.fromkeys([*wanted, *(_file_stages(text) if _WITH_FILES in targets else ())])
         with TemporaryDirectory(prefix="rosk-buildah-") as name:
             file, results = Path(name, "Dockerfile"), Path(name, "results")
             copies = "".join(f"COPY --from={stage} / /{stage}/\n" for stage in stages)
@@ -106,12 +107,12 @@ class Buildah:
         """Make of what was built what the targets ask for: archives and images. Packages are kept for later."""
         metadata = {}
         for name, target in targets.items():
-            output = _output(target)
+            output, stage = _output(target), target["target"]
             if output["type"] == "tar":
-                _pack(results / name, output["dest"])
+                _pack(results / stage, output["dest"])
             else:
                 (tag,) = target["tags"]
-                metadata[name] = {"containerimage.config.digest": self._image(name, tag, text, results, target, epoch)}
+                metadata[name] = {"containerimage.config.digest": self._image(stage, tag, text, results, target, epoch)}
         if _WITH_FILES in targets:
             self._packages = {name: Path(self._kept.name, name) for name in _file_stages(text)}
             for name, kept in self._packages.items():
@@ -120,11 +121,11 @@ class Buildah:
         return metadata
 
     def _image(self, stage: str, tag: str, text: str, results: Path, target: Mapping[str, Any], epoch: int) -> str:
-        """Make an image of a stage that is one COPY and its settings, from what that stage has; returns its ID."""
+        """Make an image of a stage that is COPYs and its settings, from what that stage has; returns its ID."""
         block = re.search(rf"^FROM scratch AS {re.escape(stage)}$.*?(?=^FROM |\Z)", text, re.M | re.S)
         assert block is not None, stage
         file = results.parent / f"{stage}.Dockerfile"
-        file.write_text(re.sub(r"^COPY .*$", "COPY . /", block[0], flags=re.M))
+        file.write_text(re.sub(r"^(?:COPY .*\n)+", "COPY . /\n", block[0], flags=re.M))
         words: list[str | Path] = ["--timestamp", str(epoch), "--build-arg", f"RELEASE={target['args']['RELEASE']}"]
         self._run(*_BUD, *words, "--file", file, "--tag", _local(tag), results / stage)
         found = self.image_id(tag)

@@ -125,23 +125,26 @@ def headers(package: Path, script: Path, sysroot: Path, out: Path) -> None:
     put(script, out / "headers.sh", 0o755)
 
 
-def kernel(package: Path, tree: Path, release: str, epoch: int, out: Path) -> None:
-    """The root of os-kernel, which LinuxKit's `kernel: image:` reads: two files, and both packages as plain tar.
+def kernel(package: Path, release: str, out: Path) -> None:
+    """The first half of os-kernel, which LinuxKit's `kernel: image:` reads: two files, and the package as plain tar.
 
     Args:
         package: The kernel package, whose members are `./boot/...` and `./lib/...`.
-        tree: The headers package; its members go below usr/src/linux-headers-RELEASE.
 
     Raises:
-        StageError: The kernel package lacks the kernel or System.map.
+        StageError: The package lacks the kernel or System.map.
     """
     with gzip.open(package) as packed, (out / "kernel.tar").open("wb") as plain:
         shutil.copyfileobj(packed, plain)
     with tarfile.open(out / "kernel.tar") as tar:
         _extract(tar, f"./boot/vmlinuz-{release}", out / "kernel")
         _extract(tar, f"./boot/System.map-{release}", out / "System.map")
+
+
+def kernel_dev(package: Path, release: str, epoch: int, out: Path) -> None:
+    """The other half: the headers package as plain tar, its members below usr/src/linux-headers-RELEASE."""
     top = f"usr/src/linux-headers-{release}"
-    with tarfile.open(tree) as tar, tarfile.open(out / "kernel-dev.tar", "w", format=tarfile.GNU_FORMAT) as moved:
+    with tarfile.open(package) as tar, tarfile.open(out / "kernel-dev.tar", "w", format=tarfile.GNU_FORMAT) as moved:
         for parent in itertools.accumulate(top.split("/"), "{}/{}".format):
             member = tarfile.TarInfo(parent)
             member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, epoch
@@ -167,25 +170,25 @@ def _extract(tar: tarfile.TarFile, name: str, target: Path) -> None:
 
 def main() -> None:
     common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--package", type=Path, required=True, help="the .tar.gz that the image carries")
     common.add_argument("--epoch", type=int, required=True, help="the time of all files, seconds since 1970")
     common.add_argument("--out", type=Path, required=True, help="the image's root; made")
     starts = argparse.ArgumentParser(add_help=False)
-    starts.add_argument("--package", type=Path, required=True, help="the .tar.gz that the image carries")
     starts.add_argument("--script", type=Path, required=True, help="what the image runs")
     starts.add_argument("--sysroot", type=Path, default=Path("/"), help="where the tools are installed (default: /)")
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--release", required=True)
     parser = argparse.ArgumentParser(description=__doc__)
     images = parser.add_subparsers(dest="image", required=True)
-    images.add_parser("extras", parents=[common, starts])
-    images.add_parser("headers", parents=[common, starts])
-    own = images.add_parser("kernel", parents=[common])
-    own.add_argument("--package", type=Path, required=True, help="the kernel package, .tar.gz")
-    own.add_argument("--headers", type=Path, required=True, help="the headers package, .tar.gz")
-    own.add_argument("--release", required=True)
+    for name, more in (("extras", starts), ("headers", starts), ("kernel", own), ("kernel-dev", own)):
+        images.add_parser(name, parents=[common, more])
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
     if options.image == "kernel":
-        kernel(options.package, options.headers, options.release, options.epoch, options.out)
+        kernel(options.package, options.release, options.out)
+    elif options.image == "kernel-dev":
+        kernel_dev(options.package, options.release, options.epoch, options.out)
     else:
         assemble = extras if options.image == "extras" else headers
         assemble(options.package, options.script, options.sysroot, options.out)

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from builder import graph
 from builder.build import Built, build
 from builder.engine.docker import Docker
 from builder.errors import EngineError
@@ -109,6 +111,26 @@ def test_another_builder_gives_the_same(fake: FakeProject, second: str, tmp_path
     assert there.manifest["images"] == here.manifest["images"]
     for tag, digest in there.manifest["images"].items():
         assert json.loads(sh("docker", "image", "inspect", tag))[0]["Id"] == digest
+
+
+def test_layers_that_were_compressed_otherwise_are_not_taken(
+    fake: FakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another version of rosk may have left them: BuildKit takes a layer as it was compressed first."""
+    with monkeypatch.context() as patch:
+        patch.setattr(graph, "LEVEL", 6)
+        before = fake.build()
+    after = fake.build()
+    assert after.result.ran == set(graph.IMAGES)
+    assert after.manifest["outputs"] == before.manifest["outputs"]
+    for tag, digest in after.manifest["images"].items():
+        assert digest != before.manifest["images"][tag]
+        sh("docker", "save", "--output", tmp_path / "image.tar", tag)
+        with tarfile.open(tmp_path / "image.tar") as tar:
+            blobs = [tar.extractfile(member) for member in tar if member.isreg() and member.name.startswith("blobs/")]
+            starts = [blob.read(10) for blob in blobs if blob]
+        layers = [start for start in starts if start.startswith(b"\x1f\x8b")]
+        assert layers and {start[8] for start in layers} == {4}, "4 is level 1 (RFC 1952, XFL)"
 
 
 def test_a_builder_that_is_not_there(engine: None) -> None:

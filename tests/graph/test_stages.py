@@ -63,10 +63,16 @@ def test_a_headers_edit_never_splits(fake: FakeProject, monkeypatch: pytest.Monk
     assert fake.build().result.ran == {"headers"}
 
 
-def test_an_image_script_changes_images_only(fake: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake.build()
-    edit_program(monkeypatch, "images/extra.sh")
-    assert fake.build().result.ran <= {"os-extras", "os-headers", "os-kernel"}
+@pytest.mark.parametrize(("script", "image"), [("extra.sh", "os-extras"), ("headers.sh", "os-headers")])
+def test_an_image_script_changes_its_image_only(
+    fake: FakeProject, monkeypatch: pytest.MonkeyPatch, script: str, image: str
+) -> None:
+    before = fake.build().manifest
+    edit_program(monkeypatch, f"images/{script}")
+    built = fake.build()
+    assert built.result.ran == {image}
+    changed = {tag for tag, digest in built.manifest["images"].items() if digest != before["images"][tag]}
+    assert [tag.partition(":")[0].rpartition("/")[2] for tag in changed] == [image]
 
 
 def test_a_firmware_edit_packs_only(fake: FakeProject) -> None:

@@ -151,7 +151,7 @@ class TestOwner:
 
     def test_what_another_build_lies_on_stays(self) -> None:
         records = [
-            Record(id="mine", description="[os-kernel 1/1] COPY --from=os-kernel-root /root-of-image /", idle=9 * DAY),
+            Record(id="mine", description="[os-extras 1/1] COPY --from=os-extras-root /gzip1-17 /", idle=9 * DAY),
             Record(id="theirs", parents=("mine",), description="mount / from exec /bin/sh -c true", idle=DAY),
         ]
         (piece,) = find_pieces(records)

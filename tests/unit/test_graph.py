@@ -15,6 +15,7 @@ from builder.project import Project, load_project
 from tests.unit.projects import write_project
 
 GOLDEN = Path(__file__).parent / "golden"
+DOCKERFILE = (dockerfiles() / "kernel.Dockerfile").read_text()
 CONTEXT = graph.Context(folder=Path("/context"), dockerfile=Path("/kernel.Dockerfile"), source=Path("/source"))
 RESOLVED = graph.Resolved(
     kernel_version="6.12.64", epoch=1700000000, packages={"gcc": "14"}, base="rosk-base:trixie", base_digest="sha256:1"
@@ -44,6 +45,35 @@ def test_every_target_has_one_output(project: Project) -> None:
     assert {name: len(target["output"]) for name, target in plan["target"].items()} == dict.fromkeys(
         ("release", *graph.IMAGES), 1
     )
+
+
+def test_packages_come_with_the_files_in_few_targets(project: Project) -> None:
+    def targets(*packages: str, source: Path | None = None) -> dict[str, str]:
+        plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), packages=packages, source=source)
+        return {name: target["target"] for name, target in plan["target"].items() if name not in graph.IMAGES}
+
+    assert targets() == {"release": "release"}
+    assert targets("kernel") == {"release": "release-modules"}
+    assert targets("extras", "headers") == {"release": "release-packages"}
+    assert targets(source=Path("/source")) == {"release": "release", "source-file": "source-file"}
+
+
+def test_the_stages_have_the_packages_that_they_are_said_to_have() -> None:
+    has: dict[str, set[str]] = {}
+    for base, stage, text in re.findall(r"^FROM (\S+) AS (release\S*)\n((?:COPY .*\n)+)", DOCKERFILE, re.M):
+        has[stage] = {*has.get(base, ()), *re.findall(r"^COPY --from=(\w+)-package /file/ /kernel/$", text, re.M)}
+    assert has == graph.RELEASES
+
+
+def test_a_layer_is_a_copy_of_a_folder_that_tells_its_compression_and_its_times(project: Project) -> None:
+    """BuildKit does not see either in what it copies: a layer of other ones would be taken for this one."""
+    for name in graph.IMAGES:
+        target = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"))["target"][name]
+        assert target["output"] == [f"type=docker,compression=gzip,compression-level={graph.LEVEL}"]
+        assert target["args"]["LAYER"] == f"gzip{graph.LEVEL}-{RESOLVED.epoch}"
+        (block,) = re.findall(rf"^FROM scratch AS {name}\n(?:.+\n)+", DOCKERFILE, re.M)
+        copies = re.findall(r"^COPY .*$", block, re.M)
+        assert copies and all(re.fullmatch(rf"COPY --from={name}\S*-root /\$\{{LAYER\}} /", copy) for copy in copies)
 
 
 def test_suffix_follows_the_target(tmp_path: Path) -> None:
