@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,13 @@ def check_json(known: Known | None, findings: Sequence[Finding], ships: Sequence
         "release": known.release if known else None,
         "complete": known is not None and known.asked is not None and (known.offer is not None or known.no_source),
         "revision": known.offer.revision if known and known.offer else None,
+        "upstream": {
+            "url": known.upstream.url,
+            "fetched": datetime.fromtimestamp(known.upstream.fetched, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "stale": known.upstream.stale,
+        }
+        if known and known.upstream
+        else None,
         "sources": list(known.sources) if known else [],
         "errors": sum(finding.error for finding in findings),
         "warnings": sum(not finding.error for finding in findings),

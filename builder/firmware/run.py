@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from builder.firmware import render
 from builder.firmware.check import Newer, check, missing, newer, shipped, static_findings
 from builder.firmware.model import EXTRA_LIST, LIST_OF, MAIN_LIST, Known, Texts, read_texts
 from builder.firmware.source import learn
+from builder.firmware.upstream import read_upstream
 from builder.inputs.check import as_input_error
 from builder.lists.files import Files, find_files, read_text
 from builder.lists.fix import Change, apply
@@ -24,14 +26,16 @@ from builder.verify.model import count
 _HEADING = "# Added by `rosk firmware fix`"
 
 
-def run_check(options: ListOptions, *, strict: bool = False) -> None:
+def run_check(options: ListOptions, *, strict: bool = False, upstream: str | None = None) -> None:
     """Print what is wrong with the firmware lists.
 
     Args:
         strict: Warnings count as errors.
+        upstream: Where linux-firmware's own WHENCE is, to hold the lists against that as well.
 
     Raises:
         InputError: There are errors.
+        FetchError: linux-firmware's WHENCE cannot be had.
         RoskError: What the kernel makes or the source offers cannot be told.
     """
     files = _find_files(options)
@@ -39,7 +43,10 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
     known, ships, findings = None, [], static_findings(texts)
     if not findings:
         project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
+        there = read_upstream(upstream) if upstream else None
         known = learn(project, options)
+        if there:
+            known = replace(known, upstream=there, sources=(*known.sources, there.said))
         findings = check(texts, known, strict=project.settings.firmware.strict)
         ships = shipped(texts, known)
     findings = [files.rename_finding(finding) for finding in findings]

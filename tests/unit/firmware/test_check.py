@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.firmware.check import KINDS, check, missing, near_names, newer, shipped
-from builder.firmware.model import Asking, Known, Offer, Texts, read_texts
+from builder.firmware.check import KINDS, check, missing, near_names, newer, newer_upstream, shipped
+from builder.firmware.model import Asking, Known, Offer, Texts, Upstream, read_texts
 from builder.firmware.run import fixed
 from builder.stages.firmwaretree import scan
 from tests.unit.stages.test_firmware import write_files
@@ -55,6 +55,10 @@ def known(offer: Offer | None, asked: dict[str, list[str]] | None = None, **give
             found.setdefault(name, []).append(asking)
     told = None if asked is None else {name: tuple(asking) for name, asking in found.items()}
     return Known(offer=offer, asked=told, **given)  # type: ignore[arg-type]
+
+
+def upstream(*names: str) -> Upstream:
+    return Upstream(names=frozenset(names), url="there", fetched=0.0, stale=False, said="")
 
 
 def kinds(texts: Texts, what: Known, **given: bool) -> list[tuple[str, str, int | None]]:
@@ -233,3 +237,29 @@ def test_fix_writes_a_newer_version_over_the_older_one(offer: Offer) -> None:
     texts = read_texts(MAIN, "")
     after = fixed(texts, what, newer(texts, what))
     assert after.main == MAIN.replace("-72", "-77")
+
+
+def test_what_linux_firmware_itself_has(offer: Offer) -> None:
+    """A version that the source has is `newer`; one that it lacks is `upstream`, as far as a module takes it."""
+    texts = read_texts("iwlwifi-cc-a0-72.ucode\nrtl_nic/rtl8168d-1.fw\nnew/nic.fw\n", "sun/cassini.bin\n")
+    there = upstream(
+        "iwlwifi-cc-a0-77.ucode", "iwlwifi-cc-a0-88.ucode", "rtl_nic/rtl8168d-3.fw", "new/nic.fw", "new/b.fw"
+    )
+    asked = {IWL: ["iwlwifi-cc-a0-88.ucode"], R8169: ["rtl_nic/rtl8168d-1.fw", "new/b.fw", "new/c.fw"]}
+    found = check(texts, known(offer, asked, upstream=there))
+    told = [(each.kind, each.path, each.line) for each in found if each.kind in ("newer", "upstream")]
+    # The module of the second line takes that very version, whatever there is by now.
+    assert told == [("newer", "iwlwifi-cc-a0-72.ucode", 1), ("upstream", "iwlwifi-cc-a0-72.ucode", 1)]
+    (finding,) = (each for each in found if each.kind == "upstream")
+    assert "linux-firmware has iwlwifi-cc-a0-88.ucode, newer than" in finding.what
+    assert "iwlwifi.ko of the kernel package takes the newer one" in finding.hint
+    hints = {each.path: each.hint for each in found if each.kind in ("absent", "unavailable")}
+    there_only = {path for path, hint in hints.items() if "linux-firmware itself has it" in hint}
+    assert there_only == {"new/nic.fw", "new/b.fw", "iwlwifi-cc-a0-88.ucode"}
+    assert "new/c.fw" in hints
+    # Where nothing is known of the modules, or of the source, the newest is said all the same.
+    for what in (known(offer, None, upstream=there), known(None, None, upstream=there)):
+        later = [each.path for each in check(texts, what) if each.kind == "upstream"]
+        assert later == ["iwlwifi-cc-a0-72.ucode", "rtl_nic/rtl8168d-1.fw"]
+    assert "upstream" not in {each.kind for each in check(texts, known(offer, asked))}
+    assert not newer_upstream(texts, known(None, asked, upstream=there, no_source=True))
