@@ -18,7 +18,7 @@ from builder.verify.model import count
 
 WHENCE_URL = "https://git.kernel.org/pub/scm/linux/kernel/git/firmware/linux-firmware.git/plain/WHENCE"
 """Where kernel.org has it; `--from` or ROSK_WHENCE_URL name another place."""
-_LIMIT = 1 << 23
+_LIMIT = 1 << 21
 
 
 def read_upstream(where: str = WHENCE_URL) -> Upstream:
