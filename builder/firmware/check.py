@@ -205,7 +205,8 @@ def near_names(name: str, tree: FirmwareTree) -> list[str]:
 def _missing(texts: Texts, known: Known) -> Iterator[Finding]:
     if known.no_source:
         return
-    for each in missing(texts, known):
+    # What the kernel package lacks comes first: the extras may never be installed.
+    for each in sorted(missing(texts, known), key=lambda each: each.package != KERNEL):
         what = f"{_who(each.asked_by)} may ask for {each.name}, which ships in no package"
         if each.files:
             lines = "this name" if each.files == (each.name,) else ", ".join(each.files)

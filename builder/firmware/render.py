@@ -16,11 +16,23 @@ from builder.lists.render import print_sources, print_warnings
 from builder.verify.model import count
 
 
-def print_check(console: Console, known: Known | None, findings: Sequence[Finding], ships: Sequence[Shipped]) -> None:
-    """Print the warnings, and how many findings there are; the errors are in the command's own error."""
+def print_check(
+    console: Console,
+    known: Known | None,
+    findings: Sequence[Finding],
+    ships: Sequence[Shipped],
+    *,
+    folded: Sequence[Finding],
+) -> None:
+    """Print the warnings, and how many findings there are; the errors are in the command's own error.
+
+    Args:
+        folded: The findings in fewer lines (`builder.firmware.fold`).
+    """
     if known is not None:
         print_sources(console, known.sources)
-    warnings = print_warnings(console, findings)
+    print_warnings(console, folded)
+    warnings = sum(not finding.error for finding in findings)
     links = sum(each.target is not None for each in ships)
     what = f"{count(len(ships) - links, 'file')} and {count(links, 'link')} ship"
     console.print(f"{what}: {count(sum(finding.error for finding in findings), 'error')}, {count(warnings, 'warning')}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from builder.firmware.check import KINDS, check, missing, near_names, newer, newer_upstream, shipped
+from builder.firmware.fold import fold
 from builder.firmware.model import Asking, Known, Offer, Texts, Upstream, read_texts
 from builder.firmware.run import fixed
 from builder.stages.firmwaretree import scan
@@ -87,14 +88,14 @@ def test_what_modules_ask_for_and_no_package_has(offer: Offer) -> None:
     }
     found = check(read_texts("", ""), known(offer, asked))
     assert [(each.kind, each.path) for each in found] == [
-        ("missing", "iwlwifi-cc-a0-77.ucode"),
         ("missing", "rtl_nic/rtl8168h-2.fw"),
+        ("missing", "iwlwifi-cc-a0-77.ucode"),
         ("unavailable", "rtl_nic/rtl8168h-9.fw"),
     ]
-    assert found[0].what.startswith(f"{IWL} of the extras package may ask for")
-    assert found[0].hint.startswith("add this name to lists/firmware-extra.list")
-    assert found[1].hint.startswith("add this name to lists/firmware.list")  # the kernel package wins
-    assert "and 1 more" in found[1].what
+    assert found[0].hint.startswith("add this name to lists/firmware.list")  # the kernel package wins, and comes first
+    assert "and 1 more" in found[0].what
+    assert found[1].what.startswith(f"{IWL} of the extras package may ask for")
+    assert found[1].hint.startswith("add this name to lists/firmware-extra.list")
     assert found[2].hint == "the source lacks it; it has rtl_nic/rtl8168h-2.fw"
 
 
@@ -263,3 +264,37 @@ def test_what_linux_firmware_itself_has(offer: Offer) -> None:
         assert later == ["iwlwifi-cc-a0-72.ucode", "rtl_nic/rtl8168d-1.fw"]
     assert "upstream" not in {each.kind for each in check(texts, known(offer, asked))}
     assert not newer_upstream(texts, known(None, asked, upstream=there, no_source=True))
+
+
+def test_what_one_module_lacks_is_said_in_a_line(offer: Offer) -> None:
+    """Beginning with what the kernel package lacks; each file is a finding all the same."""
+    gpu = [f"gpu/{number}.bin" for number in range(30)]
+    asked = {"+kernel/gpu.ko": gpu, R8169: ["rtl_nic/rtl8168d-1.fw", "rtl_nic/rtl8168h-2.fw"], IWL: ["none.ucode"]}
+    what = known(offer, asked)
+    found = check(read_texts("", ""), what)
+    assert len(found) == 33
+    told = fold(what, found)
+    told_of = [
+        (each.kind, each.what.replace("kernel/drivers/net/", "").replace(" package may ask", "")) for each in told
+    ]
+    assert told_of == [
+        (
+            "missing",
+            "r8169.ko of the kernel for rtl_nic/rtl8168d-1.fw and 1 other file, which ship in no package",
+        ),
+        ("unavailable", "wireless/iwlwifi.ko of the kernel for none.ucode, which ships in no package"),
+        (
+            "unavailable",
+            "kernel/gpu.ko of the extras for gpu/0.bin and 29 other files, which ship in no package",
+        ),
+    ]
+    assert "rosk firmware fix" in told[0].hint and told[2].hint == "the source lacks it"
+    assert (
+        "not known without the engine"
+        in fold(known(None, asked), check(read_texts("", ""), known(None, asked)))[0].hint
+    )
+    texts = read_texts("", "rtl_nic/*\n")
+    told = fold(what, check(texts, what))
+    assert [each.what.partition(" may ask for ")[2] for each in told if each.kind == "in-extra"] == [
+        "rtl_nic/rtl8168d-1.fw and 1 other file, which are in the extras"
+    ]
