@@ -37,10 +37,15 @@ class Told:
         return [shown(self.project, file) for file in self.files]
 
 
-def print_json(told: Sequence[Told], *, written: bool) -> None:
-    """One object: what is the same for all kernels of the project, and `kernels`, a list."""
-    common = {"old": told[0].update.old, "new": told[0].update.new, "files": _all_files(told), "written": written}
-    print(json.dumps({**common, "kernels": [_as_json(each) for each in told]}, indent=1))
+def print_json(told: Sequence[Told], left: Sequence[str], *, written: bool) -> None:
+    """One object: what is the same for all kernels of the project, and `kernels`, a list.
+
+    Args:
+        left: The architectures that have a config, and that it was not asked for.
+    """
+    common = {"old": told[0].update.old, "new": told[0].update.new, "files": _all_files(told), "left": list(left)}
+    kernels = [_as_json(each) for each in told]
+    print(json.dumps({**common, "written": written, "kernels": kernels}, indent=1))
 
 
 def _as_json(told: Told) -> dict[str, Any]:
@@ -73,8 +78,12 @@ def _as_json(told: Told) -> dict[str, Any]:
     }
 
 
-def print_text(told: Sequence[Told], *, written: bool) -> None:
-    """A section for each kernel; one that is as another before it says so in a line."""
+def print_text(told: Sequence[Told], left: Sequence[str], *, written: bool) -> None:
+    """A section for each kernel; one that is as another before it says so in a line.
+
+    Args:
+        left: As of `print_json`.
+    """
     out = console()
     update = told[0].update
     out.print(f"Linux {update.old} → {update.new}", markup=False, style="bold")
@@ -97,6 +106,9 @@ def print_text(told: Sequence[Told], *, written: bool) -> None:
         out.print(f"{names} written: the project builds Linux {update.new}", markup=False)
     else:
         out.print(f"--write changes {names}", markup=False)
+    for arch in left:
+        hint = f"`architectures` of the settings leaves {arch} out; --arch {arch} means it"
+        out.print(f"config/{arch}/kernel-config is not among them: {hint}", markup=False)
 
 
 def _all_files(told: Sequence[Told]) -> list[str]:

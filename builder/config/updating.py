@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from builder.arch import ARCHES
 from builder.config.ask import CONFIG, ConfigOptions, ask, shown
 from builder.config.kernelkey import other_kernel, settings_with
 from builder.config.model import OWN, Answer, Dropped
@@ -79,7 +80,8 @@ def run_update(
         with uninterrupted(), errors:
             files = {path: text.encode() for path, text in texts.items()}
             replace_files({**files, (root / SETTINGS_FILE).resolve(): settings.encode()})
-    (print_json if options.as_json else print_text)(told, written=written)
+    left = _left(root, options, projects)
+    (print_json if options.as_json else print_text)(told, left, written=written)
     if write and refused and not force:
         raise _error(refused, several=len(told) > 1)
     return tuple(step.update for step in steps)
@@ -96,6 +98,12 @@ def _told(step: Step, texts: Mapping[Path, str], options: ConfigOptions) -> Told
     after = ask(step.other, options.asking, changed) if changed else step.new
     refused = tuple(each for each in after.config.dropped if each.refused or step.project.config_strict)
     return Told(project=step.project, update=step.update, files=tuple(changed), refused=refused)
+
+
+def _left(root: Path, options: ConfigOptions, projects: Sequence[Project]) -> list[str]:
+    """The architectures that have a config and are not among those of the project: the new kernel is theirs as well."""
+    there = {path.parent.name for path in root.glob("config/*/kernel-config")} & ARCHES.keys()
+    return [] if options.arch else sorted(there - {project.arch.name for project in projects})
 
 
 def _error(refused: Sequence[Told], *, several: bool) -> InputError:

@@ -199,6 +199,7 @@ def test_all_flavours_go_to_another_kernel_or_none(fake: FakeProject, config: Co
     fake.edit("config/rosk.yaml", lambda text: text + flavours)
     fake.edit(CONFIG, lambda text: text.replace("CONFIG_SND_TIMER=m\n", ""))
     fake.write("config/cloud.config", "CONFIG_SND_TIMER=m\nCONFIG_DUMMY=y\n")
+    fake.write("config/arm64/kernel-config", "CONFIG_MODULES=y\n")
     names = (CONFIG, "config/cloud.config", "config/rosk.yaml")
     before = [(fake.root / name).read_text() for name in names]
     options = replace(config.options, arch=None)
@@ -212,6 +213,7 @@ def test_all_flavours_go_to_another_kernel_or_none(fake: FakeProject, config: Co
         ("cloud-x86", [CONFIG, "config/cloud.config"], ["SND_TIMER"]),
     ]
     assert [(fake.root / name).read_text() for name in names] == before and not told["written"]
+    assert told["left"] == ["arm64"]  # the settings name no architectures, and so only this machine's is meant
 
     fake.edit("config/cloud.config", lambda text: text.replace("CONFIG_SND_TIMER=m\n", ""))
     run_update(None, options, tree=tree, write=True)

@@ -178,14 +178,15 @@ def test_each_kernel_is_told_under_its_name(kernels: tuple[Project, ...], capsys
         return Told(project=project, update=update, files=(FILE,), refused=(lost,))
 
     given = [told(kernels[0], update), told(kernels[2], update), told(kernels[1], same)]
-    print_text(given, written=True)
+    print_text(given, [], written=True)
     said = capsys.readouterr().out
     assert "\ngeneric-x86\n\n" in said and "\ncloud-x86\nas generic-x86\n" in said
     assert "\ngeneric-arm64\nthe config is the same there\n" in said
     assert "config/x86/kernel-config, config/arm64/kernel-config, config/rosk.yaml written: the project bui" in said
-    print_json(given, written=False)
+    print_json(given, ["arm64"], written=False)
     found = json.loads(capsys.readouterr().out)
     assert found["files"] == ["config/x86/kernel-config", "config/arm64/kernel-config"] and not found["written"]
+    assert found["left"] == ["arm64"]
     assert [(each["name"], each["arch"], each["flavour"], each["refused"]) for each in found["kernels"]] == [
         ("generic-x86", "x86", "generic", ["VXLAN"]),
         ("cloud-x86", "x86", "cloud", ["VXLAN"]),
