@@ -69,7 +69,10 @@ def run_update(
     steps = [_step(project, other, options) for project, (other, _) in zip(projects, others, strict=True)]
 
     def alone(step: Step, text: str) -> Answer:
-        return ask(_alone(step.other), options.asking, {CONFIG: text})
+        project = _alone(step.other)
+        if project == step.other and text.encode() == project.inputs[CONFIG].read_bytes():
+            return step.new
+        return ask(project, options.asking, {CONFIG: text})
 
     texts = new_texts(steps, alone)
     told = [_told(step, texts, options) for step in steps]
