@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+import os
 import signal
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -97,6 +98,28 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(stop, handler)
     for number in came[:1]:
         signal.raise_signal(number)
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files: each whole or not at all, and none before all are on the disk. They keep their permissions.
+
+    Args:
+        contents: By the file itself; where a link is to stay one, what it points to.
+
+    Raises:
+        OSError: One cannot be written.
+    """
+    ready = {path.with_name(f".{path.name}.{os.getpid()}.new"): path for path in contents}
+    try:
+        for temporary, path in ready.items():
+            temporary.write_bytes(contents[path])
+            if path.exists():
+                temporary.chmod(path.stat().st_mode & 0o777)
+        for temporary, path in ready.items():
+            temporary.replace(path)
+    finally:
+        for temporary in ready:
+            temporary.unlink(missing_ok=True)
 
 
 def unpack_tar(tar: Path, folder: Path) -> None:

@@ -20,9 +20,8 @@ import pydantic
 from rich.console import Console
 from rich.table import Table
 
-from builder.errors import FetchError
-from builder.inputs.fetch import MirrorError, Patience, default_cache, read
-from builder.inputs.store import cache_errors, write_atomically
+from builder.inputs.fetch import MirrorError, Patience
+from builder.inputs.kept import PATIENCE, age, fetch_or_keep
 from builder.project import SETTINGS_FILE, Project, load_project
 from builder.series import Toolchain
 from builder.stages.common import StageError
@@ -30,9 +29,6 @@ from builder.stages.source import kernel_version
 
 RELEASES_URL = "https://www.kernel.org/releases.json"
 """Where kernel.org has its list; `--from` or ROSK_RELEASES_URL name another place."""
-
-PATIENCE = Patience(attempts=2, connect_timeout=5.0, read_timeout=15.0)
-"""An old list is at hand at once: no long wait for a new one."""
 
 _SERIES = re.compile(r"(\d+\.\d+)(?:\.(\d+))?")
 _OF_FILE = re.compile(r"linux-(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)\.tar")
@@ -132,41 +128,18 @@ def list_series(
     Raises:
         FetchError: There is neither.
     """
-    kept = default_cache() / "kernel.org" / "releases.json"
-    why = ""
-    with cache_errors(default_cache()):
-        if not offline:
-            try:
-                data = read(url, patience=patience, limit=1 << 20)
-                series = _parse(data)
-            except MirrorError as failure:
-                why = str(failure)
-            else:
-                now = clock()
-                entry = {"url": url, "fetched": now, "list": json.loads(data)}
-                write_atomically(kept, json.dumps(entry, indent=1).encode())
-                return Listed(series=series, url=url, fetched=now)
-        known = _cached(kept, url)
-    if known is None:
-        raise FetchError(
-            "kernel.org's list of releases cannot be had, and the cache has none yet",
-            where=url,
-            hint="run it once with a network; `--from URL` (ROSK_RELEASES_URL) names a mirror of the list",
-            details=[why] if why else [],
-        )
-    fetched, series = known
-    return Listed(series=series, url=url, fetched=fetched, stale=True, why=why)
-
-
-def _cached(kept: Path, url: str) -> tuple[float, tuple[Series, ...]] | None:
-    """When the kept list was fetched, and what it says; None when there is none of this address."""
-    try:
-        entry = json.loads(kept.read_text())
-        if entry["url"] != url:
-            return None
-        return float(entry["fetched"]), _parse(json.dumps(entry["list"]).encode())
-    except (FileNotFoundError, ValueError, LookupError, TypeError, MirrorError):  # none, or damaged
-        return None
+    kept = fetch_or_keep(
+        url,
+        "kernel.org/releases.json",
+        _parse,
+        limit=1 << 20,
+        what="kernel.org's list of releases",
+        hint="run it once with a network; `--from URL` (ROSK_RELEASES_URL) names a mirror of the list",
+        offline=offline,
+        patience=patience,
+        clock=clock,
+    )
+    return Listed(series=kept.value, url=url, fetched=kept.fetched, stale=kept.stale, why=kept.why)
 
 
 def _parse(data: bytes) -> tuple[Series, ...]:
@@ -262,15 +235,6 @@ def _is_older(name: str, series: Sequence[Series]) -> bool:
 
 def _numbers(name: str) -> tuple[int, ...]:
     return tuple(map(int, name.split(".")))
-
-
-def age(seconds: float) -> str:
-    """A span of time in its largest unit: `3 days`, `1 hour`."""
-    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {name}{'s' if count != 1 else ''}"
-    return "a moment"
 
 
 def as_json(listed: Listed, used: Used | None, toolchain: Toolchain | None = None) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from pathlib import Path
 
-from builder.verify.modulesignature import read_signature
+from builder.verify.modulesignature import MARK, read_signature
 
 PASSPHRASE = "correct-horse-battery-staple-7461"
 RSA = ("rsa:2048",)
@@ -28,6 +29,14 @@ def make_key(path: Path, *kind: str, passphrase: str = "", days: int = 3650) -> 
     path.write_text(path.read_text() + certificate.read_text())
     path.chmod(0o600)
     return path
+
+
+def sign(module: bytes, key: Path, certificate: Path, *more: str) -> bytes:
+    """A module with its signature at its end."""
+    argv = ["openssl", "cms", "-sign", "-binary", "-nocerts", "-noattr", "-nosmimecap", "-md", "sha256", *more]
+    argv += ["-outform", "DER", "-signer", str(certificate), "-inkey", str(key)]
+    message = subprocess.run(argv, input=module, check=True, capture_output=True).stdout
+    return module + message + struct.pack(">5B3xI", 0, 0, 2, 0, 0, len(message)) + MARK
 
 
 def secrets_of(key: Path) -> list[bytes]:

@@ -15,6 +15,8 @@ from builder.cli.options import (
     JsonOption,
     KernelOption,
     NoInstallOption,
+    OnlyArchOption,
+    OnlyFlavourOption,
     ProjectOption,
     VerboseOption,
 )
@@ -175,8 +177,8 @@ def config_update(
     write: Annotated[bool, typer.Option("--write", help="Write the config, and the version in the settings.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write also what a build would stop for.")] = False,
     project: ProjectOption = Path(),
-    arch: ArchOption = None,
-    flavour: FlavourOption = None,
+    arch: OnlyArchOption = None,
+    flavour: OnlyFlavourOption = None,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
     as_json: JsonOption = False,
@@ -184,8 +186,9 @@ def config_update(
 ) -> None:
     """Say what the config comes to on another kernel: options that are new, gone or renamed, and values that change.
 
-    With --write the lines of options that are gone go, those that are surely renamed get their new name, and the
-    settings name the new kernel. Exits with 3, and writes nothing, when a build of it would stop for the config.
+    Of every flavour for every architecture of the project, or of those that --arch and --flavour choose. With --write
+    the lines of options that are gone go, those that are surely renamed get their new name, and the settings name the
+    new kernel. Exits with 3, and writes nothing at all, when a build of one of them would stop for its config.
     """
     from builder.config.updating import run_update  # noqa: PLC0415
 

@@ -34,6 +34,19 @@ def firmware_check(
     arch: ArchOption = None,
     flavour: FlavourOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors too.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Say also what linux-firmware itself has that is newer than the source.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            envvar="ROSK_WHENCE_URL",
+            metavar="URL",
+            help="With --upstream: where linux-firmware's WHENCE is; also a file or a clone of this machine.",
+            show_default="kernel.org's",
+        ),
+    ] = None,
     no_engine: NoEngineOption = False,
     no_install: NoInstallOption = False,
     builder: BuilderOption = None,
@@ -46,8 +59,12 @@ def firmware_check(
     Warnings: what a module may ask for and no package has, what lands in the extras though the kernel package wants
     it, a newer version of a listed file, a file that no module names, a licence that is missing or not clear. `--json`
     has each file that ships with its licence and who asks for it. Exits with 3 when there are errors.
+
+    --upstream fetches linux-firmware's table of contents and no more; without a network the one in the cache counts,
+    and its age is said.
     """
     from builder.firmware.run import run_check  # noqa: PLC0415 - quicker --help
+    from builder.firmware.upstream import WHENCE_URL  # noqa: PLC0415
     from builder.lists.learn import ListOptions  # noqa: PLC0415
 
     options = ListOptions(
@@ -61,7 +78,7 @@ def firmware_check(
         as_json=as_json,
         verbose=verbose,
     )
-    run_check(options, strict=strict)
+    run_check(options, strict=strict, upstream=(url or WHENCE_URL) if upstream else None)
 
 
 @firmware_app.command("fix")

@@ -46,6 +46,19 @@ FlavourOption = Annotated[
         show_default="the first, if any",
     ),
 ]
+OnlyArchOption = Annotated[
+    str | None,
+    typer.Option("--arch", help="Only for this package architecture: x86 or arm64.", show_default="all of the project"),
+]
+OnlyFlavourOption = Annotated[
+    str | None,
+    typer.Option(
+        "--flavour",
+        metavar="NAME",
+        help="Only this one of the settings' flavours.",
+        show_default="all of the project",
+    ),
+]
 RegistryOption = Annotated[
     list[str] | None,
     typer.Option("--registry", metavar="HOST[:PORT][/PREFIX]", help="Push there instead; may be given several times."),

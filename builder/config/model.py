@@ -95,7 +95,6 @@ class Resolved:
     Attributes:
         form: `full` or `minimal`: what kernel-config is.
         values: Option to value, in the order of a .config; what is off and can be seen is `n`.
-        minimal: The same without what is the default.
         text: The whole .config.
         asked: What the files ask for, by option.
         warnings: `kind`, `what`, `where`, `line`.
@@ -104,7 +103,6 @@ class Resolved:
 
     form: str
     values: Mapping[str, str]
-    minimal: Mapping[str, str]
     text: str
     asked: Mapping[str, Asked]
     dropped: tuple[Dropped, ...]
@@ -144,7 +142,6 @@ def read_answer(folder: Path) -> Answer:
             config=Resolved(
                 form=told["form"],
                 values=values_of(text, "config"),
-                minimal=values_of((folder / "defconfig").read_text(), "defconfig"),
                 text=text,
                 asked={name: Asked(**each) for name, each in told["asked"].items()},
                 dropped=tuple(

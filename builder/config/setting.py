@@ -182,7 +182,7 @@ def run_set(
     project = options.project()
     file = find_file(project, fragment, flavour=options.flavour)
     path = project.inputs[file]
-    text = path.read_text()
+    text = path.read_bytes().decode()  # with its own line ends
     before = ask(project, options.asking)
     wanted = {name: parse_value(before.facts, name, value) for name, value in given.items()}
     after_text, after = edited(project, options, before, file, text, wanted)

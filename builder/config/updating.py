@@ -1,171 +1,44 @@
-"""`rosk config update`: what a project's config comes to on another kernel: what is new, gone, and set otherwise."""
+"""`rosk config update`: bring the config of all of a project's kernels to another kernel version, or only say how."""
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from builder.config.ask import CONFIG, ConfigOptions, ask, console, shown
-from builder.config.changes import cause, differences, is_of_the_toolchain
-from builder.config.comparing import group_of
+from builder.arch import ARCHES
+from builder.config.ask import CONFIG, ConfigOptions, ask, shown
 from builder.config.kernelkey import other_kernel, settings_with
 from builder.config.model import OWN, Answer, Dropped
-from builder.config.setting import write_text
+from builder.config.update import Update, compare
+from builder.config.updateshown import Told, print_json, print_text
 from builder.errors import InputError
-from builder.files import uninterrupted
-from builder.inputs.store import write_atomically
-from builder.project import SETTINGS_FILE, Project
+from builder.files import file_errors, replace_files, uninterrupted
+from builder.project import SETTINGS_FILE, Project, load_all
 from builder.stages.configtext import assign, rename
-from builder.stages.dotconfig import value_of
 from builder.verify.model import count
 
-_SHOWN = 60
-
 
 @dataclass(frozen=True, kw_only=True)
-class NewOption:
-    """An option that only the new kernel has and a config can set, with the value it got."""
-
-    name: str
-    value: str
-    prompt: str
-    help: str
-    group: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gone:
-    """An option that the new kernel has not.
+class Step:
+    """One kernel of a project, before and after.
 
     Attributes:
-        value: What it was.
-        where, line: The line that asks for it; empty and 0 where it only came along.
-        renamed: Its probable new name; empty where none is known.
-        sure: The new name has the very same prompt.
+        project, other: The project as it is, and with the other kernel.
+        new: What the config comes to there, as its files are.
+        update: How that differs.
     """
 
-    name: str
-    value: str
-    where: str = ""
-    line: int = 0
-    renamed: str = ""
-    sure: bool = False
+    project: Project
+    other: Project
+    new: Answer
+    update: Update
 
-
-@dataclass(frozen=True, kw_only=True)
-class Moved:
-    """An option of both kernels whose value is another one."""
-
-    name: str
-    old: str
-    new: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Update:
-    """What becomes of a config on another kernel.
-
-    Attributes:
-        old, new: The kernel versions.
-        lost: What the files ask for and the new kernel does not give; options that are gone are not among them.
-    """
-
-    old: str
-    new: str
-    fresh: tuple[NewOption, ...]
-    gone: tuple[Gone, ...]
-    changed: tuple[Moved, ...]
-    lost: tuple[Dropped, ...]
-
-
-def compare(old: Answer, new: Answer) -> Update:
-    """What becomes of a config from one kernel to another."""
-    gone = tuple(
-        _gone(name, old, new)
-        for name, option in old.facts.options.items()
-        if name not in new.facts.options
-        and name not in OWN
-        and (name in old.config.asked or (option.prompt and old.config.value(name) not in ("n", '""')))
-    )
-    never = [
-        Gone(name=name, value=asked.value, where=asked.where, line=asked.line)
-        for name, asked in old.config.asked.items()
-        if name not in old.facts.options and name not in new.facts.options
-    ]
-    lost = {each.name: each for each in new.config.dropped if each.name in new.facts.options}
-    changes = [
-        each
-        for each in differences(old.config.values, new.config.values)
-        if each.name in old.facts.options and each.name in new.facts.options and new.facts.options[each.name].prompt
-    ]
-    changed = [each.name for each in changes]
-    return Update(
-        old=old.facts.version,
-        new=new.facts.version,
-        fresh=tuple(_fresh(old, new, {each.renamed for each in gone if each.sure})),
-        gone=(*gone, *never),
-        changed=tuple(
-            Moved(
-                name=each.name,
-                old=each.old,
-                new=each.new,
-                why=lost[each.name].reason if each.name in lost else cause(each, new.facts, changed),
-            )
-            for each in changes
-            if not is_of_the_toolchain(each.name)
-        ),
-        lost=tuple(lost.values()),
-    )
-
-
-def _fresh(old: Answer, new: Answer, renamed: set[str]) -> Sequence[NewOption]:
-    """The options that are new, without those that only have a new name."""
-    return [
-        NewOption(
-            name=name, value=new.config.value(name), prompt=option.prompt, help=option.help, group=group_of(option)
-        )
-        for name, option in new.facts.options.items()
-        if name not in old.facts.options
-        and name not in renamed
-        and option.prompt
-        and name in new.config.values
-        and not is_of_the_toolchain(name)
-    ]
-
-
-def _gone(name: str, old: Answer, new: Answer) -> Gone:
-    asked = old.config.asked.get(name)
-    renamed, sure = find_rename(name, old, new)
-    return Gone(
-        name=name,
-        value=asked.value if asked else old.config.value(name),
-        where=asked.where if asked else "",
-        line=asked.line if asked else 0,
-        renamed=renamed,
-        sure=sure,
-    )
-
-
-def find_rename(name: str, old: Answer, new: Answer) -> tuple[str, bool]:
-    """What an option that is gone is probably called now, and whether its prompt is the very same."""
-    was = old.facts.options[name]
-    fresh = [other for other in new.facts.options if other not in old.facts.options]
-    same = [
-        other
-        for other in fresh
-        if " " in was.prompt
-        and new.facts.options[other].prompt == was.prompt
-        and new.facts.options[other].type == was.type
-    ]
-    if len(same) == 1:
-        return same[0], True
-    near = difflib.get_close_matches(name, same or fresh, n=1, cutoff=0.75)
-    return (near[0], False) if near else ("", False)
+    @property
+    def files(self) -> dict[Path, str]:
+        """The files of its config to their names in the build context."""
+        names = [CONFIG, *(name for name in self.project.inputs if name.startswith("config/fragments/"))]
+        return {self.project.inputs[name].resolve(): name for name in names}
 
 
 def run_update(
@@ -176,72 +49,118 @@ def run_update(
     tree: Path | None = None,
     write: bool = False,
     force: bool = False,
-) -> Update:
-    """Print what becomes of the project's config on another kernel.
+) -> tuple[Update, ...]:
+    """Print what becomes of the config of each kernel of a project on another kernel version.
 
     Args:
         version, tarball, tree: The kernel; see `builder.config.kernelkey.other_kernel`.
-        write: Bring the config up to date and have the settings name that kernel.
+        options: With an architecture or a flavour only the kernels of that.
+        write: Bring the files of these up to date and have the settings name that kernel: all of it, or nothing.
         force: Write also when a build with that kernel would stop for the config.
 
     Raises:
-        InputError: There is no such kernel; or, with `write`, the config is not one that a build takes then.
+        InputError: There is no such kernel; or, with `write`, a config is not one that a build takes then.
         RoskError: The engine or a source cannot be had.
     """
-    project = options.project()
-    other, keys = other_kernel(project, version, tarball=tarball, tree=tree)
-    settings = settings_with(project.root, keys) if write else ""
-    old, new = ask(project, options.asking), ask(other, options.asking)
-    update = compare(old, new)
+    projects = load_all(options.root, arch=options.arch, flavour=options.flavour)
+    others = [other_kernel(project, version, tarball=tarball, tree=tree) for project in projects]
+    root, keys = projects[0].root, others[0][1]
+    settings = settings_with(root, keys) if write else ""
+    steps = [_step(project, other, options) for project, (other, _) in zip(projects, others, strict=True)]
 
-    def alone(text: str) -> Answer:
-        return ask(_alone(other), options.asking, {CONFIG: text})
+    def alone(step: Step, text: str) -> Answer:
+        project = _alone(step.other)
+        if project == step.other and text.encode() == project.inputs[CONFIG].read_bytes():
+            return step.new
+        return ask(project, options.asking, {CONFIG: text})
 
-    texts = new_texts(project, update, alone if new.config.form == "full" else None)
-    after = ask(other, options.asking, texts) if texts else new
-    refused = [each for each in after.config.dropped if each.refused or project.config_strict]
+    texts = new_texts(steps, alone)
+    told = [_told(step, texts, options) for step in steps]
+    refused = [each for each in told if each.refused]
     written = write and (not refused or force)
     if written:
-        with uninterrupted():
-            for file, text in texts.items():
-                write_text(project, file, text)
-            write_atomically((project.root / SETTINGS_FILE).resolve(), settings.encode())
-    if options.as_json:
-        print(json.dumps(as_json(update, project, texts, refused, written=written), indent=1))
-    else:
-        _print(update, project, texts, written=written)
+        errors = file_errors(root, name="project", full="make room there", refused="see that you may write to it")
+        with uninterrupted(), errors:
+            files = {path: text.encode() for path, text in texts.items()}
+            replace_files({**files, (root / SETTINGS_FILE).resolve(): settings.encode()})
+    left = _left(root, options, projects)
+    (print_json if options.as_json else print_text)(told, left, written=written)
     if write and refused and not force:
-        raise InputError(
-            f"a build of Linux {update.new} would stop for {count(len(refused), 'option')}; nothing was written",
-            hint="take these lines out, or give each what it needs; --force writes all the same",
-            details=[f"{shown(project, each.where)}:{each.line}: {each.describe()}" for each in refused],
-        )
-    return update
+        raise _error(refused, several=len(told) > 1)
+    return tuple(step.update for step in steps)
 
 
-def new_texts(project: Project, update: Update, alone: Callable[[str], Answer] | None) -> dict[str, str]:
-    """The files that change for another kernel, by their names in the build context, with their new texts.
+def _step(project: Project, other: Project, options: ConfigOptions) -> Step:
+    old, new = ask(project, options.asking), ask(other, options.asking)
+    return Step(project=project, other=other, new=new, update=compare(old, new))
 
-    Lines of options that are gone go; what is called otherwise now is set under its new name, where that is sure. A
-    whole .config is the whole one of the new kernel.
+
+def _told(step: Step, texts: Mapping[Path, str], options: ConfigOptions) -> Told:
+    """What there is to say of a kernel, with what a build of it would stop for once its files are these."""
+    changed = {name: texts[path] for path, name in step.files.items() if path in texts}
+    after = ask(step.other, options.asking, changed) if changed else step.new
+    refused = tuple(each for each in after.config.dropped if each.refused or step.project.config_strict)
+    return Told(project=step.project, update=step.update, files=tuple(changed), refused=refused)
+
+
+def _left(root: Path, options: ConfigOptions, projects: Sequence[Project]) -> list[str]:
+    """The architectures that have a config and are not among those of the project: the new kernel is theirs as well."""
+    there = {path.parent.name for path in root.glob("config/*/kernel-config")} & ARCHES.keys()
+    return [] if options.arch else sorted(there - {project.arch.name for project in projects})
+
+
+def _error(refused: Sequence[Told], *, several: bool) -> InputError:
+    def line(told: Told, lost: Dropped) -> str:
+        kernel = f"{told.project.name}: " if several else ""
+        return f"{kernel}{shown(told.project, lost.where)}:{lost.line}: {lost.describe()}"
+
+    names = f" ({', '.join(told.project.name for told in refused)})" if several else ""
+    lost = sum(len(told.refused) for told in refused)
+    return InputError(
+        f"a build of Linux {refused[0].update.new}{names} would stop for {count(lost, 'option')}; nothing was written",
+        hint="take these lines out, or give each what it needs; --force writes all the same",
+        details=[line(told, each) for told in refused for each in told.refused],
+    )
+
+
+def new_texts(steps: Sequence[Step], alone: Callable[[Step, str], Answer]) -> dict[Path, str]:
+    """The files that change for another kernel, with their new texts.
+
+    The lines of an option go that none of the kernels has which a file is for; what is called otherwise now is set
+    under its new name, where that is sure. A whole .config is the whole one of the new kernel.
 
     Args:
-        alone: Asks what a whole .config comes to on the new kernel by itself, for fragments may be one flavour's; None
-            where kernel-config is none.
+        alone: Asks what a whole .config comes to on the new kernel by itself, for fragments may be one flavour's.
     """
     texts = {}
-    for file in [CONFIG, *(name for name in project.inputs if name.startswith("config/fragments/"))]:
-        text = project.inputs[file].read_text()
-        own = {gone.name: gone for gone in update.gone if gone.where == file}
-        renamed = {name: gone.renamed for name, gone in own.items() if gone.sure}
+    for path in dict.fromkeys(path for step in steps for path in step.files):
+        users = [step for step in steps if path in step.files]
+        text = path.read_bytes().decode()
+        gone, renamed = _gone_in_all(users)
         changed = rename(text, renamed)
-        if file == CONFIG and alone:
-            changed = whole(text, alone(changed))
+        first = users[0]
+        if first.files[path] == CONFIG and first.new.config.form == "full":
+            changed = whole(text, alone(first, changed))
         else:
-            changed = assign(changed, dict.fromkeys(own.keys() - renamed.keys()))
+            changed = assign(changed, dict.fromkeys(gone - renamed.keys()))
         if changed != text:
-            texts[file] = changed
+            texts[path] = changed
     return texts
+
+
+def _gone_in_all(steps: Sequence[Step]) -> tuple[set[str], dict[str, str]]:
+    """The options that are gone in each of some kernels, and the one sure new name of each that has one.
+
+    An option with two sure new names is none of them: which is meant, only its owner knows.
+    """
+    gone = set.intersection(*({each.name for each in step.update.gone} for step in steps))
+    names: dict[str, set[str]] = {}
+    for step in steps:
+        for each in step.update.gone:
+            if each.sure and each.name in gone:
+                names.setdefault(each.name, set()).add(each.renamed)
+    unclear = {name for name, found in names.items() if len(found) > 1}
+    return gone - unclear, {name: found.pop() for name, found in names.items() if name not in unclear}
 
 
 def _alone(project: Project) -> Project:
@@ -256,86 +175,3 @@ def whole(text: str, new: Answer) -> str:
     own = {name: asked[name].value if name in asked else None for name in sorted(OWN)}
     changed = assign(new.config.text, own)
     return changed.replace("\n", "\r\n") if "\r\n" in text else changed
-
-
-def as_json(
-    update: Update, project: Project, texts: Mapping[str, str], refused: Sequence[Dropped], *, written: bool
-) -> dict[str, Any]:
-    """What becomes of the config, for programs."""
-    return {
-        "old": update.old,
-        "new": update.new,
-        "added": [
-            {"name": each.name, "value": each.value, "prompt": each.prompt, "help": each.help, "group": each.group}
-            for each in update.fresh
-        ],
-        "gone": [
-            {
-                "name": each.name,
-                "value": each.value,
-                "where": shown(project, each.where) if each.where else None,
-                "line": each.line or None,
-                "renamed": each.renamed or None,
-                "sure": each.sure,
-            }
-            for each in update.gone
-        ],
-        "changed": [{"name": each.name, "old": each.old, "new": each.new, "why": each.why} for each in update.changed],
-        "lost": [
-            {"name": each.name, "asked": each.asked, "got": each.got, "reason": each.reason} for each in update.lost
-        ],
-        "files": [shown(project, file) for file in texts],
-        "refused": [each.name for each in refused],
-        "written": written,
-    }
-
-
-def _print(update: Update, project: Project, texts: Mapping[str, str], *, written: bool) -> None:
-    out = console()
-    out.print(f"Linux {update.old} → {update.new}", markup=False, style="bold")
-    _section(f"{count(len(update.fresh), 'new option')}", [_new_line(each) for each in update.fresh])
-    _section(f"{count(len(update.gone), 'option')} gone", [_gone_line(each, project) for each in update.gone])
-    moved = update.changed
-    _section(
-        f"{count(len(moved), 'value')} changed",
-        [
-            f"CONFIG_{each.name}: {each.old} → {each.new}{f' ({each.why})' if each.why else ''}"
-            for each in update.changed
-        ],
-    )
-    _section(
-        f"{count(len(update.lost), 'option')} asked for and not had",
-        [f"{shown(project, each.where)}:{each.line}: {each.describe()}" for each in update.lost],
-    )
-    if not (update.fresh or update.gone or moved or update.lost):
-        out.print("the config is the same there")
-    out.print()
-    names = ", ".join(shown(project, file) for file in texts)
-    if written:
-        out.print(
-            f"{', '.join(filter(None, [names, str(SETTINGS_FILE)]))} written: the project builds Linux {update.new}"
-        )
-    else:
-        out.print(f"--write changes {', '.join(filter(None, [names, str(SETTINGS_FILE)]))}", markup=False)
-
-
-def _section(title: str, lines: Sequence[str]) -> None:
-    if not lines:
-        return
-    out = console()
-    out.print(f"\n{title}", markup=False, style="bold")
-    for line in lines[:_SHOWN]:
-        out.print(f"  {line}", markup=False)
-    if len(lines) > _SHOWN:
-        out.print(f"  and {len(lines) - _SHOWN} more; --json has them all")
-
-
-def _new_line(each: NewOption) -> str:
-    about = f"{each.prompt}. {each.help}" if each.help else each.prompt
-    return f"CONFIG_{each.name}={value_of({each.name: each.value}, each.name)}  [{each.group}] {about}"
-
-
-def _gone_line(each: Gone, project: Project) -> str:
-    place = f" ({shown(project, each.where)}:{each.line})" if each.where else ""
-    now = f", now CONFIG_{each.renamed}" if each.sure else f", perhaps CONFIG_{each.renamed}" if each.renamed else ""
-    return f"CONFIG_{each.name}={each.value}{place}{now}"

@@ -12,6 +12,8 @@ One JSON object. Lists are sorted by name or path, sizes are bytes, and what cou
                           renamed: [old, new (paths)]; changed: [path, package, old_size, new_size]
     symbols               added, removed: [name, crc, exporter, export, namespace]; changed: [name, old, new]
     external_modules      rebuild (true, false, or null: it cannot be told), reasons
+    signing               changed (whether other keys signed the modules), old, new: null where that is not known, or
+                          keys: [id, name, modules (so many it signed)], unsigned
     kernel_image_changed  whether the kernel image is another one
     sizes                 [name, old, new], those that are equal too
     source                [name (a key of the manifest's source), old, new]
@@ -25,6 +27,7 @@ from typing import Any
 
 from builder.diff.compare import Change, Differences, Files, Sorted
 from builder.diff.contents import READ, Contents, Shipped
+from builder.diff.signing import Signed, name_of
 from builder.diff.symvers import Symbol
 
 SCHEMA = 1
@@ -49,6 +52,10 @@ def as_json(found: Differences) -> dict[str, Any]:
         "symbols": None if found.symbols is None else _symbols(found.symbols),
         "external_modules": {"rebuild": found.rebuild.needed, "reasons": list(found.rebuild.reasons)},
         "firmware": _files(found.firmware),
+        "signing": {
+            "changed": found.keys_changed,
+            **dict(zip(("old", "new"), map(_signed, found.signing), strict=True)),
+        },
         "kernel_image_changed": found.image_changed,
         "sizes": _changes(found.sizes),
         "source": None if found.source is None else _changes(found.source),
@@ -89,6 +96,13 @@ def _files(files: Files) -> dict[str, Any]:
             for each in files.changed
         ],
     }
+
+
+def _signed(signed: Signed | None) -> dict[str, Any] | None:
+    if signed is None:
+        return None
+    keys = [{"id": key, "name": name_of(key), "modules": number} for key, number in signed.keys.items()]
+    return {"keys": keys, "unsigned": signed.unsigned}
 
 
 def _listed(files: Mapping[str, Shipped]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from builder.diff.contents import READ, Contents, Origin, Shipped
+from builder.diff.signing import Signed, differ, refused, signed
 from builder.diff.symvers import Symbol
 from builder.differ import unequal
 from builder.stages.dotconfig import value_of
@@ -119,6 +120,7 @@ class Differences:
         modules, firmware: What differs of them.
         symbols: The exported symbols; None where one of the releases has no Module.symvers.
         rebuild: What follows for external modules.
+        signing: Who signed the modules of the first and of the second release; None where that is not known.
         sizes: The sizes of both, in bytes, also those that are equal.
         source, patches, toolchain: What the manifests say; None where one of the releases has none.
         notes: What could not be compared, one line each.
@@ -131,6 +133,7 @@ class Differences:
     modules: Files
     symbols: Sorted | None
     rebuild: Rebuild
+    signing: tuple[Signed | None, Signed | None]
     firmware: Files
     sizes: tuple[Change, ...]
     source: tuple[Change, ...] | None
@@ -144,13 +147,18 @@ class Differences:
         return self.old.image != self.new.image
 
     @property
+    def keys_changed(self) -> bool:
+        """Whether the modules are signed otherwise."""
+        return differ(*self.signing)
+
+    @property
     def same(self) -> bool:
         """Whether nothing differs."""
         names = (self.old.v, self.old.a, self.old.revision) == (self.new.v, self.new.a, self.new.revision)
         parts = (self.options, self.toolchain_options, self.modules, self.symbols, self.firmware)
         origins = (self.source, self.patches, self.toolchain)
         sizes = (size for size in self.sizes if None not in (size.old, size.new) and size.old != size.new)
-        return names and not any((self.image_changed, *parts, *origins, *sizes))
+        return names and not any((self.image_changed, self.keys_changed, *parts, *origins, *sizes))
 
 
 def compare(old: Contents, new: Contents) -> Differences:
@@ -167,6 +175,7 @@ def compare(old: Contents, new: Contents) -> Differences:
         modules=modules,
         symbols=symbols,
         rebuild=rebuild(old, new, symbols, modules),
+        signing=(signed(old), signed(new)),
         firmware=_files(old, new, lambda contents: contents.firmware),
         sizes=tuple(
             Change(name=name, old=old.sizes.get(name), new=new.sizes.get(name))
@@ -273,12 +282,15 @@ def rebuild(old: Contents, new: Contents, symbols: Sorted | None, modules: Files
     """Whether a module that was built for the first release has to be built again for the second.
 
     What the kernel refuses: another vermagic, where CRCs are checked without the release that it starts with
-    (`same_magic` in kernel/module/version.c); a symbol that is not there, has another CRC, or may not be used.
+    (`same_magic` in kernel/module/version.c); a symbol that is not there, has another CRC, or may not be used; a
+    signature by a key that it does not know, where it takes signed modules only.
     """
     versioned = old.versioned and new.versioned
     reasons = list(_vermagic_reasons(old, new, versioned=versioned))
     if symbols is not None:
         reasons += _symbol_reasons(symbols)
+    if signatures := refused(signed(old), signed(new), new.config):
+        reasons.append(signatures)
     if reasons:
         return Rebuild(needed=True, reasons=tuple(reasons))
     if symbols is None:

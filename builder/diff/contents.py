@@ -20,6 +20,7 @@ from builder.errors import InputError
 from builder.release import human_size
 from builder.stages.common import StageError
 from builder.stages.dotconfig import config_values
+from builder.verify.modulesignature import read_signature
 from builder.verify.unpack import LIMIT
 
 READ = ("kernel", "extras", "headers")
@@ -31,6 +32,9 @@ _CONFIG = re.compile(r"boot/config(?:-[^/]+)?")
 _FIRMWARE = re.compile(r"lib/firmware/(?P<path>.+)")
 _REVISION = ".git-commit"
 _OF_HEADERS = frozenset({".config", "Module.symvers"})
+DAMAGED = "damaged"
+"""The signer of a module whose signature cannot be read."""
+COMPRESSED = (".gz", ".xz", ".zst")
 _LARGEST = 1 << 30
 _UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
@@ -45,11 +49,14 @@ class Shipped:
         package: The package that it is in: one of `READ`.
         size: In bytes; 0 of a link.
         digest: What it is: of a module see `builder.diff.moduledigest`, of a link `-> TARGET`, else its SHA-256 (hex).
+        signer: Whose key signed a module (`builder.verify.modulesignature`); empty where none did, or in a compressed
+            one that cannot be told.
     """
 
     package: str
     size: int
     digest: str
+    signer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,10 +190,13 @@ def _read_modules(kind: str, tar: tarfile.TarFile) -> Package:
         name = member.name.removeprefix("./")
         content = tar.extractfile(member) if member.isreg() else None
         if content is not None and (match := _MODULE.fullmatch(name)):
-            examined = examine(_whole(member, content), match["v"])
+            module = _whole(member, content)
+            examined = examine(module, match["v"])
             package.v = package.v or match["v"]
             package.vermagic = package.vermagic or examined.vermagic
-            package.modules[match["path"]] = Shipped(package=kind, size=member.size, digest=examined.digest)
+            package.modules[match["path"]] = Shipped(
+                package=kind, size=member.size, digest=examined.digest, signer=_signer(module)
+            )
         elif match := _FIRMWARE.fullmatch(name):
             if match["path"] == _REVISION and content is not None:
                 package.revision = content.read(200).decode(errors="replace").strip()
@@ -198,6 +208,14 @@ def _read_modules(kind: str, tar: tarfile.TarFile) -> Package:
         elif content is not None and _CONFIG.fullmatch(name):
             package.config = _whole(member, content)
     return package
+
+
+def _signer(module: bytes) -> str:
+    try:
+        signature = read_signature(module)
+    except ValueError:
+        return DAMAGED
+    return signature.signer if signature else ""
 
 
 def _read_headers(tar: tarfile.TarFile) -> Package:

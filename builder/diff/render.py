@@ -97,6 +97,10 @@ def _summary(found: Differences) -> Iterator[tuple[str, str]]:
     counts = {options: len(found.options), "of the version and the toolchain": len(found.toolchain_options)}
     yield "config", _counted(counts)
     yield "modules", f"{_counted(_file_counts(found.modules))}; {found.modules.total} in the new release"
+    if found.keys_changed:
+        yield "signed", " -> ".join(each.describe() for each in found.signing if each)
+    elif any(each.keys for each in found.signing if each):
+        yield "signed", "by the same key" if all(found.signing) else "not compared: of one release it is not known"
     if found.symbols is None:
         yield "symbols", "not compared: a release has no Module.symvers"
     else:

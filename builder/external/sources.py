@@ -37,7 +37,8 @@ def _source(project: Project, wanted: ExternalModule, say: Callable[[str], None]
     if wanted.source == "git":
         assert wanted.commit is not None
         say(f"module {wanted.name}: commit {wanted.commit[:12]} of {wanted.url or path}")
-        archive = commit_archive(wanted.name, path or str(wanted.url), wanted.commit, cache=cache)
+        repository = path or str(wanted.url)
+        archive = commit_archive(wanted.name, repository, wanted.commit, cache=cache, submodules=wanted.submodules)
         origin = str(wanted.url or path)
     elif path is not None:
         archive, origin = local_archive(path, sha256=wanted.sha256, cache=cache), str(path)

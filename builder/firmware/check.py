@@ -23,11 +23,14 @@ KINDS: Mapping[str, str] = {
     "unavailable": "a module may ask for a file that the source lacks too",
     "in-extra": "what a module of the kernel package asks for lands in the extras",
     "newer": "the source has a newer version of a listed file",
+    "upstream": "linux-firmware itself has a newer version of a listed file than the source",
     "unasked": "no module that is built names a listed file",
     "licence": "it is not clear that a file may be given on",
 }
 """Every kind of finding, and what it means."""
 
+_NEWER_SOURCE = "a later package of Debian brings it, or a release of linux-firmware (firmware.source: tarball)"
+_UPSTREAM_HAS_IT = f"linux-firmware itself has it: {_NEWER_SOURCE}"
 _CLOSE = 0.8
 """How alike two names are (difflib) from which on one may be a typing error."""
 
@@ -92,7 +95,8 @@ def check(texts: Texts, known: Known, *, strict: bool = False) -> list[Finding]:
         strict: A line that names nothing stops a build (`firmware.strict` of the settings).
     """
     found = [*static_findings(texts), *_absent(texts, known, strict=strict), *_missing(texts, known)]
-    found += [*_in_extra(texts, known), *_newer(texts, known), *_unasked(texts, known), *_licences(texts, known)]
+    found += [*_in_extra(texts, known), *_newer(texts, known), *_upstream(texts, known)]
+    found += [*_unasked(texts, known), *_licences(texts, known)]
     order = list(KINDS)
     return sorted(found, key=lambda finding: (not finding.error, order.index(finding.kind)))
 
@@ -142,19 +146,31 @@ def newer(texts: Texts, known: Known) -> list[Newer]:
     if known.offer is None:
         return []
     tree = known.offer.tree
-    offered = [*tree.files, *tree.links]
+    return list(
+        _later([entry for entry in texts.lines if tree.find(entry.path)[0]], [*tree.files, *tree.links], texts, known)
+    )
+
+
+def newer_upstream(texts: Texts, known: Known) -> list[Newer]:
+    """The listed files of which linux-firmware itself has a newer version that the source has not."""
+    if known.upstream is None or known.no_source:
+        return []
+    there = {*known.offer.tree.files, *known.offer.tree.links} if known.offer else set[str]()
+    return [each for each in _later(texts.lines, known.upstream.names, texts, known) if each.path not in there]
+
+
+def _later(entries: Iterable[Entry], offered: Iterable[str], texts: Texts, known: Known) -> Iterator[Newer]:
+    """The lines that an offered file is a newer version of, without those that a module names as they are."""
     listed = {entry.path for entry in texts.lines}
-    found = []
-    for entry in texts.lines:
-        if entry.is_pattern or known.askers(entry.path) or not tree.find(entry.path)[0]:
+    for entry in entries:
+        if entry.is_pattern or known.askers(entry.path):
             continue
         # Where a module names a version, it takes no later one: that is for a later kernel.
         wanted = relatives(entry.path, known.asked or ())[:1]
         path = newest(entry.path, [path for path in offered if not (wanted and newest(wanted[0], [path]))])
         if path is not None and path not in listed:
             asked_by = known.askers(wanted[0]) if wanted else ()
-            found.append(Newer(entry=entry, path=path, asked_by=asked_by))
-    return found
+            yield Newer(entry=entry, path=path, asked_by=asked_by)
 
 
 def _absent(texts: Texts, known: Known, *, strict: bool) -> Iterator[Finding]:
@@ -170,6 +186,7 @@ def _absent(texts: Texts, known: Known, *, strict: bool) -> Iterator[Finding]:
     for entry, told in zip(entries, absent_warnings(tree, entries), strict=True):
         near = near_names(entry.path, tree)
         hint = f"is it {' or '.join(near)}?" if near else "choose a firmware source that has it, or remove the line"
+        hint = _UPSTREAM_HAS_IT if known.upstream and entry.path in known.upstream.names else hint
         yield _at(entry, "absent", told["what"], hint, error=strict)
 
 
@@ -188,7 +205,8 @@ def near_names(name: str, tree: FirmwareTree) -> list[str]:
 def _missing(texts: Texts, known: Known) -> Iterator[Finding]:
     if known.no_source:
         return
-    for each in missing(texts, known):
+    # What the kernel package lacks comes first: the extras may never be installed.
+    for each in sorted(missing(texts, known), key=lambda each: each.package != KERNEL):
         what = f"{_who(each.asked_by)} may ask for {each.name}, which ships in no package"
         if each.files:
             lines = "this name" if each.files == (each.name,) else ", ".join(each.files)
@@ -198,6 +216,8 @@ def _missing(texts: Texts, known: Known) -> Iterator[Finding]:
         else:
             near = near_names(each.name, known.offer.tree)
             hint = "the source lacks it" + (f"; it has {' and '.join(near)}" if near else "")
+            if known.upstream and matching(each.name, known.upstream.names):
+                hint += f"; {_UPSTREAM_HAS_IT}"
         kind = "missing" if each.files or known.offer is None else "unavailable"
         yield Finding(kind=kind, error=False, what=what, hint=hint, path=each.name)
 
@@ -223,6 +243,17 @@ def _newer(texts: Texts, known: Known) -> Iterator[Finding]:
         elif known.asked is None:
             hint = "whether the kernel's driver takes it is not known: nothing is known of its modules"
         yield _at(each.entry, "newer", what, hint)
+
+
+def _upstream(texts: Texts, known: Known) -> Iterator[Finding]:
+    for each in newer_upstream(texts, known):
+        what = f"linux-firmware has {each.path}, newer than {each.entry.path}, and the firmware source has not"
+        hint = "no module that is built names either of them: see which version its driver takes"
+        if each.asked_by:
+            hint = f"{_who(each.asked_by)} takes the newer one: {_NEWER_SOURCE}"
+        elif known.asked is None:
+            hint = "whether the kernel's driver takes it is not known: nothing is known of its modules"
+        yield _at(each.entry, "upstream", what, hint)
 
 
 def _unasked(texts: Texts, known: Known) -> Iterator[Finding]:

@@ -64,6 +64,25 @@ class Offer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upstream:
+    """What linux-firmware itself has by now.
+
+    Attributes:
+        names: Its files and links.
+        url: Where that is from.
+        fetched: Since when that is known, in seconds since 1970.
+        stale: It could not be asked for again.
+        said: The same in words.
+    """
+
+    names: frozenset[str]
+    url: str
+    fetched: float
+    stale: bool
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asking:
     """A module, or a driver of the kernel image, that may ask for firmware.
 
@@ -92,6 +111,7 @@ class Known:
         inside: The firmware that the kernel image itself has (CONFIG_EXTRA_FIRMWARE).
         release: The kernel release that is known, or None.
         sources: Where all this comes from, a line each.
+        upstream: What linux-firmware itself has; None where it was not asked.
     """
 
     offer: Offer | None
@@ -100,6 +120,7 @@ class Known:
     inside: frozenset[str] = frozenset()
     release: str | None = None
     sources: tuple[str, ...] = ()
+    upstream: Upstream | None = None
     patterns: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -15,11 +16,23 @@ from builder.lists.render import print_sources, print_warnings
 from builder.verify.model import count
 
 
-def print_check(console: Console, known: Known | None, findings: Sequence[Finding], ships: Sequence[Shipped]) -> None:
-    """Print the warnings, and how many findings there are; the errors are in the command's own error."""
+def print_check(
+    console: Console,
+    known: Known | None,
+    findings: Sequence[Finding],
+    ships: Sequence[Shipped],
+    *,
+    folded: Sequence[Finding],
+) -> None:
+    """Print the warnings, and how many findings there are; the errors are in the command's own error.
+
+    Args:
+        folded: The findings in fewer lines (`builder.firmware.fold`).
+    """
     if known is not None:
         print_sources(console, known.sources)
-    warnings = print_warnings(console, findings)
+    print_warnings(console, folded)
+    warnings = sum(not finding.error for finding in findings)
     links = sum(each.target is not None for each in ships)
     what = f"{count(len(ships) - links, 'file')} and {count(links, 'link')} ship"
     console.print(f"{what}: {count(sum(finding.error for finding in findings), 'error')}, {count(warnings, 'warning')}")
@@ -31,6 +44,13 @@ def check_json(known: Known | None, findings: Sequence[Finding], ships: Sequence
         "release": known.release if known else None,
         "complete": known is not None and known.asked is not None and (known.offer is not None or known.no_source),
         "revision": known.offer.revision if known and known.offer else None,
+        "upstream": {
+            "url": known.upstream.url,
+            "fetched": datetime.fromtimestamp(known.upstream.fetched, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "stale": known.upstream.stale,
+        }
+        if known and known.upstream
+        else None,
         "sources": list(known.sources) if known else [],
         "errors": sum(finding.error for finding in findings),
         "warnings": sum(not finding.error for finding in findings),

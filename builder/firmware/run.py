@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
 from builder.errors import InputError
 from builder.firmware import render
 from builder.firmware.check import Newer, check, missing, newer, shipped, static_findings
+from builder.firmware.fold import fold
 from builder.firmware.model import EXTRA_LIST, LIST_OF, MAIN_LIST, Known, Texts, read_texts
 from builder.firmware.source import learn
+from builder.firmware.upstream import read_upstream
 from builder.inputs.check import as_input_error
 from builder.lists.files import Files, find_files, read_text
 from builder.lists.fix import Change, apply
@@ -24,14 +27,16 @@ from builder.verify.model import count
 _HEADING = "# Added by `rosk firmware fix`"
 
 
-def run_check(options: ListOptions, *, strict: bool = False) -> None:
+def run_check(options: ListOptions, *, strict: bool = False, upstream: str | None = None) -> None:
     """Print what is wrong with the firmware lists.
 
     Args:
         strict: Warnings count as errors.
+        upstream: Where linux-firmware's own WHENCE is, to hold the lists against that as well.
 
     Raises:
         InputError: There are errors.
+        FetchError: linux-firmware's WHENCE cannot be had.
         RoskError: What the kernel makes or the source offers cannot be told.
     """
     files = _find_files(options)
@@ -39,17 +44,22 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
     known, ships, findings = None, [], static_findings(texts)
     if not findings:
         project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
+        there = read_upstream(upstream) if upstream else None
         known = learn(project, options)
+        if there:
+            known = replace(known, upstream=there, sources=(*known.sources, there.said))
         findings = check(texts, known, strict=project.settings.firmware.strict)
         ships = shipped(texts, known)
-    findings = [files.rename_finding(finding) for finding in findings]
     findings = [finding.made_strict() for finding in findings] if strict else findings
+    folded = [files.rename_finding(finding) for finding in (fold(known, findings) if known else findings)]
+    findings = [files.rename_finding(finding) for finding in findings]
     if options.as_json:
         print(json.dumps(render.check_json(known, findings, ships), indent=1))
     else:
-        render.print_check(Console(highlight=False, emoji=False, soft_wrap=True), known, findings, ships)
-    if errors := [finding for finding in findings if finding.error]:
-        raise _error(errors, complete=known is not None)
+        console = Console(highlight=False, emoji=False, soft_wrap=True)
+        render.print_check(console, known, findings, ships, folded=folded)
+    if errors := sum(finding.error for finding in findings):
+        raise _error(errors, [finding for finding in folded if finding.error], complete=known is not None)
 
 
 def run_fix(options: ListOptions, *, dry_run: bool = False, take_newer: bool = False) -> None:
@@ -66,7 +76,8 @@ def run_fix(options: ListOptions, *, dry_run: bool = False, take_newer: bool = F
     files = _find_files(options)
     texts = read_files(files)
     if texts.problems:
-        raise _error([files.rename_finding(finding) for finding in static_findings(texts)], complete=False)
+        found = [files.rename_finding(finding) for finding in static_findings(texts)]
+        raise _error(len(found), found, complete=False)
     known = learn(
         load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour), options
     )
@@ -122,11 +133,11 @@ def read_files(files: Files) -> Texts:
         return read_texts(main, extra)
 
 
-def _error(errors: Sequence[Finding], *, complete: bool) -> InputError:
+def _error(number: int, errors: Sequence[Finding], *, complete: bool) -> InputError:
     hint = (
         "`rosk firmware fix` adds what modules ask for and the source has"
         if complete
         else ("mend these first: what the modules ask for was not looked at")
     )
     details = [line(finding, hint=True) for finding in errors]
-    return InputError(f"{count(len(errors), 'error')} in the firmware lists", hint=hint, details=details)
+    return InputError(f"{count(number, 'error')} in the firmware lists", hint=hint, details=details)

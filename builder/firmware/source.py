@@ -86,7 +86,7 @@ def _lists(project: Project) -> Lists:
 def _asked(
     kernel: Kernel, told: Mapping[str, tuple[str, ...]], lists: Lists, softdeps: str
 ) -> dict[str, tuple[Asking, ...]]:
-    """Firmware → who may ask for it.
+    """Firmware → who may ask for it, what is of the kernel package first.
 
     Args:
         told: What the source code says, of modules that no release has.
@@ -100,7 +100,7 @@ def _asked(
     for driver, names in _by_builtin(kernel, told):
         for name in names:
             found.setdefault(name, []).append(Asking(path=driver, package=KERNEL, builtin=True))
-    return {name: tuple(asking) for name, asking in found.items()}
+    return {name: tuple(sorted(asking, key=lambda each: each.package != KERNEL)) for name, asking in found.items()}
 
 
 def _by_module(kernel: Kernel, told: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ...]]]:

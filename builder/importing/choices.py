@@ -59,6 +59,7 @@ def choose(checkout: Checkout, taken: Taken, *, version: str | None, target: Pat
         firmware=_firmware_packages(checkout, taken, suite.value, target, report),
         firmware_tag=tag.value if tag else None,
         firmware_listed=bool(taken.firmware),
+        arches=tuple(taken.options),
     )
 
 

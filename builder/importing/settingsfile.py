@@ -29,6 +29,7 @@ class Choice:
         firmware: Debian's firmware packages.
         firmware_tag: The tag of linux-firmware that os-kernel took, if it names one.
         firmware_listed: Whether there is a list of firmware.
+        arches: What was taken over for.
     """
 
     org: Found
@@ -39,6 +40,7 @@ class Choice:
     firmware: Sequence[str]
     firmware_tag: str | None
     firmware_listed: bool
+    arches: Sequence[str]
 
     @property
     def release(self) -> str:
@@ -57,6 +59,7 @@ def settings_text(choice: Choice) -> str:
         _org(choice),
         _kernel(choice),
         _toolchain(choice),
+        *([_arches(choice)] if len(choice.arches) > 1 else []),
         _LISTS,
         _firmware(choice),
         _REGISTRIES,
@@ -101,6 +104,15 @@ def _toolchain(choice: Choice) -> str:
         lines.append(_comment(f"Beside rosk's own toolchain: {why}.", "  "))
         lines.append("  packages:\n" + "".join(f"    - {package}\n" for package in choice.packages))
     return "".join(lines)
+
+
+def _arches(choice: Choice) -> str:
+    said = (
+        "`rosk build` builds for this machine, and with --arch for another one. With this line `rosk build --all` "
+        "builds for all of these, `rosk config update` brings all their configs to another kernel, and the toolchain "
+        "has a cross compiler for what this machine is not."
+    )
+    return f"{_comment(said)}# architectures: [{', '.join(choice.arches)}]\n"
 
 
 _LISTS = """\

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from builder.choice import choose
 from builder.errors import InputError
-from builder.files import file_errors
+from builder.files import file_errors, replace_files
 from builder.inputs.check import as_input_error, within
 from builder.lists.model import Finding, Texts, read_texts
 from builder.project import SETTINGS_FILE
@@ -61,23 +61,11 @@ class Files:
         Raises:
             InputError, NoSpaceError: They cannot be written.
         """
-        new = {path: after.of(name) for name, path in self.inputs.items() if after.of(name) != before.of(name)}
-        ready: dict[Path, Path] = {}
+        changed = [name for name in self.inputs if after.of(name) != before.of(name)]
         folder = self.root / "lists"
         with file_errors(folder, name="lists", full="make room there", refused="see that it can be written"):
-            try:
-                for listed, text in new.items():
-                    path = listed.resolve()  # a link stays one
-                    temporary = path.with_name(f".{path.name}.new")
-                    ready[temporary] = path
-                    temporary.write_bytes(text.encode())
-                    if path.exists():
-                        temporary.chmod(path.stat().st_mode & 0o777)
-                for temporary, path in ready.items():
-                    temporary.replace(path)
-            finally:
-                for temporary in ready:
-                    temporary.unlink(missing_ok=True)
+            # What a link points to: it stays one.
+            replace_files({self.inputs[name].resolve(): after.of(name).encode() for name in changed})
 
 
 def find_files(

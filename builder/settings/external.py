@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StrictBool, model_validator
 
 from builder.settings.grammar import SHA256, FilePath, Grammar, Problem, Section
 
@@ -58,6 +58,9 @@ class ExternalModule(Section):
         default=None, description="Checksum of the tarball; required with `url`"
     )
     commit: Annotated[str, COMMIT] | None = Field(default=None, description="With `git`: the whole commit ID")
+    submodules: StrictBool = Field(
+        default=True, description="With `git`: the submodules come along, each at the commit that it is pinned to"
+    )
     subdir: Annotated[str, AfterValidator(below)] = Field(
         default="", description="The folder of the source with its Kbuild or Makefile"
     )
@@ -82,8 +85,9 @@ class ExternalModule(Section):
             raise Problem("a tarball from a url needs sha256", "pin it, as sha256sum prints it", "url")
         if self.source == "tarball" and self.url and not self.url.startswith("http"):
             raise Problem("a tarball comes by http or https", "write https://host/path", "url")
-        for key, source in (("sha256", "tarball"), ("commit", "git")):
-            if getattr(self, key) and self.source != source:
+        given = {"sha256": self.sha256, "commit": self.commit, "submodules": not self.submodules}
+        for key, source in (("sha256", "tarball"), ("commit", "git"), ("submodules", "git")):
+            if given[key] and self.source != source:
                 raise Problem(f"{key} has no meaning with source {self.source}", "remove it", key)
         return self
 

@@ -1,10 +1,9 @@
 """What comes of the config that a project asks for, and of each option that does not come out as asked: why.
 
-Unlike `builder.stages.configure` it fails for no option: it tells. Outputs: `config` (the complete .config),
-`defconfig` (the same in minimal form, `make savedefconfig`) and `resolved.json`: `form`; `asked` (option to value, file
-and line); `dropped` (`name`, `asked`, `got`, `where`, `line`, `reason`, `first`: option and value of what to set
-before it, `refused`: a build fails for it); `warnings`; `stops`, what else a build fails for (`what`, `hint`, `where`,
-`line`).
+Unlike `builder.stages.configure` it fails for no option: it tells. Outputs: `config` (the complete .config) and
+`resolved.json`: `form`; `asked` (option to value, file and line); `dropped` (`name`, `asked`, `got`, `where`, `line`,
+`reason`, `first`: option and value of what to set before it, `refused`: a build fails for it); `warnings`; `stops`,
+what else a build fails for (`what`, `hint`, `where`, `line`).
 """
 
 from __future__ import annotations
@@ -100,8 +99,6 @@ def main() -> None:
     )
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(args.obj / ".config", args.out / "config")
-    make("savedefconfig")
-    shutil.copyfile(args.obj / "defconfig", args.out / "defconfig")
     version = make("kernelversion").split()[-1]
     report = {
         "form": form,

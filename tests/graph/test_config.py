@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,13 @@ def test_a_config_goes_to_another_kernel(fake: FakeProject, config: Config) -> N
         run_update(None, config.options, tree=tree, write=True)
     told = config.told()
     assert (told["old"], told["new"], told["written"]) == ("6.12.99", "6.12.100", False)
-    assert [(each["name"], each["value"], each["help"]) for each in told["added"] if each["name"] == "SND_NEW"] == [
+    (kernel,) = told["kernels"]
+    assert [(each["name"], each["value"], each["help"]) for each in kernel["added"] if each["name"] == "SND_NEW"] == [
         ("SND_NEW", "y", "It is louder.")
     ]
-    (gone,) = told["gone"]
+    (gone,) = kernel["gone"]
     assert (gone["name"], gone["where"], gone["renamed"], gone["sure"]) == ("DUMMY", CONFIG, "NET_DUMMY", True)
-    assert [(each["name"], each["new"]) for each in told["changed"]] == [("SND_TIMER", "n")]
+    assert [(each["name"], each["new"]) for each in kernel["changed"]] == [("SND_TIMER", "n")]
     assert list(caught.value.details) == [f"{CONFIG}:11: CONFIG_SND_TIMER=m became n: needs XEN (n) [sound/Kconfig:7]"]
 
     config.set("SND_TIMER=n")
@@ -184,3 +186,42 @@ def test_a_config_goes_to_another_kernel(fake: FakeProject, config: Config) -> N
     assert 'path: "next"' in (fake.root / "config/rosk.yaml").read_text()
     told = config.check()
     assert (told["version"], told["errors"]) == ("6.12.100", 0)
+
+
+def test_all_flavours_go_to_another_kernel_or_none(fake: FakeProject, config: Config) -> None:
+    """By default all of them; what one of them would stop for holds back the files of the others as well."""
+    tree = fake.root / "next"
+    shutil.copytree(fake.root / "linux", tree, symlinks=True)
+    for file in ("drivers/net/Kconfig", "sound/Kconfig"):
+        text = (tree / file).read_text().replace("config DUMMY", "config NET_DUMMY")
+        (tree / file).write_text(text.replace("depends on SND", "depends on SND && XEN"))
+    flavours = "flavours:\n  generic: {suffix: plain}\n  cloud: {fragments: [config/cloud.config]}\n"
+    fake.edit("config/rosk.yaml", lambda text: text + flavours)
+    fake.edit(CONFIG, lambda text: text.replace("CONFIG_SND_TIMER=m\n", ""))
+    fake.write("config/cloud.config", "CONFIG_SND_TIMER=m\nCONFIG_DUMMY=y\n")
+    fake.write("config/arm64/kernel-config", "CONFIG_MODULES=y\n")
+    names = (CONFIG, "config/cloud.config", "config/rosk.yaml")
+    before = [(fake.root / name).read_text() for name in names]
+    options = replace(config.options, arch=None)
+    with pytest.raises(InputError, match=r"\(cloud-x86\) would stop for 1 option") as caught:
+        run_update(None, options, tree=tree, write=True)
+    (lost,) = caught.value.details
+    assert lost.startswith("cloud-x86: config/cloud.config:1: CONFIG_SND_TIMER=m became n: needs XEN (n)")
+    told = config.told()
+    assert [(each["name"], each["files"], each["refused"]) for each in told["kernels"]] == [
+        ("generic-x86", [CONFIG], []),
+        ("cloud-x86", [CONFIG, "config/cloud.config"], ["SND_TIMER"]),
+    ]
+    assert [(fake.root / name).read_text() for name in names] == before and not told["written"]
+    assert told["left"] == ["arm64"]  # the settings name no architectures, and so only this machine's is meant
+
+    fake.edit("config/cloud.config", lambda text: text.replace("CONFIG_SND_TIMER=m\n", ""))
+    run_update(None, options, tree=tree, write=True)
+    assert config.told()["written"]
+    assert (fake.root / CONFIG).read_text() == before[0].replace("CONFIG_DUMMY", "CONFIG_NET_DUMMY")
+    assert (fake.root / "config/cloud.config").read_text() == "CONFIG_NET_DUMMY=y\n"
+    assert 'path: "next"' in (fake.root / "config/rosk.yaml").read_text()
+    for flavour in ("generic", "cloud"):
+        config.options = replace(config.options, flavour=flavour)
+        told = config.check()
+        assert (told["version"], told["errors"]) == ("6.12.99", 0)

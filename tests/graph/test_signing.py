@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from builder.project import load_project
 from builder.signing.key import read_key
 from builder.solver import Builder
 from builder.view import QuietView
+from tests.conftest import run_rosk
 from tests.graph.conftest import FakeProject
 from tests.graph.edits import new_project
 from tests.keys import PASSPHRASE, make_key, secrets_of, verifies
@@ -179,9 +181,17 @@ def drop() -> Iterator[Callable[[str], None]]:
 def test_another_key_signs_everything_anew(
     project: FakeProject, built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    old = shutil.copytree(project.root / "dist", tmp_path / "old")
     monkeypatch.setenv("ROSK_SIGNING_KEY", str(make_key(tmp_path / "second.pem")))
     again = project.build()
     assert {"compile", "signed", "split"} <= again.result.ran
     found = modules(project.root / "dist")
     assert [name for name, each in found.items() if not verifies(each, tmp_path / "second.pem.crt", tmp_path)] == []
     assert again.manifest["signing"] != built.manifest["signing"]
+    # No module is another one for that, and yet the releases are not the same.
+    told = json.loads(run_rosk("diff", old, project.root / "dist", "--json").out)
+    assert told["signing"]["changed"] and not told["same"] and not any(told["modules"].values())
+    assert [told["signing"][name]["keys"][0]["name"].partition(" (")[0] for name in ("old", "new")] == [
+        "modules of first",
+        "modules of second",
+    ]

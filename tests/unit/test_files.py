@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builder.files import uninterrupted, unpack_tar
+from builder.files import replace_files, uninterrupted, unpack_tar
 
 
 @pytest.mark.parametrize("filters", [True, False])
@@ -43,3 +43,16 @@ def test_a_signal_waits_whichever_thread_gets_it() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert came == ["done", "stopped"]
+
+
+def test_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "folder/second"
+    first.write_text("old")
+    first.chmod(0o640)
+    with pytest.raises(FileNotFoundError):
+        replace_files({first: b"new", second: b"new"})
+    assert first.read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["first"]
+    second.parent.mkdir()
+    replace_files({first: b"new", second: b"new"})
+    assert (first.read_text(), second.read_text()) == ("new", "new") and first.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["first", "folder", "second"]

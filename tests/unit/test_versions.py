@@ -13,8 +13,9 @@ from builder.cli import versions as _versions  # noqa: F401 - hangs the command 
 from builder.cli.app import app
 from builder.errors import FetchError
 from builder.inputs.fetch import Patience
+from builder.inputs.kept import age
 from builder.project import load_project
-from builder.versions import age, list_series, used_by
+from builder.versions import list_series, used_by
 from tests.conftest import serving
 from tests.unit.projects import write_project
 

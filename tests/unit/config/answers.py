@@ -42,9 +42,7 @@ def answer(
     """An answer with these values; without `asked`, the project's config asks for all of them."""
     given = {name: Asked(value=value, where=FILE, line=at) for at, (name, value) in enumerate(values.items(), 1)}
     text = "".join(f"CONFIG_{name}={value}\n" for name, value in values.items())
-    config = Resolved(
-        form=form, values=values, minimal={}, text=text, asked=given if asked is None else asked, dropped=dropped
-    )
+    config = Resolved(form=form, values=values, text=text, asked=given if asked is None else asked, dropped=dropped)
     return Answer(facts=facts, config=config)
 
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -123,6 +124,114 @@ def test_a_commit_of_a_server(tmp_path: Path, repository: Path) -> None:
         sources(tmp_path, entry.replace("/.git", "/other"))
 
 
+def with_submodule(tmp_path: Path, name: str, url: str, path: str, commit: str) -> Path:
+    """A repository that says that it has another one in a folder, and perhaps lies."""
+    folder = write(tmp_path / name, ".gitmodules", f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n')
+    write(folder, "Kbuild", "obj-m := x.o\n")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", ".")
+    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+    git(folder, "commit", "--quiet", "-m", "x")
+    git(folder, "update-server-info")
+    return folder
+
+
+def head(folder: Path) -> str:
+    return git(folder, "rev-parse", "HEAD")
+
+
+def test_submodules_come_along(tmp_path: Path, repository: Path) -> None:
+    """Each at the commit that it is pinned to, theirs too; from where the repository says, also beside itself."""
+    git(repository, "update-server-info")
+    old = git(repository, "rev-parse", "HEAD~1")
+    inner = with_submodule(tmp_path, "inner", "../../repository/.git", "deep/er", old)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with serving(handler) as host:
+        outer = with_submodule(tmp_path, "outer", f"http://{host}/inner/.git", "lib", head(inner))
+        entry = f"{{name: mod, source: git, url: 'http://{host}/outer/.git', commit: {head(outer)}}}"
+        (found,) = sources(tmp_path, entry)
+        (alone,) = sources(tmp_path, entry.replace("}", ", submodules: false}"))
+    archive = next(found.folder.iterdir())
+    files = names(archive)
+    assert {name: text for name, text in files.items() if name.endswith("Kbuild")} == {
+        "mod/Kbuild": "obj-m := x.o\n",
+        "mod/lib/Kbuild": "obj-m := x.o\n",
+        "mod/lib/deep/er/Kbuild": "obj-m := a.o\n",
+    }
+    assert set(names(next(alone.folder.iterdir()))) == {"mod/Kbuild", "mod/.gitmodules"}
+    assert sources(tmp_path, entry)[0].sha256 == found.sha256 != alone.sha256  # no server is there any more
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", unpacked], check=True)
+    assert {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()} == set(files)
+
+
+def test_submodules_of_a_repository_of_this_machine(tmp_path: Path, repository: Path) -> None:
+    """They are taken from what git has of them there, whatever their address."""
+    outer = write(tmp_path / "outer")
+    git(outer, "init", "--quiet", "--initial-branch=main")
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repository), "drivers/lib")
+    git(outer, "add", ".")
+    git(outer, "commit", "--quiet", "-m", "x")
+    entry = f"{{name: mod, source: git, path: {outer}, commit: {head(outer)}}}"
+    for _ in range(2):
+        (found,) = sources(tmp_path, entry)
+        assert names(next(found.folder.iterdir()))["mod/drivers/lib/Kbuild"] == "obj-m := b.o\n"
+        shutil.rmtree(outer / "drivers/lib", ignore_errors=True)  # as when a commit without it is checked out
+    # A folder of a repository is a source as well, with the submodules in it.
+    write(outer / "drivers", "Makefile")
+    (found,) = sources(tmp_path, entry.replace(str(outer), str(outer / "drivers")))
+    assert set(names(next(found.folder.iterdir()))) == {"mod/lib/Kbuild"}
+    shutil.rmtree(outer / ".git/modules")
+    with pytest.raises(FetchError, match=r"the submodule drivers/lib is from .*, which is no address") as caught:
+        sources(tmp_path, entry)
+    assert "git submodule update --init" in caught.value.hint and "submodules: false" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("{tmp}/repository", "lib"),
+        ("file://{tmp}/repository", "lib"),
+        ("../../../repository", "lib"),
+        ("ext::sh -c touch% {tmp}/ran", "lib"),
+        ("--upload-pack=touch {tmp}/ran", "lib"),
+        ("-", "lib"),
+        ("", "lib"),
+    ],
+)
+def test_a_server_s_repository_reads_nothing_of_this_machine(
+    tmp_path: Path, repository: Path, url: str, path: str
+) -> None:
+    """Its submodules are from servers; the commit that is named does exist here."""
+    outer = with_submodule(tmp_path / "site", "outer", url.format(tmp=tmp_path), path, head(repository))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    with serving(handler) as host:
+        entry = f"{{name: mod, source: git, url: 'http://{host}/outer/.git', commit: {head(outer)}}}"
+        with pytest.raises(FetchError) as caught:
+            sources(tmp_path, entry)
+    assert "submodules: false" in caught.value.hint and not (tmp_path / "ran").exists()
+
+
+def test_a_submodule_that_nobody_names(tmp_path: Path, repository: Path) -> None:
+    outer = with_submodule(tmp_path, "outer", "http://localhost/x", "lib", head(repository))
+    git(outer, "rm", "-q", ".gitmodules")
+    git(outer, "commit", "--quiet", "-m", "y")
+    entry = f"{{name: mod, source: git, path: {outer}, commit: {head(outer)}}}"
+    with pytest.raises(FetchError, match="does not say where its submodule lib is from"):
+        sources(tmp_path, entry)
+    assert sources(tmp_path, entry.replace("}", ", submodules: false}"))
+
+
+def test_a_submodule_whose_name_leads_elsewhere(tmp_path: Path, repository: Path) -> None:
+    outer = with_submodule(tmp_path, "outer", "http://localhost/x", "lib", head(repository))
+    write(outer, ".gitmodules", '[submodule "../../../repository/.git"]\n\tpath = lib\n\turl = ./x\n')
+    git(outer, "add", ".gitmodules")
+    git(outer, "commit", "--quiet", "-m", "y")
+    with pytest.raises(FetchError, match="leads out of its repository"):
+        sources(tmp_path, f"{{name: mod, source: git, path: {outer}, commit: {head(outer)}}}")
+
+
 def test_tarballs(tmp_path: Path) -> None:
     archive = tmp_path / "project/mod-1.0.tar.gz"
     write(tmp_path / "mod-1.0")
@@ -158,6 +267,7 @@ def test_tarballs(tmp_path: Path) -> None:
         ("{name: mod, source: git, url: '--upload-pack=id', commit: %s}" % ("0" * 40), "is not an address"),
         ("{name: mod, source: git, url: 'https://user:pass@host/x', commit: %s}" % ("0" * 40), "is not an address"),
         ("{name: mod, source: folder, path: x, commit: %s}" % ("0" * 40), "commit has no meaning"),
+        ("{name: mod, source: folder, path: x, submodules: false}", "submodules has no meaning"),
         ("{name: mod, source: folder, path: x, subdir: ../y}", "leads out of the source"),
         ("{name: mod, source: folder, path: x, subdir: /y}", "leads out of the source"),
         ("{name: mod, source: folder, path: x, make: {M: /}}", "M is set by the build"),

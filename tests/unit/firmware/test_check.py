@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.firmware.check import KINDS, check, missing, near_names, newer, shipped
-from builder.firmware.model import Asking, Known, Offer, Texts, read_texts
+from builder.firmware.check import KINDS, check, missing, near_names, newer, newer_upstream, shipped
+from builder.firmware.fold import fold
+from builder.firmware.model import Asking, Known, Offer, Texts, Upstream, read_texts
 from builder.firmware.run import fixed
 from builder.stages.firmwaretree import scan
 from tests.unit.stages.test_firmware import write_files
@@ -57,6 +58,10 @@ def known(offer: Offer | None, asked: dict[str, list[str]] | None = None, **give
     return Known(offer=offer, asked=told, **given)  # type: ignore[arg-type]
 
 
+def upstream(*names: str) -> Upstream:
+    return Upstream(names=frozenset(names), url="there", fetched=0.0, stale=False, said="")
+
+
 def kinds(texts: Texts, what: Known, **given: bool) -> list[tuple[str, str, int | None]]:
     return [(each.kind, each.path, each.line) for each in check(texts, what, **given)]
 
@@ -83,14 +88,14 @@ def test_what_modules_ask_for_and_no_package_has(offer: Offer) -> None:
     }
     found = check(read_texts("", ""), known(offer, asked))
     assert [(each.kind, each.path) for each in found] == [
-        ("missing", "iwlwifi-cc-a0-77.ucode"),
         ("missing", "rtl_nic/rtl8168h-2.fw"),
+        ("missing", "iwlwifi-cc-a0-77.ucode"),
         ("unavailable", "rtl_nic/rtl8168h-9.fw"),
     ]
-    assert found[0].what.startswith(f"{IWL} of the extras package may ask for")
-    assert found[0].hint.startswith("add this name to lists/firmware-extra.list")
-    assert found[1].hint.startswith("add this name to lists/firmware.list")  # the kernel package wins
-    assert "and 1 more" in found[1].what
+    assert found[0].hint.startswith("add this name to lists/firmware.list")  # the kernel package wins, and comes first
+    assert "and 1 more" in found[0].what
+    assert found[1].what.startswith(f"{IWL} of the extras package may ask for")
+    assert found[1].hint.startswith("add this name to lists/firmware-extra.list")
     assert found[2].hint == "the source lacks it; it has rtl_nic/rtl8168h-2.fw"
 
 
@@ -233,3 +238,63 @@ def test_fix_writes_a_newer_version_over_the_older_one(offer: Offer) -> None:
     texts = read_texts(MAIN, "")
     after = fixed(texts, what, newer(texts, what))
     assert after.main == MAIN.replace("-72", "-77")
+
+
+def test_what_linux_firmware_itself_has(offer: Offer) -> None:
+    """A version that the source has is `newer`; one that it lacks is `upstream`, as far as a module takes it."""
+    texts = read_texts("iwlwifi-cc-a0-72.ucode\nrtl_nic/rtl8168d-1.fw\nnew/nic.fw\n", "sun/cassini.bin\n")
+    there = upstream(
+        "iwlwifi-cc-a0-77.ucode", "iwlwifi-cc-a0-88.ucode", "rtl_nic/rtl8168d-3.fw", "new/nic.fw", "new/b.fw"
+    )
+    asked = {IWL: ["iwlwifi-cc-a0-88.ucode"], R8169: ["rtl_nic/rtl8168d-1.fw", "new/b.fw", "new/c.fw"]}
+    found = check(texts, known(offer, asked, upstream=there))
+    told = [(each.kind, each.path, each.line) for each in found if each.kind in ("newer", "upstream")]
+    # The module of the second line takes that very version, whatever there is by now.
+    assert told == [("newer", "iwlwifi-cc-a0-72.ucode", 1), ("upstream", "iwlwifi-cc-a0-72.ucode", 1)]
+    (finding,) = (each for each in found if each.kind == "upstream")
+    assert "linux-firmware has iwlwifi-cc-a0-88.ucode, newer than" in finding.what
+    assert "iwlwifi.ko of the kernel package takes the newer one" in finding.hint
+    hints = {each.path: each.hint for each in found if each.kind in ("absent", "unavailable")}
+    there_only = {path for path, hint in hints.items() if "linux-firmware itself has it" in hint}
+    assert there_only == {"new/nic.fw", "new/b.fw", "iwlwifi-cc-a0-88.ucode"}
+    assert "new/c.fw" in hints
+    # Where nothing is known of the modules, or of the source, the newest is said all the same.
+    for what in (known(offer, None, upstream=there), known(None, None, upstream=there)):
+        later = [each.path for each in check(texts, what) if each.kind == "upstream"]
+        assert later == ["iwlwifi-cc-a0-72.ucode", "rtl_nic/rtl8168d-1.fw"]
+    assert "upstream" not in {each.kind for each in check(texts, known(offer, asked))}
+    assert not newer_upstream(texts, known(None, asked, upstream=there, no_source=True))
+
+
+def test_what_one_module_lacks_is_said_in_a_line(offer: Offer) -> None:
+    """Beginning with what the kernel package lacks; each file is a finding all the same."""
+    gpu = [f"gpu/{number}.bin" for number in range(30)]
+    asked = {"+kernel/gpu.ko": gpu, R8169: ["rtl_nic/rtl8168d-1.fw", "rtl_nic/rtl8168h-2.fw"], IWL: ["none.ucode"]}
+    what = known(offer, asked)
+    found = check(read_texts("", ""), what)
+    assert len(found) == 33
+    told = fold(what, found)
+    told_of = [
+        (each.kind, each.what.replace("kernel/drivers/net/", "").replace(" package may ask", "")) for each in told
+    ]
+    assert told_of == [
+        (
+            "missing",
+            "r8169.ko of the kernel for rtl_nic/rtl8168d-1.fw and 1 other file, which ship in no package",
+        ),
+        ("unavailable", "wireless/iwlwifi.ko of the kernel for none.ucode, which ships in no package"),
+        (
+            "unavailable",
+            "kernel/gpu.ko of the extras for gpu/0.bin and 29 other files, which ship in no package",
+        ),
+    ]
+    assert "rosk firmware fix" in told[0].hint and told[2].hint == "the source lacks it"
+    assert (
+        "not known without the engine"
+        in fold(known(None, asked), check(read_texts("", ""), known(None, asked)))[0].hint
+    )
+    texts = read_texts("", "rtl_nic/*\n")
+    told = fold(what, check(texts, what))
+    assert [each.what.partition(" may ask for ")[2] for each in told if each.kind == "in-extra"] == [
+        "rtl_nic/rtl8168d-1.fw and 1 other file, which are in the extras"
+    ]

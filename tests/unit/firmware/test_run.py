@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from builder.context import dockerfiles
-from builder.errors import BuildError, InputError
+from builder.errors import BuildError, FetchError, InputError
 from builder.firmware.run import run_check, run_fix
 from builder.firmware.source import read_told
 from builder.lists.learn import ListOptions
+from tests.conftest import serving
 from tests.unit.lists.kernels import ALL, NIC, V, write_modules
 from tests.unit.projects import SETTINGS, write_project
 from tests.unit.test_dockerfile import closure
@@ -210,3 +212,55 @@ def test_each_stage_has_what_its_program_imports_and_nothing_is_compiled() -> No
             at = base
         for program in programs:
             assert closure(program) <= copied, stage
+
+
+UPSTREAM = WHENCE.replace("File: nic/c-1.fw", "File: nic/d-2.fw\nLink: nic/link.fw -> a.fw")
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """A server with a WHENCE, which tests change."""
+
+    status, body = 200, UPSTREAM
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_is_newer_upstream(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a server, from what was fetched before when that does not answer, and from a clone."""
+    monkeypatch.setenv("ROSK_CACHE", str(tmp_path / "cache"))
+    (project / LIST).write_text("nic/a.fw\nnic/b.fw\nnic/c-1.fw\nnic/d-0.fw\n")
+
+    def checked(where: str) -> tuple[str, list[str]]:
+        capsys.readouterr()
+        run_check(options(project, as_json=True), upstream=where)
+        found = json.loads(capsys.readouterr().out)
+        assert found["upstream"]["url"] == where
+        return found["sources"][-1], [each["path"] for each in found["findings"] if each["kind"] == "upstream"]
+
+    with serving(Site) as host:
+        url = f"http://{host}/WHENCE"
+        assert checked(url) == ("4 files of linux-firmware upstream", ["nic/d-0.fw"])
+        for status, body in ((503, "later"), (200, "<!doctype html>"), (200, "File: ../../etc/x\n"), (200, "nothing")):
+            monkeypatch.setattr(Site, "status", status)
+            monkeypatch.setattr(Site, "body", body)
+            said, found = checked(url)
+            assert said.startswith("4 files of linux-firmware upstream, as of ") and found == ["nic/d-0.fw"]
+        with pytest.raises(FetchError, match="cannot be had") as caught:
+            checked(f"{url}?other")
+        assert "ROSK_WHENCE_URL" in caught.value.hint
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "clone/WHENCE").write_text(UPSTREAM)
+    assert checked(str(tmp_path / "clone"))[1] == ["nic/d-0.fw"] == checked(str(tmp_path / "clone/WHENCE"))[1]
+    with pytest.raises(InputError, match="cannot be read"):
+        checked(str(tmp_path))
+    with pytest.raises(InputError, match="no WHENCE"):
+        checked(str(project / LIST))

@@ -54,6 +54,7 @@ def test_the_settings(tmp_path: Path) -> None:
     assert settings.firmware.packages == ("firmware-misc-nonfree", "firmware-realtek")
     text = (target / "config/rosk.yaml").read_text()
     assert "#   path: linux-firmware-20240101.tar.xz" in text
+    assert "\n# architectures: [x86, arm64]\n" in text  # a project that needs no cross compiler gets none
     assert all(len(line) <= 120 for line in text.splitlines())
     assert (target / "config/rosk.schema.json").is_file()
     assert (target / "lists/x86/firmware-extra.list").read_text().endswith("\n*\n")

@@ -18,6 +18,7 @@ from builder.verify.model import Finding, Status
 from builder.verify.modulesignature import MARK, read_signature
 from builder.verify.signatures import module_signatures, module_signatures_valid
 from builder.verify.subject import Subject
+from tests.keys import sign
 from tests.unit.stages.elfs import make_elf
 from tests.unit.verify.releases import V
 from tests.unit.verify.subjects import FOLDER, subject
@@ -41,10 +42,7 @@ class Key:
 
     def sign(self, module: bytes, *more: str) -> bytes:
         """The module with its signature at its end."""
-        argv = ["openssl", "cms", "-sign", "-binary", "-nocerts", "-noattr", "-nosmimecap", "-md", "sha256", *more]
-        argv += ["-outform", "DER", "-signer", str(self.certificate), "-inkey", str(self.key)]
-        message = subprocess.run(argv, input=module, check=True, capture_output=True).stdout
-        return module + message + struct.pack(">5B3xI", 0, 0, 2, 0, 0, len(message)) + MARK
+        return sign(module, self.key, self.certificate, *more)
 
 
 @pytest.fixture(scope="module")
