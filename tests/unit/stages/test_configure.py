@@ -35,7 +35,7 @@ def configure(
         for name in ("--arch", "--cross-compile", "--compiler", "--make-variables")
         if name in given
     ]
-    base = faketree.begin(Path(given["--tree"]), work / "base", *tools)
+    base = faketree.begin(Path(str(given["--tree"])), work / "base", *tools)
     inputs = [*faketree.write_inputs(work, config, fragments or {}), *base]
     options = [f"{name}={value}" for name, value in given.items()]
     done = faketree.run_stage("configure", *options, *inputs, "--out", work / "out", *flags)
