@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from builder import graph, release
+from builder import release, stagenames
 from builder.buildlog import BuildLog, JointLog
 from builder.cachespec import NONE, Caches, told
 from builder.ccache import ccache_config
@@ -208,7 +208,7 @@ def _current(work: Work) -> Built | None:
         manifest=current.manifest,
         images=tuple(current.manifest["images"]),
         notices=current.notices,
-        result=BuildResult(ran=frozenset(), cached=frozenset(graph.STAGES), failed=frozenset()),
+        result=BuildResult(ran=frozenset(), cached=frozenset(stagenames.STAGES), failed=frozenset()),
         compiled={},
     )
 
@@ -280,13 +280,13 @@ def _stage(work: Work, solved: Solved, sums: Mapping[str, Sum], result: BuildRes
 
 
 def shown_result(*results: BuildResult, name: str = "") -> BuildResult:
-    """Which stages of `graph.STAGES` ran, were cached whole, and failed: one that ran in part ran.
+    """Which stages of `stagenames.STAGES` ran, were cached whole, and failed: one that ran in part ran.
 
     Args:
         name: Of several builds in a solve, the one that is meant.
     """
 
     def shown(stages: frozenset[str]) -> frozenset[str]:
-        return frozenset(filter(None, (graph.stage_of(name, stage) for stage in stages))) & set(graph.STAGES)
+        return frozenset(filter(None, (stagenames.stage_of(name, stage) for stage in stages))) & set(stagenames.STAGES)
 
     return merged([BuildResult(ran=shown(r.ran), cached=shown(r.cached), failed=shown(r.failed)) for r in results])

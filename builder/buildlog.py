@@ -19,7 +19,7 @@ from builder.engine.events import (
     StageStarted,
     StageStopped,
 )
-from builder.graph import stage_of
+from builder.stagenames import stage_of
 
 
 class Log(Protocol):

@@ -20,13 +20,13 @@ from builder.engine.docker import Docker
 from builder.engine.events import BuildResult
 from builder.errors import RoskError
 from builder.external.sources import module_sources
-from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.release import human_size
 from builder.run import prepare_for
 from builder.signing.key import read_key
 from builder.solver import Builder
+from builder.stagenames import STAGES, shown_stage
 from builder.view import make_view
 
 _AGES = ((86400, "day"), (3600, "hour"), (60, "minute"))

@@ -11,8 +11,8 @@ from builder.engine.again import is_late
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, FetchError, InputError, NoSpaceError, RoskError
-from builder.graph import STAGES, shown_stage
 from builder.project import SETTINGS_FILE, Project
+from builder.stagenames import STAGES, shown_stage
 
 _TAIL = 20
 _FULL = 1 << 16

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from builder import graph
+from builder import graph, stagenames
 from builder.context import dockerfiles
 from builder.external.dockerfile import with_modules
 from builder.project import Project, known_version
@@ -35,13 +35,13 @@ def plan_text(project: Project) -> RenderableType:
     for name, value in _facts(project, release):
         facts.add_row(Text(name, style="bold"), Text(value))
     names = [module.name for module in project.settings.modules]
-    sources = graph.takes_from(with_modules((dockerfiles() / "kernel.Dockerfile").read_text(), names))
-    unused = graph.OPTIONAL - ({"external"} if names else set()) - ({"signed"} if project.signing else set())
+    sources = stagenames.takes_from(with_modules((dockerfiles() / "kernel.Dockerfile").read_text(), names))
+    unused = stagenames.OPTIONAL - ({"external"} if names else set()) - ({"signed"} if project.signing else set())
     stages = Table("stage", "takes from", "what it is", box=None, header_style="bold")
-    for name, title in graph.STAGES.items():
+    for name, title in stagenames.STAGES.items():
         if name in unused:
             continue
-        takes = ", ".join(stage for stage in graph.STAGES if stage in sources[name] - unused)
+        takes = ", ".join(stage for stage in stagenames.STAGES if stage in sources[name] - unused)
         stages.add_row(Text(name), Text(takes or "the base image"), Text(title))
     return Group(facts, Text(), stages)
 

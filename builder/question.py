@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from builder import graph
+from builder import graph, stagenames
 from builder.buildlog import BuildLog
 from builder.cachespec import Caches
 from builder.cachetransfer import project_caches
@@ -118,7 +118,9 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
         RoskError: There is no engine, or the source cannot be had.
     """
     console = Console(stderr=True, highlight=False, emoji=False)
-    view = make_view(graph.STAGES, console, shown=graph.shown_stage, quiet=not asking.verbose, verbose=asking.verbose)
+    view = make_view(
+        stagenames.STAGES, console, shown=stagenames.shown_stage, quiet=not asking.verbose, verbose=asking.verbose
+    )
     engine, base = prepare_for(project, allow_install=asking.allow_install, note=console.print, builder=asking.builder)
     # This is a part of a build only, which is not to take a whole one's place in caches that are written to.
     caches = Caches(sources=project_caches(project, warn=view.warn).sources)

@@ -27,7 +27,6 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.errors import EngineError, InputError, InterruptedBuild, ReproError, RoskError, VerifyError
 from builder.external.sources import module_sources
-from builder.graph import STAGES, shown_stage
 from builder.inputs.fetch import default_cache
 from builder.process import run
 from builder.project import Project
@@ -35,6 +34,7 @@ from builder.release import describe, shown_path
 from builder.run import prepare_for
 from builder.settings import Cache
 from builder.signing.key import read_key
+from builder.stagenames import STAGES, shown_stage
 from builder.stages.dotconfig import config_values
 from builder.stages.reproducible import findings, kernel_of
 from builder.view import View, make_view

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from builder import graph
+from builder import stagenames
 from builder.build import Built, Order, build_all
 from builder.cachespec import NONE
 from builder.cachetransfer import project_caches
@@ -21,9 +21,9 @@ from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
 from builder.engine.install import ensure_engine
 from builder.errors import InputError
-from builder.graph import STAGES
 from builder.project import Project
 from builder.release import REPORT, SIGNATURES, VERIFY, file_names, human_size, shown_path
+from builder.stagenames import STAGES
 from builder.trust.signing import sign_when_wanted
 from builder.view import View, make_view
 
@@ -83,8 +83,8 @@ def run_build(
     """
     spots = spots_of(projects[0], everywhere=options.everywhere) if options.push else None
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
-    titles = graph.titles([project.name for project in projects])
-    view = make_view(titles, console, shown=graph.shown_stage, quiet=options.quiet, verbose=options.verbose)
+    titles = stagenames.titles([project.name for project in projects])
+    view = make_view(titles, console, shown=stagenames.shown_stage, quiet=options.quiet, verbose=options.verbose)
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
     note = told.print if options.quiet else view.note

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
-from builder import graph
+from builder import graph, stagenames
 from builder.arch import host_arch
 from builder.context import dockerfiles, write_context
 from builder.engine.base import BaseImage
@@ -34,7 +34,7 @@ TITLES = {
     "source": "kernel source",
     "patch-check": "patches on the source",
 }
-"""What the user sees of the solve, as `builder.graph.STAGES` of a build's."""
+"""What the user sees of the solve, as `builder.stagenames.STAGES` of a build's."""
 
 GOOD = frozenset({"applies", "left-out"})
 """States of a patch with which a build succeeds (see `builder.stages.patchcheck`)."""
@@ -74,7 +74,7 @@ class Checked:
 
 def shown_stage(dockerfile_stage: str) -> str:
     """The stage of `TITLES` that a stage of the Dockerfiles belongs to."""
-    return "patch-check" if dockerfile_stage == "patch-check-run" else graph.shown_stage(dockerfile_stage)
+    return "patch-check" if dockerfile_stage == "patch-check-run" else stagenames.shown_stage(dockerfile_stage)
 
 
 def check_tree(patches: Sequence[PatchFile], tree: Path) -> Checked:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from builder import graph
+from builder import stagenames
 from builder.engine.events import EXPORT, BuildState, Stage, StageState
 
 State = Literal["ran", "cached", "failed", "stopped"]
@@ -16,7 +16,7 @@ EXPORT_TITLE = "results to the engine and to dist"
 
 @dataclass(frozen=True, kw_only=True)
 class StageTime:
-    """One stage of `builder.graph.STAGES`, or the export of results. Times are seconds since the first step began.
+    """One stage of `builder.stagenames.STAGES`, or the export of results. Times are seconds since the first step began.
 
     Attributes:
         state: `cached` when nothing of it ran, in any solve.
@@ -36,7 +36,7 @@ def timeline(states: Sequence[BuildState], name: str = "") -> tuple[StageTime, .
     """The stages that the solves of one build heard of, in the order of the graph; the export comes last.
 
     Args:
-        name: Of several builds in these solves, the one that is meant; see `builder.graph.stage_of`.
+        name: Of several builds in these solves, the one that is meant; see `builder.stagenames.stage_of`.
 
     A step that two solves or two targets report is one step: spans that overlap count once. A stage that one solve ran
     and another found in the cache ran.
@@ -44,11 +44,11 @@ def timeline(states: Sequence[BuildState], name: str = "") -> tuple[StageTime, .
     parts: dict[str, list[Stage]] = {}
     for state in states:
         for stage in state.stages.values():
-            if shown := EXPORT if stage.name == EXPORT else graph.stage_of(name, stage.name):
+            if shown := EXPORT if stage.name == EXPORT else stagenames.stage_of(name, stage.name):
                 parts.setdefault(shown, []).append(stage)
     spans = {name: merged(_executed(stages)) for name, stages in parts.items()}
     zero = min((found[0][0] for found in spans.values() if found), default=0.0)
-    titles = {**graph.STAGES, EXPORT: EXPORT_TITLE}
+    titles = {**stagenames.STAGES, EXPORT: EXPORT_TITLE}
     return tuple(
         _stage_time(name, title, parts[name], [(start - zero, end - zero) for start, end in spans[name]])
         for name, title in titles.items()

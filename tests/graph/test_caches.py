@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from builder import caches, graph
+from builder import caches, graph, stagenames
 from builder.build import shown_result
 from builder.buildlog import BuildLog
 from builder.cachespec import NONE, Caches, folder_tags, is_race, make_caches, told
@@ -177,7 +177,7 @@ def test_export_and_import(lab: Lab, registry: str, kind: str) -> None:
     lab.lose()
     result = import_cache(*lab.builder(), place, caches=NONE)
     assert "compile" in result.cached
-    assert not result.ran & set(graph.STAGES)
+    assert not result.ran & set(stagenames.STAGES)
     again = lab.build()
     assert not again.ran & {"patched", "configured", "compile", "split", "headers", "kernel-package"}
     lab.fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))

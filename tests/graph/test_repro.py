@@ -13,10 +13,10 @@ import pytest
 from builder.engine.docker import Docker
 from builder.engine.events import BuildState
 from builder.errors import ReproError
-from builder.graph import OPTIONAL, STAGES
 from builder.project import load_project
 from builder.release import describe
 from builder.repro import ReproOptions, run_repro
+from builder.stagenames import OPTIONAL, STAGES
 from tests.graph.conftest import FakeProject
 
 pytestmark = pytest.mark.engine

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from builder import context, graph
-from builder.graph import STAGES
 from builder.project import Project
+from builder.stagenames import STAGES
 from tests import contract
 from tests.graph.conftest import FakeProject
 

@@ -20,7 +20,7 @@ from benchmarks.results import Results, load, save
 from benchmarks.rows import ROWS, Row, find_rows
 from benchmarks.verdict import Verdict, judge, middle
 from benchmarks.workspace import State, Workspace
-from builder.graph import STAGES
+from builder.stagenames import STAGES
 from builder.stages.patchfile import parse_patch
 
 

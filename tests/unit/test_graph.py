@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builder import graph
+from builder import graph, stagenames
 from builder.context import dockerfiles
 from builder.project import Project, load_project
 from tests.unit.projects import write_project
@@ -98,11 +98,11 @@ def test_stages_are_those_of_the_dockerfile() -> None:
     text = (dockerfiles() / "kernel.Dockerfile").read_text()
     stages = set(re.findall(r"^FROM .* AS (\S+)$", text, re.M)) - {"resolve", "compile-log", "compile-log-read"}
     shared = {"packer", "image-tools"}
-    assert {graph.shown_stage(stage) for stage in stages - shared} - {""} == set(graph.STAGES)
+    assert {stagenames.shown_stage(stage) for stage in stages - shared} - {""} == set(stagenames.STAGES)
 
 
 def test_what_takes_from_what() -> None:
-    sources = graph.takes_from((dockerfiles() / "kernel.Dockerfile").read_text())
+    sources = stagenames.takes_from((dockerfiles() / "kernel.Dockerfile").read_text())
     assert sources["tools"] == set()
     assert sources["compile"] == {"patched", "configured"}
     assert sources["split"] == {"tools", "compile", "configured", "signed"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import graph
+from builder import graph, stagenames
 from builder.build import shown_result
 from builder.buildlog import BuildLog, JointLog
 from builder.cachetransfer import project_caches
@@ -79,13 +79,13 @@ def test_stages_have_the_name_of_their_build() -> None:
 
 
 def test_what_is_shown_of_several() -> None:
-    assert graph.shown_stage(f"os-kernel-root@{CLOUD}") == f"os-kernel@{CLOUD}"
-    assert graph.shown_stage(f"source-tree@{CLOUD}") == "source"
-    titles = graph.titles([GENERIC, CLOUD])
+    assert stagenames.shown_stage(f"os-kernel-root@{CLOUD}") == f"os-kernel@{CLOUD}"
+    assert stagenames.shown_stage(f"source-tree@{CLOUD}") == "source"
+    titles = stagenames.titles([GENERIC, CLOUD])
     assert titles[f"compile@{CLOUD}"] == f"{CLOUD}: compile"
     assert "source" in titles and f"source@{CLOUD}" not in titles and "compile" not in titles
-    assert graph.titles([CLOUD]) == graph.STAGES
-    assert graph.STAGES.keys() >= graph.SHARED
+    assert stagenames.titles([CLOUD]) == stagenames.STAGES
+    assert stagenames.STAGES.keys() >= stagenames.SHARED
 
 
 def test_a_build_has_its_own_stages_and_the_shared() -> None:

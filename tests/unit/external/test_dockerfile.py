@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from builder import graph
+from builder import graph, stagenames
 from builder.context import dockerfiles
 from builder.external.dockerfile import with_modules
 from builder.external.model import ModuleSource
@@ -49,8 +49,8 @@ def test_no_name_of_a_module_is_that_of_another_stage() -> None:
 
 
 def test_what_is_shown_of_them() -> None:
-    sources = graph.takes_from(with_modules(TEXT, ["first", "second"]))
-    assert graph.shown_stage("module-first") == graph.shown_stage("external-base") == "external"
+    sources = stagenames.takes_from(with_modules(TEXT, ["first", "second"]))
+    assert stagenames.shown_stage("module-first") == stagenames.shown_stage("external-base") == "external"
     assert sources["external"] == {"toolchain", "headers", "tools", "compile"}
     assert "headers" not in sources["split"]
 

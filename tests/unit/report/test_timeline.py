@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from builder.engine.events import EXPORT, BuildState
-from builder.graph import STAGES
 from builder.report.timeline import StageTime, merged, timeline
+from builder.stagenames import STAGES
 from tests.unit.engine.test_events import recorded
 
 
