@@ -83,24 +83,43 @@ def read_tree(tree: Path) -> dict[str, Entry]:
     return _read_all(tree, sorted(_walk(str(tree), "")))
 
 
-def moment(marker: Path) -> Path:
-    """Make a file by which `update` can tell what is changed from now on; returns it."""
-    marker.touch()
-    time.sleep(_TICK_SECONDS)
-    return marker
+class Moment:
+    """A moment, by the clock that dates files; what is written after it was made is newer than `file`.
+
+    Args:
+        file: Is made, or gets this time.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        file.touch()
+        self.time = file.stat().st_mtime_ns
+        self._offset = _offset()
+        time.sleep(_TICK_SECONDS)
+
+    def holds(self) -> bool:
+        """Whether the clock was not set since, which would date what is written after it before it."""
+        return abs(_offset() - self._offset) < _TICK_SECONDS / 4
 
 
-def update(tree: Path, journal: str, marker: Path) -> str:
+def _offset() -> float:
+    """The clock against one that nobody can set (clock_gettime(2))."""
+    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def update(tree: Path, journal: str, since: Moment) -> str:
     """The text of the journal of a tree in which files were written, made and removed since; no folder was moved.
 
     Args:
-        journal: The text as the tree was at `moment(marker)`.
+        journal: The text as the tree was at that moment.
 
     Raises:
         OSError: A file cannot be read.
     """
+    if not since.holds():
+        return dump(read_tree(tree))
     # A file's ctime cannot be set, and is that of its last change; a folder's is that of the last change to its list.
-    argv = ["find", str(tree), "-newercm", str(marker), "-printf", r"%y%P\0"]
+    argv = ["find", str(tree), "-newercm", str(since.file), "-printf", r"%y%P\0"]
     found = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.split(b"\0")
     touched = [os.fsdecode(name) for name in found if name]
     lists = {name[1:]: _list(tree / name[1:]) for name in touched if name[0] == "d"}

@@ -128,7 +128,7 @@ class ObjectTree:
 
     def _moment(self) -> int:
         """Now, by the clock that dates the files of the object tree; all that is made from now on is newer."""
-        return sources.moment(self.keep / "clock").stat().st_mtime_ns
+        return sources.Moment(self.keep / "clock").time
 
     # What the last build left.
 

@@ -162,12 +162,12 @@ def main() -> None:
     for option in ("--arch", "--srcarch"):
         parser.add_argument(option, default="")
     args = parser.parse_args()
-    marker = journal.moment(args.journal.with_suffix(".moment"))
+    start = journal.Moment(args.journal.with_suffix(".moment"))
     apply_patches(args.tree, args.patches)
     hooks = run_hooks(args.tree, args.hooks, hook_environment(args.tree, args.info, args.arch, args.srcarch))
     add_certificate(args.tree, args.certificate)
     before = journal.read(args.journal)
-    now = journal.dump(journal.read_tree(args.tree)) if hooks else journal.update(args.tree, before, marker)
+    now = journal.dump(journal.read_tree(args.tree)) if hooks else journal.update(args.tree, before, start)
     if now != before:
         journal.write(args.journal, now)
     if kconfigtree.concerns(journal.compare(before, now), args.kconfig):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builder.stages import journal
-from builder.stages.journal import Changes, Entry
+from builder.stages.journal import Changes, Entry, Moment
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_what_was_changed_since_is_found_without_reading_the_rest(
     assert callable(change)
     (tree / "new").write_text("/* old */\n")
     before = text(tree)
-    marker = journal.moment(tmp_path / "moment")
+    moment = Moment(tmp_path / "moment")
     change(tree)
     read: list[str] = []
     content = journal._content
@@ -122,10 +122,22 @@ def test_what_was_changed_since_is_found_without_reading_the_rest(
 
     with monkeypatch.context() as patched:
         patched.setattr(journal, "_content", reading)
-        after = journal.update(tree, before, marker)
+        after = journal.update(tree, before, moment)
     assert after == journal.dump(dict(sorted(journal.read_tree(tree).items())))
     assert len(read) <= 1
     assert (after == before) == (change is _nothing)
+
+
+def test_a_clock_that_is_set_has_all_read_again(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = text(tree)
+    offset = journal._offset()
+    moment = Moment(tmp_path / "moment")
+    rewrite(tree / "a.c", "/* A.c */\n")
+    later = moment.time + 3600 * 10**9
+    os.utime(moment.file, ns=(later, later))  # as if the clock had been an hour ahead
+    assert journal.update(tree, before, moment) == before  # what would be missed
+    monkeypatch.setattr(journal, "_offset", lambda: offset - 3600)
+    assert journal.update(tree, before, moment) == text(tree) != before
 
 
 def test_times_follow_content(tree: Path) -> None:
