@@ -20,6 +20,7 @@ from builder.cachetransfer import project_caches
 from builder.context import dockerfiles as context_files
 from builder.errors import RoskError
 from builder.project import Project
+from builder.questionview import TITLES, QuestionView
 from builder.recall import recall, remember
 from builder.run import prepare_for
 from builder.signing.key import read_certificate
@@ -118,9 +119,16 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
         RoskError: There is no engine, or the source cannot be had.
     """
     console = Console(stderr=True, highlight=False, emoji=False)
+<<<<<<< HEAD
     view = make_view(
         stagenames.STAGES, console, shown=stagenames.shown_stage, quiet=not asking.verbose, verbose=asking.verbose
     )
+=======
+    if asking.verbose:
+        view = make_view(TITLES, console, shown=graph.shown_stage, verbose=True)
+    else:
+        view = QuestionView(TITLES, console, shown=graph.shown_stage)
+>>>>>>> ec77bbd90713f063054c37bdfea9fffb4db22587
     engine, base = prepare_for(project, allow_install=asking.allow_install, note=console.print, builder=asking.builder)
     # This is a part of a build only, which is not to take a whole one's place in caches that are written to.
     caches = Caches(sources=project_caches(project, warn=view.warn).sources)

@@ -247,10 +247,14 @@ class PlainView(StageView):
         row = self.board.apply(event)
         if isinstance(event, LogLine | PlainLine):
             self.log(row, event)
-        elif row and isinstance(event, Progress):
+        elif row:
+            self._tell(row, event)
+
+    def _tell(self, row: Row, event: Event) -> None:
+        if isinstance(event, Progress):
             if self._due(row, event):
                 self._print(f"{row.title}: {row.position()} {event.text}".rstrip())
-        elif row and self._states.get(row.title) is not row.state:
+        elif self._states.get(row.title) is not row.state:
             self._states[row.title] = row.state
             spent = "" if row.state is StageState.RUNNING else self.board.time(row)
             self._print(f"{row.title}: {row.state} {spent}".rstrip(), _STYLES[row.state])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -44,12 +45,19 @@ def project(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     project.write("external/base/base.c", BASE)
     project.write("external/user/driver/Makefile", "obj-m := user.o more.o\n")
     project.write("external/user/driver/user.c", USER)
-    project.write("external/user/driver/more.c", BASE.replace("base_answer", "more"))
-    repository = project.root / "external/user"
-    subprocess.run([*GIT, "-C", repository, "init", "--quiet"], check=True)
-    subprocess.run([*GIT, "-C", repository, "add", "."], check=True)
-    subprocess.run([*GIT, "-C", repository, "commit", "--quiet", "-m", "one"], check=True)
-    commit = subprocess.run([*GIT, "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    # What this file includes is of a submodule.
+    project.write("external/user/driver/more.c", '#include "common/more.h"\n' + BASE.replace("base_answer", "MORE"))
+    project.write("external/common/more.h", "#define MORE more\n")
+    git = partial(subprocess.run, check=True, capture_output=True, text=True)
+    common, user = project.root / "external/common", project.root / "external/user"
+    for repository in (common, user):
+        git([*GIT, "-C", repository, "init", "--quiet"])
+        git([*GIT, "-C", repository, "add", "."])
+        git([*GIT, "-C", repository, "commit", "--quiet", "-m", "one"])
+    local = ("-c", "protocol.file.allow=always")
+    git([*GIT, "-C", user, *local, "submodule", "--quiet", "add", str(common), "driver/common"])
+    git([*GIT, "-C", user, "commit", "--quiet", "-m", "two"])
+    commit = git([*GIT, "-C", user, "rev-parse", "HEAD"])
     key = make_key(tmp_path_factory.mktemp("keys") / "key.pem")
     project.edit("config/rosk.yaml", lambda text: text + MODULES.format(commit=commit.stdout.strip(), key=key))
     project.edit("config/x86/kernel-config", lambda text: f"{text}CONFIG_MODULE_SIG=y\n")

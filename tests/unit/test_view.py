@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from builder.engine.events import (
     StageStarted,
     StageStopped,
 )
+from builder.questionview import SLOW_SECONDS, QuestionView
 from builder.view import LiveView, PlainView, QuietView, StageView, View, clean, duration, make_view
 
 RECORDED = Path(__file__).parent / "engine" / "recorded"
@@ -192,6 +194,41 @@ class TestQuiet:
         view.note("a fact")
         view.warn("a warning")
         assert show(view, *recorded("failed")) == ["warning: a warning"]
+
+
+class TestQuestion:
+    def test_what_is_quick_is_not_said(self) -> None:
+        clock = Clock()
+        view = QuestionView(TITLES, console(), clock=clock)
+        view.note("a fact")
+        shown = show(
+            view, StageCached(stage="source"), StageStarted(stage="compile"), LogLine(stage="compile", text="x")
+        )
+        clock.now += SLOW_SECONDS - 1
+        view.look()
+        assert show(view, LogLine(stage="compile", text="y"), StageDone(stage="compile", seconds=4.0)) == shown == []
+
+    def test_what_it_waits_for_is_said_once(self) -> None:
+        clock = Clock()
+        view = QuestionView(TITLES, console(), clock=clock)
+        show(view, StageStarted(stage="source"), StageStarted(stage="compile"), StageDone(stage="source", seconds=1.0))
+        clock.now += SLOW_SECONDS
+        for _ in range(3):
+            view.look()
+            show(view, LogLine(stage="compile", text="x"))
+        assert show(view, PlainLine(text="y"), StageDone(stage="compile", seconds=62.0)) == [
+            "compile: running",
+            "compile: done 1m02s",
+        ]
+
+    def test_a_stage_that_prints_nothing_is_said_as_well(self) -> None:
+        clock = Clock()
+        with QuestionView(TITLES, console(), clock=clock) as view:
+            view.show(StageStarted(stage="compile"))
+            clock.now += SLOW_SECONDS
+            while not printed(view):
+                time.sleep(0.01)
+        assert printed(view) == ["compile: running"]
 
 
 def frame(view: LiveView, width: int, height: int = 24) -> list[str]:
