@@ -119,16 +119,10 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
         RoskError: There is no engine, or the source cannot be had.
     """
     console = Console(stderr=True, highlight=False, emoji=False)
-<<<<<<< HEAD
-    view = make_view(
-        stagenames.STAGES, console, shown=stagenames.shown_stage, quiet=not asking.verbose, verbose=asking.verbose
-    )
-=======
     if asking.verbose:
-        view = make_view(TITLES, console, shown=graph.shown_stage, verbose=True)
+        view = make_view(TITLES, console, shown=stagenames.shown_stage, verbose=True)
     else:
-        view = QuestionView(TITLES, console, shown=graph.shown_stage)
->>>>>>> ec77bbd90713f063054c37bdfea9fffb4db22587
+        view = QuestionView(TITLES, console, shown=stagenames.shown_stage)
     engine, base = prepare_for(project, allow_install=asking.allow_install, note=console.print, builder=asking.builder)
     # This is a part of a build only, which is not to take a whole one's place in caches that are written to.
     caches = Caches(sources=project_caches(project, warn=view.warn).sources)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from builder.engine.events import Event, LogLine, PlainLine, StageState
-from builder.graph import STAGES
+from builder.stagenames import STAGES
 from builder.view import PlainView
 
 TITLES: Mapping[str, str] = {
