@@ -71,7 +71,7 @@ def index_ahead(subject: Subject, depmod: Path, kinds: Sequence[str]) -> Future[
     absent = [name for name in INDEX_INPUTS if not (subject.modules_folder("kernel") / name).is_file()]
     for name in set(INDEX_INPUTS).difference(absent):
         shutil.copyfile(subject.modules_folder("kernel") / name, folder / name)
-    argv: list[str | Path] = [depmod, "-b", base, *_symbols(subject), subject.release.v]
+    argv: list[str | Path] = [depmod, "-b", base, *_symbols(subject, base), subject.release.v]
     return subject.beside(_index, argv, folder, absent)
 
 
@@ -93,13 +93,15 @@ def _link_modules(subject: Subject, kind: str, folder: Path) -> None:
             take_over(source / path, target)
 
 
-def _symbols(subject: Subject) -> list[str | Path]:
+def _symbols(subject: Subject, base: Path) -> list[str | Path]:
     """The options that have depmod report what neither the kernel nor a module exports.
+
+    What it reads is put in its own folder `base`: another depmod may be reading while this is written.
 
     Where Module.symvers is at hand it compares versions too; the two files exclude each other (depmod(8)).
     """
     if "headers" in subject.release.packages and (content := subject.headers.read("Module.symvers")) is not None:
-        path = subject.work / "Module.symvers"
+        path = base / "Module.symvers"
         path.write_bytes(content)
         return ["-e", "-E", path]
     if system_map_exports(subject):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.verify.depmod import find_depmod
+from builder.verify.depmod import find_depmod, index_ahead
 from builder.verify.indexes import depmod_is_silent, indexes_are_fresh
 from builder.verify.model import Status
 from builder.verify.subject import Subject
@@ -97,6 +97,28 @@ def test_depmod_complains_of_what_the_extras_have(tmp_path: Path, modules: dict[
     found = depmod_is_silent(seen).details
     assert [line for line in found if "sym_a" in line]
     assert all(line.startswith("the kernel package: depmod: WARNING: kernel/") for line in found), found
+
+
+def test_what_one_depmod_reads_is_not_written_for_the_next(
+    tmp_path: Path, modules: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run at the same time: a file that is written anew is an empty one for a moment."""
+    extras = {f"{FOLDER}/{C}": modules.pop(C)}
+    headers = {"./Module.symvers": b"0x00000000\tsym_a\tkernel/a\tEXPORT_SYMBOL\t\n"}
+    seen = subject(tmp_path, kernel=indexed(tmp_path, modules), extras=extras, headers=headers)
+    depmod = find_depmod()
+    assert depmod is not None
+    read: list[Path] = []
+
+    def begun(_: object, argv: list[str | Path], *__: object) -> None:
+        read.append(Path(argv[argv.index("-E") + 1]))
+
+    monkeypatch.setattr(seen, "beside", begun)
+    index_ahead(seen, depmod, ("kernel",))
+    before = read[0].stat()
+    index_ahead(seen, depmod, ("kernel", "extras"))
+    assert len(read) == 2
+    assert read[0].stat() == before
 
 
 def test_a_machine_without_depmod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
