@@ -14,8 +14,6 @@ import hashlib
 import itertools
 import os
 import re
-import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,8 +27,6 @@ _MENTION = b"__has_include"
 _WORD = re.compile(rb"[^\s/<>\"()]+")
 """What can be the last part of a path in C's text."""
 _BATCH = 256
-_TICK_SECONDS = 0.02
-"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 
 
 class Entry(NamedTuple):
@@ -83,78 +79,28 @@ def read_tree(tree: Path) -> dict[str, Entry]:
     return _read_all(tree, sorted(_walk(str(tree), "")))
 
 
-class Moment:
-    """A moment, by the clock that dates files; what is written after it was made is newer than `file`.
+def update(tree: Path, journal: str, paths: Iterable[str]) -> str:
+    """The text of the journal of a tree in which none but these files were written, made or removed.
 
     Args:
-        file: Is made, or gets this time.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        file.touch()
-        self.time = file.stat().st_mtime_ns
-        self._offset = _offset()
-        time.sleep(_TICK_SECONDS)
-
-    def holds(self) -> bool:
-        """Whether the clock was not set since, which would date what is written after it before it."""
-        return abs(_offset() - self._offset) < _TICK_SECONDS / 4
-
-
-def _offset() -> float:
-    """The clock against one that nobody can set (clock_gettime(2))."""
-    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-
-
-def update(tree: Path, journal: str, since: Moment) -> str:
-    """The text of the journal of a tree in which files were written, made and removed since; no folder was moved.
-
-    Args:
-        journal: The text as the tree was at that moment.
+        journal: The text as the tree was before.
+        paths: As under the tree; there may be others among them.
 
     Raises:
         OSError: A file cannot be read.
     """
-    if not since.holds():
-        return dump(read_tree(tree))
-    # A file's ctime cannot be set, and is that of its last change; a folder's is that of the last change to its list.
-    argv = ["find", str(tree), "-newercm", str(since.file), "-printf", r"%y%P\0"]
-    found = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.split(b"\0")
-    touched = [os.fsdecode(name) for name in found if name]
-    lists = {name[1:]: _list(tree / name[1:]) for name in touched if name[0] == "d"}
     known = {_unescaped(line.split(" ", 5)[5]): line for line in lines(journal)}
-    if lists:
-        gone = tuple(f"{folder}/" for folder in _folders(known) if not _is_there(folder, lists, folder=True))
-        known = {path: line for path, line in known.items() if _is_there(path, lists)}
-        known = {path: line for path, line in known.items() if not path.startswith(gone)} if gone else known
-    for path, entry in _read_all(tree, [name[1:] for name in touched if name[0] in "fl"]).items():
-        known[path] = _line(path, entry)
+    touched = set(paths)
+    for path in touched:
+        known.pop(path, None)
+    there = sorted(path for path in touched if _is_entry(tree / path))
+    known |= {path: _line(path, entry) for path, entry in _read_all(tree, there).items()}
     return "".join(f"{line}\n" for _, line in sorted(known.items()))
 
 
-def _list(folder: Path) -> dict[str, bool]:
-    """What a folder has, and whether that is a folder."""
-    with os.scandir(folder) as found:
-        return {entry.name: entry.is_dir(follow_symlinks=False) for entry in found}
-
-
-def _folders(journal: Iterable[str]) -> set[str]:
-    """The folders that have files, and those above them."""
-    found = {path.rpartition("/")[0] for path in journal}
-    todo = list(found)
-    while todo:
-        above = todo.pop().rpartition("/")[0]
-        if above not in found:
-            found.add(above)
-            todo.append(above)
-    return found - {""}
-
-
-def _is_there(path: str, lists: Mapping[str, Mapping[str, bool]], *, folder: bool = False) -> bool:
-    """Whether a file, or a folder, is there, as far as the lists of folders tell that have changed."""
-    above, _, name = path.rpartition("/")
-    return above not in lists or lists[above].get(name) is folder
+def _is_entry(path: Path) -> bool:
+    """Whether a file or a symbolic link has this name."""
+    return path.is_symlink() or path.is_file()
 
 
 def _walk(folder: str, below: str) -> Iterator[str]:

@@ -36,6 +36,8 @@ _LOCK = "buildah-cache-lockfile"
 """buildah's own, at the top of each cache mount that it locks."""
 _CONFIG = ".config"
 _SYNCED = "include/config/auto.conf"
+_TICK_SECONDS = 0.02
+"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 
 _TOOLS = tuple(
     f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
@@ -128,7 +130,11 @@ class ObjectTree:
 
     def _moment(self) -> int:
         """Now, by the clock that dates the files of the object tree; all that is made from now on is newer."""
-        return sources.Moment(self.keep / "clock").time
+        probe = self.keep / "clock"
+        probe.touch()
+        moment = probe.stat().st_mtime_ns
+        time.sleep(_TICK_SECONDS)
+        return moment
 
     # What the last build left.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from builder.stages import journal, kconfigtree
 from builder.stages.common import StageError, run, stage_main
-from builder.stages.patchfile import FilePatch, parse_patch
+from builder.stages.patchfile import FilePatch, named_paths, parse_patch
 from builder.stages.signingoptions import IN_TREE
 
 # --forward never takes a patch back; --batch never asks; rejects are shown by line instead of left in files.
@@ -36,19 +36,28 @@ def _by_name(path: Path) -> bytes:
     return os.fsencode(path.name)
 
 
-def apply_patches(tree: Path, folder: Path) -> None:
+def apply_patches(tree: Path, folder: Path) -> set[str] | None:
     """Apply every `*.patch` of `folder` to `tree`.
+
+    Returns:
+        Paths under the tree, of which none but these were touched; None when only reading the tree can tell.
 
     Raises:
         StageError: One is malformed or does not apply; `where` and `line` are the hunk's.
     """
+    touched: set[str] = set()
+    known = True
     for file in sorted(folder.glob("*.patch"), key=_by_name):
-        name = f"patches/{file.name}"
-        parts = parse_patch(file.read_bytes(), name)
+        name, content = f"patches/{file.name}", file.read_bytes()
+        parts = parse_patch(content, name)
+        named = named_paths(content)
+        known = known and named is not None
+        touched |= named or set()
         done = run([*_PATCH, f"--input={file.resolve()}"], cwd=tree, env={"LC_ALL": "C"}, check=False)
         print(f"{name}: {len(parts)} files", flush=True)
         if done.returncode != 0:
             raise explain_failure(name, parts, (done.stdout + done.stderr).splitlines())
+    return touched if known else None
 
 
 def explain_failure(name: str, parts: Sequence[FilePatch], lines: Sequence[str]) -> StageError:
@@ -162,12 +171,14 @@ def main() -> None:
     for option in ("--arch", "--srcarch"):
         parser.add_argument(option, default="")
     args = parser.parse_args()
-    start = journal.Moment(args.journal.with_suffix(".moment"))
-    apply_patches(args.tree, args.patches)
+    touched = apply_patches(args.tree, args.patches)
     hooks = run_hooks(args.tree, args.hooks, hook_environment(args.tree, args.info, args.arch, args.srcarch))
     add_certificate(args.tree, args.certificate)
     before = journal.read(args.journal)
-    now = journal.dump(journal.read_tree(args.tree)) if hooks else journal.update(args.tree, before, start)
+    if hooks or touched is None:
+        now = journal.dump(journal.read_tree(args.tree))
+    else:
+        now = journal.update(args.tree, before, {*touched, IN_TREE})
     if now != before:
         journal.write(args.journal, now)
     if kconfigtree.concerns(journal.compare(before, now), args.kconfig):

@@ -7,6 +7,7 @@ GNU patch applies them with `-p1`. Text around the diffs (a mail, a commit messa
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ _GIT_PATH = re.compile(rb"(?:rename|copy) (?:from|to) (.+)")
 GIT_HEADER = re.compile(
     rb"(old mode|new mode|deleted file mode|new file mode|copy from|copy to|rename from|rename to|similarity index"
     rb"|dissimilarity index|index) "
+)
+_ANY_NAME = re.compile(
+    rb"^(?:---|\+\+\+|\*\*\*|Index:|diff --git|(?:rename|copy) (?:from|to))[ \t]+(.*)$", re.MULTILINE
 )
 _NO_FILE = "/dev/null"
 
@@ -64,6 +68,24 @@ def parse_patch(content: bytes, name: str) -> list[FilePatch]:
             line=1,
         )
     return files
+
+
+def named_paths(content: bytes) -> set[str] | None:
+    """Every path that GNU patch with `-p1` can take a name in a patch for, as under the tree, and maybe others.
+
+    None when there are quoted names among them.
+    """
+    found: set[str] = set()
+    for match in _ANY_NAME.finditer(content):
+        text = match[1].rstrip(b"\r")
+        if b'"' in text:
+            return None
+        # A name ends with a tab, or with the space before a time or another name.
+        ends = [at for at, byte in enumerate(text) if byte in b"\t "] + [len(text)]
+        starts = [0, *(at + 1 for at in ends[:-1])] if match[0].startswith(b"diff") else [0]
+        names = {os.fsdecode(text[start:end]) for start in starts for end in ends if start < end}
+        found |= names | {name.partition("/")[2].lstrip("/") for name in names}
+    return {os.path.normpath(path) for path in found if path and not path.startswith("/")}
 
 
 class _Reader:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from builder.stages import journal
-from builder.stages.journal import Changes, Entry, Moment
+from builder.stages.journal import Changes, Entry
 
 
 @pytest.fixture
@@ -56,15 +57,6 @@ def _written_in_place(tree: Path) -> None:
     rewrite(tree / "a.c", "/* A.c */\n")
 
 
-def _renamed_over(tree: Path) -> None:
-    rewrite(tree / "new", "/* new */\n")
-    (tree / "new").replace(tree / "net/b.c")
-
-
-def _removed(tree: Path) -> None:
-    (tree / "net/b.h").unlink()
-
-
 def _removed_with_its_folder(tree: Path) -> None:
     shutil.rmtree(tree / "net")
 
@@ -76,11 +68,6 @@ def _made(tree: Path) -> None:
 
 def _executable(tree: Path) -> None:
     (tree / "net/b.c").chmod(0o755)
-
-
-def _a_file_for_a_folder(tree: Path) -> None:
-    shutil.rmtree(tree / "net")
-    (tree / "net").write_text("a file\n")
 
 
 def _a_folder_for_a_file(tree: Path) -> None:
@@ -99,19 +86,21 @@ def _nothing(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "paths"),
     [
-        *(_written_in_place, _renamed_over, _removed, _removed_with_its_folder, _made, _executable),
-        *(_a_file_for_a_folder, _a_folder_for_a_file, _another_target, _nothing),
+        (_written_in_place, {"a.c"}),
+        (_removed_with_its_folder, {"net/b.c", "net/b.h"}),
+        (_made, {"net/deep/er/x.h", "net", "none"}),
+        (_executable, {"net/b.c"}),
+        (_a_folder_for_a_file, {"a.c", "a.c/x"}),
+        (_another_target, {"link"}),
+        (_nothing, {"a.c", "net", "none/x"}),
     ],
 )
-def test_what_was_changed_since_is_found_without_reading_the_rest(
-    tree: Path, tmp_path: Path, change: object, monkeypatch: pytest.MonkeyPatch
+def test_what_was_touched_is_read_and_nothing_else(
+    tree: Path, change: Callable[[Path], None], paths: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert callable(change)
-    (tree / "new").write_text("/* old */\n")
     before = text(tree)
-    moment = Moment(tmp_path / "moment")
     change(tree)
     read: list[str] = []
     content = journal._content
@@ -122,22 +111,10 @@ def test_what_was_changed_since_is_found_without_reading_the_rest(
 
     with monkeypatch.context() as patched:
         patched.setattr(journal, "_content", reading)
-        after = journal.update(tree, before, moment)
-    assert after == journal.dump(dict(sorted(journal.read_tree(tree).items())))
-    assert len(read) <= 1
+        after = journal.update(tree, before, paths)
+    assert after == text(tree)
+    assert {path.removeprefix(f"{tree}/") for path in read} <= paths
     assert (after == before) == (change is _nothing)
-
-
-def test_a_clock_that_is_set_has_all_read_again(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = text(tree)
-    offset = journal._offset()
-    moment = Moment(tmp_path / "moment")
-    rewrite(tree / "a.c", "/* A.c */\n")
-    later = moment.time + 3600 * 10**9
-    os.utime(moment.file, ns=(later, later))  # as if the clock had been an hour ahead
-    assert journal.update(tree, before, moment) == before  # what would be missed
-    monkeypatch.setattr(journal, "_offset", lambda: offset - 3600)
-    assert journal.update(tree, before, moment) == text(tree) != before
 
 
 def test_times_follow_content(tree: Path) -> None:

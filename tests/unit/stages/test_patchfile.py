@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from builder.stages.common import StageError
-from builder.stages.patchfile import check_patch, parse_patch
+from builder.stages.patchfile import check_patch, named_paths, parse_patch
 
 PLAIN = """\
 Some words about it.
@@ -131,3 +131,24 @@ def test_a_hunk_with_the_wrong_number_of_lines_is_refused() -> None:
 
 def test_a_hunk_without_a_file_is_refused() -> None:
     assert failure("words\n@@ -1 +1 @@\n-a\n+b\n").line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("--- a/net/core.c\n+++ b/net/core.c\n@@ -1 +1 @@\n-x\n+y\n", {"net/core.c"}),
+        ("--- a/net/core.c\t2020-01-01\n+++ /dev/null\r\n@@ -1 +0,0 @@\n-x\n", {"net/core.c"}),
+        ("--- linux-6/net/core.c 2020-01-01\n+++ linux-7//net/new.c 2020\n@@ -1 +1 @@\n", {"net/core.c", "net/new.c"}),
+        ("diff --git a/one b/two\nrename from one\nrename to sub/two\n", {"one", "two", "sub/two"}),
+        ("diff --git a/with space b/with space\nold mode 100644\nnew mode 100755\n", {"with space"}),
+        ("Index: net/old.c\n--- x/net/old.c\n+++ x/net/old.c\n", {"net/old.c"}),
+    ],
+)
+def test_the_paths_that_a_patch_can_mean(text: str, paths: set[str]) -> None:
+    found = named_paths(text.encode())
+    assert found is not None
+    assert paths <= found
+
+
+def test_quoted_names_are_not_told_apart() -> None:
+    assert named_paths(b'--- "a/\\303\\244.c"\n+++ "b/\\303\\244.c"\n') is None
