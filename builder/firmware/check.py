@@ -237,23 +237,23 @@ def _in_extra(texts: Texts, known: Known) -> Iterator[Finding]:
 def _newer(texts: Texts, known: Known) -> Iterator[Finding]:
     for each in newer(texts, known):
         what = f"the firmware source has {each.path}, newer than {each.entry.path}"
-        hint = "no module that is built names either of them: see which version its driver takes"
-        if each.asked_by:
-            hint = f"{_who(each.asked_by)} takes the newer one: `rosk firmware fix --newer` writes it here"
-        elif known.asked is None:
-            hint = "whether the kernel's driver takes it is not known: nothing is known of its modules"
+        hint = _whose(each, known, "`rosk firmware fix --newer` writes it here")
         yield _at(each.entry, "newer", what, hint)
 
 
 def _upstream(texts: Texts, known: Known) -> Iterator[Finding]:
     for each in newer_upstream(texts, known):
         what = f"linux-firmware has {each.path}, newer than {each.entry.path}, and the firmware source has not"
-        hint = "no module that is built names either of them: see which version its driver takes"
-        if each.asked_by:
-            hint = f"{_who(each.asked_by)} takes the newer one: {_NEWER_SOURCE}"
-        elif known.asked is None:
-            hint = "whether the kernel's driver takes it is not known: nothing is known of its modules"
-        yield _at(each.entry, "upstream", what, hint)
+        yield _at(each.entry, "upstream", what, _whose(each, known, _NEWER_SOURCE))
+
+
+def _whose(each: Newer, known: Known, then: str) -> str:
+    """Whether a driver takes a newer file, and what to do then."""
+    if each.asked_by:
+        return f"{_who(each.asked_by)} takes the newer one: {then}"
+    if known.asked is None:
+        return "whether the kernel's driver takes it is not known: nothing is known of its modules"
+    return "no module that is built names either of them: see which version its driver takes"
 
 
 def _unasked(texts: Texts, known: Known) -> Iterator[Finding]:
