@@ -142,7 +142,7 @@ def test_what_they_share_runs_once(matrix: Matrix) -> None:
     assert list(matrix.done) == NAMES
     steps = matrix.first.steps()
     assert {text: number for (stage, text), number in steps.items() if stage in SHARED and number > 1} == {}
-    assert sum(number for (stage, _), number in steps.items() if stage == "source") == 2  # the source, and what it holds
+    assert sum(number for (stage, _), number in steps.items() if stage == "source") == 2  # and its journal
     assert sum(number for (stage, _), number in steps.items() if stage == "patched") == 1
     assert sum(number for (stage, _), number in steps.items() if stage == "compile") == 3
     for built in matrix.done.values():
