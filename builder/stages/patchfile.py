@@ -85,7 +85,8 @@ def named_paths(content: bytes) -> set[str] | None:
         starts = [0, *(at + 1 for at in ends[:-1])] if match[0].startswith(b"diff") else [0]
         names = {os.fsdecode(text[start:end]) for start in starts for end in ends if start < end}
         found |= names | {name.partition("/")[2].lstrip("/") for name in names}
-    return {os.path.normpath(path) for path in found if path and not path.startswith("/")}
+    plain = {os.path.normpath(path) for path in found if path and not path.startswith("/")}
+    return {path for path in plain if not path.startswith("..")}  # what leads out of the tree is none of its files
 
 
 class _Reader:

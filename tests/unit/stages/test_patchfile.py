@@ -152,3 +152,11 @@ def test_the_paths_that_a_patch_can_mean(text: str, paths: set[str]) -> None:
 
 def test_quoted_names_are_not_told_apart() -> None:
     assert named_paths(b'--- "a/\\303\\244.c"\n+++ "b/\\303\\244.c"\n') is None
+
+
+def test_no_path_that_leads_out_is_among_them() -> None:
+    """A line of a hunk may look like a name."""
+    found = named_paths(b"--- a/net/core.c\n+++ b/net/core.c\n@@ -1 +0,0 @@\n--- ../../etc/passwd\n")
+    assert found is not None
+    assert "net/core.c" in found
+    assert not [path for path in found if path.startswith("..")]
