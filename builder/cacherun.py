@@ -12,7 +12,7 @@ from rich.text import Text
 
 from builder import graph, release
 from builder.buildlog import BuildLog
-from builder.caches import Pruned, Row, run_prune, show
+from builder.caches import Pruned, Row, ago, run_prune, show
 from builder.cachespec import Caches, told
 from builder.cachetransfer import export_cache, import_cache, project_caches
 from builder.ccache import ccache_config
@@ -28,8 +28,6 @@ from builder.signing.key import read_key
 from builder.solver import Builder
 from builder.stagenames import STAGES, shown_stage
 from builder.view import make_view
-
-_AGES = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 Transfer = Callable[..., BuildResult]
 
@@ -109,7 +107,7 @@ def _solve(builder: Builder, context: graph.Context, transfer: Transfer, place: 
 def _print_rows(rows: Sequence[Row]) -> None:
     table = Table("what", "size", "last used", "when it is lost", box=None, header_style="bold")
     for row in sorted(rows, key=lambda row: -row.size):
-        used = "now" if row.in_use else _age(row.idle)
+        used = "now" if row.in_use else ago(row.idle)
         table.add_row(Text(row.what), Text(human_size(row.size), justify="right"), Text(used), Text(row.cost))
     console = Console(highlight=False, emoji=False)
     console.print(table)
@@ -124,11 +122,3 @@ def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
         console.print(reason, markup=False)
     word = "would be" if dry_run else "were"
     console.print(f"{human_size(pruned.freed)} {word} freed; {human_size(pruned.left)} kept")
-
-
-def _age(seconds: float) -> str:
-    for length, name in _AGES:
-        if seconds >= length:
-            number = int(seconds // length)
-            return f"{number} {name}{'s' if number > 1 else ''} ago"
-    return "just now"

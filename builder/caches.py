@@ -17,6 +17,7 @@ from builder.context import dockerfiles
 from builder.engine.cacherecords import CACHE_MOUNT, Record
 from builder.errors import InputError
 from builder.hostcache import Kept, kept_files
+from builder.inputs.kept import age
 from builder.release import human_size
 
 _WEEK = 7 * 86400.0
@@ -299,11 +300,7 @@ def parse_bytes(text: str) -> int:
 
 def ago(seconds: float) -> str:
     """An age in words (`3 days ago`)."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+    return f"{age(seconds)} ago" if seconds >= 60 else "just now"
 
 
 def table(found: Sequence[Row]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from builder.cross import cross_args, cross_packages
 from builder.external.model import ModuleSource
 from builder.project import Project
 from builder.series import make_words
+from builder.stagenames import FILE_SUFFIX
 
 IMAGES = ("os-extras", "os-headers", "os-kernel")
 """The images, in the order of `dist/images`."""
@@ -60,8 +61,6 @@ Each target of a solve takes a fifth of a second (sessions, BuildKit's history):
 """
 SOURCE = "source"
 """The package that always has a target of its own: it is big, and ready long before the others."""
-
-_FILE = "-file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +195,7 @@ def _file_targets(
     project: Project, context: Context, args: Mapping[str, str], outputs: Mapping[str, Path]
 ) -> dict[str, dict[str, Any]]:
     return {
-        f"{name}{_FILE}": {**_target(project, context, f"{name}{_FILE}", args), "output": [_tar(output)]}
+        f"{name}{FILE_SUFFIX}": {**_target(project, context, f"{name}{FILE_SUFFIX}", args), "output": [_tar(output)]}
         for name, output in outputs.items()
     }
 

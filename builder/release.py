@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from builder import __version__
 from builder.errors import BuildError, InputError, InterruptedBuild
 from builder.files import file_errors, uninterrupted
 from builder.graph import Resolved
-from builder.inputs.store import write_atomically
+from builder.inputs.store import file_sha256, write_atomically
 from builder.project import Project
 from builder.summing import Sums
 
@@ -289,9 +288,7 @@ def take_over(old: Path, new: Path) -> None:
 
 def describe(path: Path) -> dict[str, Any]:
     """Size in bytes and SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"size": path.stat().st_size, "sha256": digest}
+    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def describe_inputs(project: Project, context: Path) -> dict[str, dict[str, Any]]:

@@ -45,7 +45,8 @@ _SHOWN_AS = {
     "rosk-programs": "",
     "rosk-inputs": "",
 }
-_FILE = "-file"
+FILE_SUFFIX = "-file"
+"""What the name of a stage ends in that has a package alone, to be fetched."""
 
 
 def shown_stage(dockerfile_stage: str) -> str:
@@ -63,7 +64,7 @@ def shown_stage(dockerfile_stage: str) -> str:
         return _SHOWN_AS[dockerfile_stage]
     if dockerfile_stage.startswith("module-"):
         return "external"
-    if dockerfile_stage.endswith(_FILE):
+    if dockerfile_stage.endswith(FILE_SUFFIX):
         return "release"
     for prefix in ("source-", "firmware-", "signed-", "external-"):
         if dockerfile_stage.startswith(prefix) and dockerfile_stage not in STAGES:

@@ -70,10 +70,9 @@ def commit_archive(name: str, repository: str | Path, commit: str, *, cache: Pat
         with TemporaryDirectory(prefix="rosk-", dir=cache) as folder:
             tar, part = Path(folder, f"{name}-{commit[:12]}.tar"), Path(folder, "part")
             left = [Repository(where=repository, commit=commit, place=name)]
-            for number in range(_MOST + 1):
-                if not left:
-                    break
-                if number == _MOST:
+            done = 0
+            while left:
+                if done == _MOST:
                     raise FetchError(f"it has more than {_MOST} submodules", where=str(repository), hint=_OUT)
                 now = left.pop(0)
                 try:
@@ -81,9 +80,10 @@ def commit_archive(name: str, repository: str | Path, commit: str, *, cache: Pat
                         _archive(objects, now, part)
                         left += _submodules(objects, now) if submodules else ()
                 except FetchError as error:
-                    error.hint += f"; {_OUT}" if number and _OUT not in error.hint else ""
+                    error.hint += f"; {_OUT}" if done and _OUT not in error.hint else ""
                     raise
                 _append(tar, part)
+                done += 1
             return local_archive(tar, sha256=None, cache=cache)
 
 
@@ -115,9 +115,8 @@ def _submodules(objects: Path, parent: Repository) -> list[Repository]:
     if not pinned:
         return []
     said = _gitmodules(objects, parent.commit)
-    below = _git(objects, "rev-parse", "--show-prefix").rstrip(
-        "\n"
-    )  # a folder in a repository, whose archive is it alone
+    # Of a folder in a repository: its archive has that folder alone.
+    below = _git(objects, "rev-parse", "--show-prefix").rstrip("\n")
     return [_submodule(parent, path, commit, said.get(path), below) for path, commit in pinned.items()]
 
 

@@ -89,7 +89,7 @@ def update(tree: Path, journal: str, paths: Iterable[str]) -> str:
     Raises:
         OSError: A file cannot be read.
     """
-    known = {_unescaped(line.split(" ", 5)[5]): line for line in lines(journal)}
+    known = {_unescaped(line.split(" ", 5)[5]): line for line in _lines(journal)}
     touched = set(paths)
     for path in touched:
         known.pop(path, None)
@@ -140,10 +140,10 @@ def _content(path: str) -> bytes:
 
 def compare(before: str, now: str) -> Changes:
     """What is different by content between two journals, as texts."""
-    first, second = lines(before), lines(now)
+    first, second = _lines(before), _lines(now)
     common = set(first) & set(second)
-    old = parse(line for line in first if line not in common)
-    new = parse(line for line in second if line not in common)
+    old = _parsed(line for line in first if line not in common)
+    new = _parsed(line for line in second if line not in common)
     return Changes(
         added=frozenset(new.keys() - old.keys()),
         removed=frozenset(old.keys() - new.keys()),
@@ -179,15 +179,18 @@ def _line(path: str, entry: Entry) -> str:
     return f"{entry.digest} {entry.mode:o} {entry.size} {entry.mtime} {flags} {_escaped(path)}"
 
 
-def lines(text: str) -> list[str]:
-    """The lines of a journal's text."""
+def parse(text: str) -> dict[str, Entry]:
+    """The journal that a text is of."""
+    return _parsed(_lines(text))
+
+
+def _lines(text: str) -> list[str]:
     return text.split("\n")[:-1]
 
 
-def parse(text: Iterable[str]) -> dict[str, Entry]:
-    """The journal whose text has these lines."""
+def _parsed(lines: Iterable[str]) -> dict[str, Entry]:
     journal = {}
-    for line in text:
+    for line in lines:
         digest, mode, size, mtime, flags, path = line.split(" ", 5)
         entry = Entry(digest, int(mode, 8), int(size), int(mtime), flags[0] == "1", flags[1] == "1")
         journal[_unescaped(path)] = entry

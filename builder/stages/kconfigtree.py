@@ -3,8 +3,8 @@
 The config then depends on these files only, and a change to anything else leaves it as it was. They are handed on as
 one archive, which is the same when they are, and which is made anew only for what concerns it.
 
-What kconfig reads is said by itself: `source` lines, and
-`$(srctree)/PATH` in its `$(shell,…)` and `$(success,…)` macros (Documentation/kbuild/kconfig-macro-language.rst).
+What kconfig reads is said by itself: `source` lines, and `$(srctree)/PATH` in its `$(shell,…)` and `$(success,…)`
+macros (Documentation/kbuild/kconfig-macro-language.rst).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from builder.stages.common import stage_main
-from builder.stages.journal import Changes, lines, parse, read
+from builder.stages.journal import Changes, parse, read
 from builder.stages.signingoptions import VERIFIERS
 
 _NAMES = ("Kconfig", "Makefile", "Kbuild", "localversion")
@@ -75,7 +75,7 @@ def pick(tree: Path, journal: str, out: Path) -> None:
     Args:
         journal: The text of the tree's journal.
     """
-    paths = sorted(chosen(tree, parse(lines(journal)).keys()))
+    paths = sorted(chosen(tree, parse(journal).keys()))
     out.mkdir(parents=True, exist_ok=True)
     with tarfile.open(out / "files.tar", "w", format=tarfile.GNU_FORMAT) as archive:
         for path in paths:

@@ -93,8 +93,8 @@ class ObjectTree:
             OSError: The disk is full, or a file cannot be read or written.
         """
         self.keep.mkdir(parents=True, exist_ok=True)
-        state = self._load("state") or {}
-        now = sources.parse(sources.lines(journal))
+        state = load_book(self.keep / "state") or {}
+        now = sources.parse(journal)
         changes = sources.compare(state.get("journal", ""), journal)
         rules = self._rules(now, state.get("rules"))
         recipe = {**self.recipe, **self._hidden(now, config), "a rule of a Makefile": rules[1]}
@@ -112,14 +112,14 @@ class ObjectTree:
             state["since"] = {**lasting, **dict.fromkeys(changes.added | changes.changed, moment)}
         state |= {"journal": journal, "rules": rules}
         (self.keep / _UNFINISHED).touch()
-        self._store("state", state)
+        store_book(self.keep / "state", state)
         sources.set_times(self.tree, now, state["since"], state["floor"])
         self._put_config(config)
         return now
 
     def close(self) -> None:
         """Seal the tree: make has come to its end, with or without success, and left nothing half made."""
-        self._store("seal", self._states())
+        store_book(self.keep / "seal", self._states())
         (self.keep / _UNFINISHED).unlink()
 
     def _put_config(self, config: str) -> None:
@@ -140,7 +140,7 @@ class ObjectTree:
 
     def _unsound(self, state: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
         """Why the tree cannot be built on; one that a build died in is set back to its seal."""
-        seal = self._load("seal")
+        seal = load_book(self.keep / "seal")
         if not state or seal is None:
             return "the build before did not come to its end"
         for name, value in recipe.items():
@@ -184,14 +184,6 @@ class ObjectTree:
             elif path.name != _LOCK:
                 path.unlink()
         self.keep.mkdir()
-
-    def _store(self, name: str, value: object) -> None:
-        """Write one of the tree's books; see `builder.stages.books`."""
-        store_book(self.keep / name, value)
-
-    def _load(self, name: str) -> dict[str, Any] | None:
-        """Read one of the tree's books; None when it is missing or damaged."""
-        return load_book(self.keep / name)
 
     # What kbuild does not look at.
 

@@ -26,7 +26,7 @@ from typing import NamedTuple, TypeVar, Union
 from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError, stage_main, write_json
 from builder.stages.compressor import Compressor, compressor, format_of
-from builder.stages.journal import Entry, Journal, lines, parse, read
+from builder.stages.journal import Entry, Journal, parse, read
 
 CUT = 256
 """One in so many names ends a chunk. A chunk of the kernel's source is 4 MB then, compressed in a fifth of a second."""
@@ -332,7 +332,7 @@ def main() -> None:
     parser.add_argument("--journal", type=Path, help="the journal of the folder (builder.stages.journal)")
     parser.add_argument("--sums", type=Path, help="a JSON file for name, size and sha256 of what leaves the build")
     options = parser.parse_args()
-    journal = parse(lines(read(options.journal))) if options.journal else None
+    journal = parse(read(options.journal)) if options.journal else None
     packed: Packed | None = None
     for archive in filter(None, (options.out, options.deliver)):
         if packed is None or format_of(archive.name) != format_of(options.out.name):

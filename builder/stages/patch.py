@@ -181,8 +181,8 @@ def main() -> None:
         now = journal.update(args.tree, before, {*touched, IN_TREE})
     if now != before:
         journal.write(args.journal, now)
-    if kconfigtree.concerns(journal.compare(before, now), args.kconfig):
-        kconfigtree.pick(args.tree, now, args.kconfig)
+        if kconfigtree.concerns(journal.compare(before, now), args.kconfig):
+            kconfigtree.pick(args.tree, now, args.kconfig)
 
 
 if __name__ == "__main__":

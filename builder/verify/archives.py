@@ -16,7 +16,7 @@ from builder.stages.compressor import format_of
 from builder.stages.firmwaretree import REPOSITORY
 from builder.verify.links import links_of, through
 from builder.verify.model import Finding, MissingProgram, check, count, skipped, verdict
-from builder.verify.subject import INSTALLED, Subject, plain
+from builder.verify.subject import MODULE_KINDS, Subject, plain
 
 _PACKAGE = re.compile(r"(?:extra-|build-)?linux-.+\.(?:tar\.(?:gz|xz|zst)|tgz)")
 INDEX = re.compile(r"lib/modules/[^/]+/modules\.[^/]+")
@@ -39,12 +39,12 @@ def packages(subject: Subject) -> Finding:
 def readable(subject: Subject) -> Finding:
     """From the first byte to the last: nothing damaged or cut, nothing behind the archive's end."""
     wrong, members = [], 0
-    subject.read_all(_there(subject))
-    for kind in _there(subject):
+    subject.read_all()
+    for kind in subject.installed:
         contents = subject.contents(kind)
         members += len(contents.members)
         wrong += [f"{_name(subject, kind)}: {what}" for what in (contents.damage, contents.garbage) if what]
-    return verdict(f"{count(len(_there(subject)), 'package')} with {count(members, 'member')}", wrong)
+    return verdict(f"{count(len(subject.installed), 'package')} with {count(members, 'member')}", wrong)
 
 
 @check("readable-gnu-tar", meaning="GNU tar does not unpack a package, or sees other files in it", cheap=False)
@@ -117,7 +117,9 @@ def source_package(subject: Subject) -> Finding:
 @check("member-names", meaning="what unpacks ./boot/vmlinuz-V by that name finds nothing")
 def member_names(subject: Subject) -> Finding:
     """The literal names of the kernel and the extras package start with `./`."""
-    names = [(kind, member.name) for kind in _there(subject, "kernel", "extras") for member in subject.members(kind)]
+    names = [
+        (kind, member.name) for kind in subject.installed if kind in MODULE_KINDS for member in subject.members(kind)
+    ]
     wrong = [f"{_name(subject, kind)}: {name}" for kind, name in names if name != "." and not name.startswith("./")]
     return verdict(f"{count(len(names), 'name')}, with ./ at the start", wrong)
 
@@ -125,7 +127,7 @@ def member_names(subject: Subject) -> Finding:
 @check("members-unique", meaning="which of two members of one name is unpacked depends on the program")
 def members_unique(subject: Subject) -> Finding:
     wrong = []
-    for kind in _there(subject):
+    for kind in subject.installed:
         counted = Counter(plain(member.name) for member in subject.members(kind))
         wrong += [
             f"{_name(subject, kind)}: {name} is there {times} times" for name, times in counted.items() if times > 1
@@ -135,7 +137,9 @@ def members_unique(subject: Subject) -> Finding:
 
 @check("members-inside", meaning="unpacking writes outside of the folder that it should write to")
 def members_inside(subject: Subject) -> Finding:
-    wrong = [f"{_name(subject, kind)}: {what}" for kind in _there(subject) for what in _escapes(subject.members(kind))]
+    wrong = [
+        f"{_name(subject, kind)}: {what}" for kind in subject.installed for what in _escapes(subject.members(kind))
+    ]
     return verdict("all names stay inside" if not wrong else "names that lead out", wrong)
 
 
@@ -156,7 +160,7 @@ def _escapes(members: Sequence[TarInfo]) -> Iterator[str]:
 def member_owners(subject: Subject) -> Finding:
     wrong = [
         f"{_name(subject, kind)}: {member.name} belongs to {member.uid}:{member.gid} ({member.uname}:{member.gname})"
-        for kind in _there(subject)
+        for kind in subject.installed
         for member in subject.members(kind)
         if (member.uid, member.gid) != (0, 0) or not {member.uname, member.gname} <= {"", "root"}
     ]
@@ -167,7 +171,7 @@ def member_owners(subject: Subject) -> Finding:
 def member_types(subject: Subject) -> Finding:
     wrong = [
         f"{_name(subject, kind)}: {member.name} is of the type {member.type!r}"
-        for kind in _there(subject)
+        for kind in subject.installed
         for member in subject.members(kind)
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk())
     ]
@@ -205,11 +209,6 @@ def extras_content(subject: Subject) -> Finding:
 def _in_folders(name: str, *folders: str) -> bool:
     """Whether a name is one of the folders, below one, or on the way to one."""
     return name == "" or any(f"{name}/".startswith(f"{each}/") or each.startswith(f"{name}/") for each in folders)
-
-
-def _there(subject: Subject, *kinds: str) -> list[str]:
-    """Those of some kinds of packages, without any of all that are installed, that the release has."""
-    return [kind for kind in kinds or INSTALLED if kind in subject.release.packages]
 
 
 def _name(subject: Subject, kind: str) -> str:

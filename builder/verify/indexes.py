@@ -15,7 +15,7 @@ from builder.stages.modules import normal
 from builder.verify.depmod import depmod_version, find_depmod, index, index_ahead
 from builder.verify.kmodindex import read_index
 from builder.verify.model import Finding, check, unchecked, verdict
-from builder.verify.subject import INSTALLED, Subject
+from builder.verify.subject import Subject
 
 # Those of every kmod since 2012; contract for what a consumer's modprobe reads.
 REQUIRED = (
@@ -30,7 +30,7 @@ _ROWS = 20
 
 def _index_ahead(subject: Subject) -> None:
     if depmod := find_depmod():
-        subject.read_all([kind for kind in INSTALLED if kind in subject.release.packages])
+        subject.read_all()
         for kinds in _SETS:
             index_ahead(subject, depmod, kinds)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from tarfile import TarInfo
 from typing import ParamSpec, Self, TypeVar
 
+from builder.inputs.store import file_sha256
 from builder.releasefolder import ReleaseFolder
 from builder.stages.common import StageError
 from builder.stages.elf import Elf, read_elf
@@ -61,14 +61,19 @@ class Subject:
         """
         return self._read(kind, unpack=kind in MODULE_KINDS)
 
-    def read_all(self, kinds: Sequence[str]) -> None:
-        """Read packages at the same time, which are there: what can be known of them is ready then.
+    @property
+    def installed(self) -> list[str]:
+        """Those of `INSTALLED` that the release has."""
+        return [kind for kind in INSTALLED if kind in self.release.packages]
+
+    def read_all(self) -> None:
+        """Read the packages of `installed` at the same time: what can be known of them is ready then.
 
         Raises:
             MissingProgram: See `contents`.
         """
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self.contents, kinds))
+            list(pool.map(self.contents, self.installed))
 
     @property
     def packages(self) -> Mapping[str, Contents]:
@@ -152,13 +157,13 @@ class Subject:
             OSError: It cannot be read.
         """
         if path not in self._sums:
-            self._sums[path] = self.beside(_sum, path)
+            self._sums[path] = self.beside(file_sha256, path)
         return self._sums[path].result()
 
     def sum_ahead(self) -> None:
         """Begin to sum up the packages, beside what is asked for next."""
         for path in sorted(self.release.packages.values(), key=lambda path: path.stat().st_size, reverse=True):
-            self._sums[path] = self.beside(_sum, path)
+            self._sums[path] = self.beside(file_sha256, path)
 
     def beside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Have a function, which leaves Python alone for most of its time, called beside what goes on here."""
@@ -192,15 +197,6 @@ class Subject:
             tar = self._headers_tar if kind == "headers" and not unpack else None
             self._contents[kind, unpack] = read_package(package, target, tar=tar)
         return self._contents[kind, unpack]
-
-
-def _sum(path: Path) -> str:
-    """A file's SHA-256 (hex). The pieces are large: for each, another thread has to stop before this one goes on."""
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(8 << 20))
-    with path.open("rb", buffering=0) as file:
-        while size := file.readinto(buffer):
-            digest.update(buffer[:size])
-    return digest.hexdigest()
 
 
 def _module(path: Path) -> Elf | str:
