@@ -26,7 +26,7 @@ _LAYER = re.compile(r"(?<= /)gzip\d+-\d+(?= /$)")
 _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
     **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
-    **dict.fromkeys(("source", "patched", "patch", "journal", "kconfigtree", "kernel-source"), "source"),
+    **dict.fromkeys(("source", "patched", "patch", "journal", "kconfigtree", "headerstree", "kernel-source"), "source"),
     **dict.fromkeys(("configured", "configure", "compile", "external-base"), "compile"),
     **dict.fromkeys(("rosk-programs", "rosk-inputs"), "context"),
 }

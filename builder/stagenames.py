@@ -39,7 +39,6 @@ _SHOWN_AS = {
     "kernel-firmware": "firmware",
     "kconfig": "configured",
     "foreign-tools": "tools",
-    "os-kernel-dev-root": "os-kernel",
     "release-modules": "release",
     "release-packages": "release",
     "rosk-programs": "",
@@ -50,7 +49,7 @@ FILE_SUFFIX = "-file"
 
 
 def shown_stage(dockerfile_stage: str) -> str:
-    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-kernel-root` to `os-kernel`); empty for one
+    """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-extras-root` to `os-extras`); empty for one
     that nobody is shown: what the build context becomes.
 
     One of several builds in a solve (`builder.engine.events`) keeps its name (`os-kernel@cloud-x86`), but for what they

@@ -61,11 +61,13 @@ RUN --network=none --mount=type=bind,from=source,target=/input \
     python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
 
 # What the source holds, by content: later stages go by it, and read no more of the source than they need. And what
-# configuring reads of it, so that a change to anything else leaves the config as it is.
+# configuring reads of it, and the headers package takes of it, so that a change to anything else leaves these alone.
 FROM source-${SOURCE_KIND} AS kernel-source
-COPY --from=rosk-programs stages/common.py stages/journal.py stages/signingoptions.py stages/kconfigtree.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/filearchive.py stages/journal.py stages/signingoptions.py stages/kconfigtree.py \
+    stages/headerstree.py /rosk/builder/stages/
 RUN --network=none python3 -m builder.stages.journal --tree /usr/src/linux --out /out/journal \
-    && python3 -m builder.stages.kconfigtree --tree /usr/src/linux --journal /out/journal --out /out/kconfig
+    && python3 -m builder.stages.kconfigtree --tree /usr/src/linux --journal /out/journal --out /out/kconfig \
+    && python3 -m builder.stages.headerstree --tree /usr/src/linux --journal /out/journal --out /out/headers
 
 # What has to be known before the graph can be named: the kernel's version and its date.
 FROM scratch AS resolve
@@ -73,8 +75,8 @@ COPY --from=kernel-source /out/source.json /
 COPY --from=toolchain /out/packages /
 
 FROM kernel-source AS patched
-COPY --from=rosk-programs stages/common.py stages/journal.py stages/kconfigtree.py stages/patchfile.py stages/signingoptions.py \
-    stages/patch.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/filearchive.py stages/headerstree.py stages/journal.py stages/kconfigtree.py \
+    stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
 COPY --from=rosk-inputs hooks /rosk/hooks
 COPY --from=rosk-inputs signing /rosk/signing
 COPY --from=rosk-inputs patches /rosk/patches
@@ -82,8 +84,8 @@ COPY --from=rosk-inputs patches /rosk/patches
 ARG HOOKS_ARCH=
 ARG HOOKS_SRCARCH=
 ARG FRESH=
-RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --kconfig /out/kconfig --patches /rosk/patches --hooks /rosk/hooks \
-    --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
+RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --kconfig /out/kconfig --headers /out/headers \
+    --patches /rosk/patches --hooks /rosk/hooks --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
     --certificate /rosk/signing/certificate.pem \
     && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
 
@@ -151,13 +153,16 @@ RUN --mount=type=cache,id=rosk-log,target=/log mkdir -p /out && cp "/log/${LOG_N
 FROM scratch AS compile-log
 COPY --from=compile-log-read /out/compile.log /
 
-FROM patched AS headers
-COPY --from=rosk-programs stages/common.py stages/headers.py /rosk/builder/stages/
-COPY --from=compile /out/objtree /in/objtree
+FROM tools AS headers
+COPY --from=rosk-programs stages/common.py stages/filearchive.py stages/journal.py stages/headerstree.py stages/headers.py \
+    /rosk/builder/stages/
 ARG SRCARCH
+COPY --from=patched /out/headers/common.tar /out/headers/${SRCARCH}.tar /in/source/
+COPY --from=compile /out/objtree /in/objtree
 ARG RELEASE
-RUN --network=none python3 -m builder.stages.headers --tree /usr/src/linux --obj /in/objtree --srcarch "${SRCARCH}" \
-    --release "${RELEASE}" --out /out/headers
+ARG FRESH=
+RUN --network=none python3 -m builder.stages.headers --sources /in/source/common.tar "/in/source/${SRCARCH}.tar" \
+    --obj /in/objtree --srcarch "${SRCARCH}" --release "${RELEASE}" --out /out/headers
 
 # What external modules are built with: the headers package's tree in its place. Their stages are put here for the
 # project's modules, and take the place of the next line (builder/external/dockerfile.py).
@@ -249,7 +254,9 @@ RUN --network=none --mount=type=bind,from=firmware,target=/input \
 
 FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 
-# The packages.
+# The packages. Two of them are in os-kernel too, as plain tar, and come out that way at once. LAYER is the name of the
+# folders that images are put together of, and says what the digest of an image follows from but not the cache key of a
+# COPY: how layers are compressed, and the times of the files (builder.graph.LEVEL).
 FROM tools AS packer
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/journal.py stages/pack.py \
     /rosk/builder/stages/
@@ -257,13 +264,17 @@ ARG EPOCH
 ARG CACHE_SCOPE=
 
 FROM packer AS kernel-package
+COPY --from=rosk-programs stages/elf.py stages/imageroot.py /rosk/builder/stages/
+ARG RELEASE
+ARG LAYER
 COPY --from=compile /out/boot /pkg/boot
 COPY --from=split /out/main /pkg
 COPY --from=kernel-firmware /out/main /pkg
 ARG KERNEL_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/kernel.json \
-    --out /out/kernel.tar.gz --deliver "/file/${KERNEL_FILE}"
+    --deliver "/file/${KERNEL_FILE}" --plain "/${LAYER}/kernel.tar" \
+    && python3 -m builder.stages.imageroot kernel --boot /pkg/boot --release "${RELEASE}" --epoch "${EPOCH}" --out "/${LAYER}"
 
 FROM packer AS extras-package
 COPY --from=split /out/extra /pkg
@@ -274,11 +285,16 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --out /out/extras.tar.gz --deliver "/file/${EXTRAS_FILE}"
 
 FROM packer AS headers-package
+COPY --from=rosk-programs stages/elf.py stages/imageroot.py /rosk/builder/stages/
+ARG RELEASE
+ARG LAYER
 COPY --from=headers /out/headers /pkg
 ARG HEADERS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/headers.json \
-    --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}"
+    --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}" \
+    --plain "/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}" \
+    && python3 -m builder.stages.imageroot kernel-dev --epoch "${EPOCH}" --out "/${LAYER}"
 
 FROM patched AS source-package
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/journal.py stages/pack.py \
@@ -304,9 +320,8 @@ RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt
     && for package in /apt/cache/archives/*.deb; do dpkg-deb -x "${package}" /foreign || exit 1; done \
     && rm -rf /apt /foreign/etc /foreign/var /foreign/usr/share /foreign/usr/include
 
-# The images. Each is put together of folders whose times are fixed already. LAYER is the name of these, and says what
-# the digest of an image follows from but not the cache key of a COPY: how layers are compressed, and those times
-# (builder.graph.LEVEL). SYSROOT has the programs that the images start with.
+# The images. Each is put together of folders whose times are fixed already. SYSROOT has the programs that the images
+# start with.
 FROM ${IMAGE_TOOLS} AS image-tools
 ARG SYSROOT=/
 ARG FRESH=
@@ -340,18 +355,10 @@ ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["/headers.sh"]
 
 # This one has two layers: the headers, more than half of it, are the same after most edits.
-FROM image-tools AS os-kernel-dev-root
-COPY --from=headers-package /out /in
-RUN --network=none python3 -m builder.stages.imageroot kernel-dev --package /in/headers.tar.gz \
-    --release "${RELEASE}" --epoch "${EPOCH}" --out "/${LAYER}"
-FROM image-tools AS os-kernel-root
-COPY --from=kernel-package /out /in
-RUN --network=none python3 -m builder.stages.imageroot kernel --package /in/kernel.tar.gz \
-    --release "${RELEASE}" --epoch "${EPOCH}" --out "/${LAYER}"
 FROM scratch AS os-kernel
 ARG LAYER
-COPY --from=os-kernel-dev-root /${LAYER} /
-COPY --from=os-kernel-root /${LAYER} /
+COPY --from=headers-package /${LAYER} /
+COPY --from=kernel-package /${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE}
 

@@ -122,8 +122,8 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     return words
 
 
-def compile_kernel(build: Build, make: Make, out: Path) -> None:
-    """Build the image and the modules, and install the modules under `out`."""
+def compile_kernel(build: Build, make: Make, rules: str, out: Path) -> None:
+    """Build the image and the modules, and install the modules under `out`; for `rules` see `ObjectTree`."""
     words = make_arguments(build, cpus())
     if not build.on("MODULES"):
         make.run([*words, build.image])
@@ -133,10 +133,10 @@ def compile_kernel(build: Build, make: Make, out: Path) -> None:
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
     # The key that signs is not here; it signs later, what is stripped here.
     unsigned = ["CONFIG_MODULE_SIG_ALL="] if signs(build.config) else []
-    install_modules([*words, *install, *_PLAIN_MODULES, *unsigned], make, build, out / "modules")
+    install_modules([*words, *install, *_PLAIN_MODULES, *unsigned], make, build, rules, out / "modules")
 
 
-def install_modules(words: Sequence[str], make: Make, build: Build, root: Path) -> None:
+def install_modules(words: Sequence[str], make: Make, build: Build, rules: str, root: Path) -> None:
     """Do what `make modules_install` does with make's command line `words`, or have it done."""
     own = Installation(
         make=words,
@@ -145,6 +145,7 @@ def install_modules(words: Sequence[str], make: Make, build: Build, root: Path) 
         root=root,
         release=build.release,
         keep=build.obj / KEEP / "modules",
+        rules=rules,
         jobs=cpus(),
     )
     try:
@@ -269,7 +270,7 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
         environment["PATH"] = f"{own}:{environment.get('PATH', os.defpath)}"
     make = Make(log, environment, objects)
     try:
-        compile_kernel(build, make, out)
+        compile_kernel(build, make, kept.rules, out)
     except MakeError as error:
         if error.whole:
             kept.close()

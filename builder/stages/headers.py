@@ -1,37 +1,20 @@
 """Make the headers tree: what it takes to build an external module while the kernel's source is absent.
 
-The choice follows upstream's scripts/package/install-extmod-build (Linux 6.x) and, for older trees, its forerunner in
-scripts/package/builddeb; Documentation/kbuild/modules.rst says what such a build uses.
+What it takes of the source comes in archives (`builder.stages.headerstree`, which says what the choice follows).
 """
 
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from builder.stages.common import StageError, stage_main
+from builder.stages.common import StageError, run, stage_main
+from builder.stages.headerstree import NO_SCRIPTS, is_taken
 
-# In the source's scripts/: folders of tools that no module build uses, and programs that only kernel builds use.
-_NO_SCRIPTS = ("scripts/atomic", "scripts/dtc", "scripts/kconfig", "scripts/package")
-_NEVER = (
-    "*.o",
-    "*.s",
-    "*.cmd",
-    "*.a",
-    "*.d",
-    "*.pem",
-    "*.x509",
-    "*.priv",
-    "*.key",
-    ".gitignore",
-    "unifdef",
-    "mk_elfconfig",
-)
 # Objects that kbuild links into every module of some architectures (arm64 4.15-5.1, powerpc).
 _LINKED_IN = ("kernel/ftrace-mod.o", "lib/crtsavres.o")
 # Flags that kbuild gives because the kernel's compiler knew them, and what an older one is given instead.
@@ -53,22 +36,6 @@ _OLDER_COMPILER = """
 #undef CONFIG_CC_HAS_ASM_GOTO_TIED_OUTPUT
 #endif
 """
-
-
-def source_files(tree: Path, srcarch: str) -> Iterator[Path]:
-    """The files of the source tree that belong in the headers tree, as paths under it."""
-    yield Path("Makefile")
-    yield from _existing(tree, ("Kconfig", "Kbuild"))
-    arch = Path("arch", srcarch)
-    for pattern in ("Makefile*", "Kconfig*"):
-        yield from (path.relative_to(tree) for path in sorted((tree / arch).glob(pattern)))
-    for path in _walk(tree, arch):
-        if path.name in ("Kbuild.platforms", "Platform", "module.lds", "module.lds.S") or _is_below(path, "include"):
-            yield path
-    # Before Linux 5.x an architecture's Makefile ran scripts of its own.
-    yield from _walk(tree, arch / "scripts")
-    yield from _walk(tree, Path("include"))
-    yield from _walk(tree, Path("scripts"))
 
 
 def object_files(obj: Path, srcarch: str) -> Iterator[Path]:
@@ -96,18 +63,14 @@ def _existing(tree: Path, names: tuple[str, ...]) -> Iterator[Path]:
     yield from (Path(name) for name in names if (tree / name).is_file())
 
 
-def _is_below(path: Path, folder: str) -> bool:
-    return folder in path.parts[:-1]
-
-
 def _walk(tree: Path, top: Path) -> Iterator[Path]:
     """All files and links under `top`, as paths under `tree`, in a fixed order."""
     for folder, folders, files in os.walk(tree / top):
         here = Path(folder).relative_to(tree)
-        folders[:] = sorted(name for name in folders if str(here / name) not in _NO_SCRIPTS)
+        folders[:] = sorted(name for name in folders if str(here / name) not in NO_SCRIPTS)
         links = [name for name in folders if (tree / here / name).is_symlink()]
         for name in sorted([*files, *links]):
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in _NEVER):
+            if is_taken(name):
                 yield here / name
 
 
@@ -123,19 +86,13 @@ def copy_file(root: Path, path: Path, out: Path) -> None:
         shutil.copy2(source, target)
 
 
-def settle_links(out: Path, tree: Path) -> None:
-    """Replace links whose goal is not in the headers tree by the source's file, or drop them."""
+def drop_dangling(out: Path) -> None:
+    """Drop links whose goal is not in the headers tree."""
     for folder, folders, files in os.walk(out):
         for name in (*folders, *files):
             link = Path(folder, name)
-            if not link.is_symlink() or link.exists():
-                continue
-            goal = tree / link.relative_to(out)
-            link.unlink()
-            if goal.is_file():
-                shutil.copy2(goal, link)
-            elif goal.is_dir():
-                shutil.copytree(goal, link)
+            if link.is_symlink() and not link.exists():
+                link.unlink()
 
 
 def allow_older_compilers(out: Path) -> None:
@@ -158,8 +115,11 @@ def _tried_first(line: re.Match[str]) -> str:
     return f"{head}$(call cc-option,{flag}{value}{instead})"
 
 
-def make_headers(tree: Path, obj: Path, srcarch: str, release: str, out: Path) -> None:
+def make_headers(sources: Sequence[Path], obj: Path, srcarch: str, release: str, out: Path) -> None:
     """Fill `out` with the headers tree.
+
+    Args:
+        sources: The archives of what it takes of the source.
 
     Raises:
         StageError: The object tree is not a complete build of `release`.
@@ -168,23 +128,25 @@ def make_headers(tree: Path, obj: Path, srcarch: str, release: str, out: Path) -
     found = built.read_text().strip() if built.is_file() else "no kernel release"
     if found != release:
         raise StageError(f"the object tree is of {found}, not of {release}", hint="compile the kernel first")
-    for path in source_files(tree, srcarch):
-        copy_file(tree, path, out)
+    out.mkdir(parents=True)
+    for archive in sources:
+        run(["tar", "--no-same-owner", "-xf", archive.resolve(), "-C", out])
     for path in object_files(obj, srcarch):
         copy_file(obj, path, out)
-    settle_links(out, tree)
+    drop_dangling(out)
     allow_older_compilers(out)
 
 
 def main() -> None:
-    """Command line: `--tree T --obj OBJTREE --srcarch x86 --release V --out D`."""
+    """Command line: `--sources A.tar B.tar --obj OBJTREE --srcarch x86 --release V --out D`."""
     parser = argparse.ArgumentParser(prog="headers", description=__doc__)
-    for option in ("--tree", "--obj", "--out"):
+    parser.add_argument("--sources", type=Path, nargs="+", required=True)
+    for option in ("--obj", "--out"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--srcarch", "--release"):
         parser.add_argument(option, required=True)
     args = parser.parse_args()
-    make_headers(args.tree, args.obj, args.srcarch, args.release, args.out)
+    make_headers(args.sources, args.obj, args.srcarch, args.release, args.out)
 
 
 if __name__ == "__main__":

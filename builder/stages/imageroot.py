@@ -8,11 +8,8 @@ machine: nothing of it is run. All times in the result are the epoch, all modes 
 from __future__ import annotations
 
 import argparse
-import gzip
-import itertools
 import os
 import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,71 +122,43 @@ def headers(package: Path, script: Path, sysroot: Path, out: Path) -> None:
     put(script, out / "headers.sh", 0o755)
 
 
-def kernel(package: Path, release: str, out: Path) -> None:
-    """The first half of os-kernel, which LinuxKit's `kernel: image:` reads: two files, and the package as plain tar.
+def kernel(boot: Path, release: str, out: Path) -> None:
+    """What LinuxKit's `kernel: image:` reads of os-kernel beside the packages as plain tar, which lie there already.
 
     Args:
-        package: The kernel package, whose members are `./boot/...` and `./lib/...`.
+        boot: The folder with the kernel package's boot files.
 
     Raises:
-        StageError: The package lacks the kernel or System.map.
+        StageError: The kernel or System.map is missing.
     """
-    with gzip.open(package) as packed, (out / "kernel.tar").open("wb") as plain:
-        shutil.copyfileobj(packed, plain)
-    with tarfile.open(out / "kernel.tar") as tar:
-        _extract(tar, f"./boot/vmlinuz-{release}", out / "kernel")
-        _extract(tar, f"./boot/System.map-{release}", out / "System.map")
-
-
-def kernel_dev(package: Path, release: str, epoch: int, out: Path) -> None:
-    """The other half: the headers package as plain tar, its members below usr/src/linux-headers-RELEASE."""
-    top = f"usr/src/linux-headers-{release}"
-    with tarfile.open(package) as tar, tarfile.open(out / "kernel-dev.tar", "w", format=tarfile.GNU_FORMAT) as moved:
-        for parent in itertools.accumulate(top.split("/"), "{}/{}".format):
-            member = tarfile.TarInfo(parent)
-            member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, epoch
-            member.uname = member.gname = "root"
-            moved.addfile(member)
-        for member in tar:
-            content = tar.extractfile(member) if member.isreg() else None
-            member.name = top + member.name.removeprefix(".")
-            moved.addfile(member, content)
-
-
-def _extract(tar: tarfile.TarFile, name: str, target: Path) -> None:
-    """Write one member of an archive as the file `target`."""
-    try:
-        content = tar.extractfile(name)
-    except KeyError:
-        raise StageError(f"the kernel package has no {name}", hint="its release is another one") from None
-    assert content is not None
-    with content, target.open("wb") as file:
-        shutil.copyfileobj(content, file)
-    target.chmod(0o644)
+    for name, target in ((f"vmlinuz-{release}", "kernel"), (f"System.map-{release}", "System.map")):
+        if not (boot / name).is_file():
+            raise StageError(f"the kernel package has no boot/{name}", hint="its release is another one")
+        put(boot / name, out / target)
 
 
 def main() -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--package", type=Path, required=True, help="the .tar.gz that the image carries")
     common.add_argument("--epoch", type=int, required=True, help="the time of all files, seconds since 1970")
     common.add_argument("--out", type=Path, required=True, help="the image's root; made")
     starts = argparse.ArgumentParser(add_help=False)
+    starts.add_argument("--package", type=Path, required=True, help="the .tar.gz that the image carries")
     starts.add_argument("--script", type=Path, required=True, help="what the image runs")
     starts.add_argument("--sysroot", type=Path, default=Path("/"), help="where the tools are installed (default: /)")
-    own = argparse.ArgumentParser(add_help=False)
-    own.add_argument("--release", required=True)
     parser = argparse.ArgumentParser(description=__doc__)
     images = parser.add_subparsers(dest="image", required=True)
-    for name, more in (("extras", starts), ("headers", starts), ("kernel", own), ("kernel-dev", own)):
-        images.add_parser(name, parents=[common, more])
+    for name in ("extras", "headers"):
+        images.add_parser(name, parents=[common, starts])
+    plain = images.add_parser("kernel", parents=[common])
+    plain.add_argument("--boot", type=Path, required=True, help="the folder with the boot files")
+    plain.add_argument("--release", required=True)
+    images.add_parser("kernel-dev", parents=[common], help="the headers half of os-kernel: what lies there already")
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
     if options.image == "kernel":
-        kernel(options.package, options.release, options.out)
-    elif options.image == "kernel-dev":
-        kernel_dev(options.package, options.release, options.epoch, options.out)
-    else:
+        kernel(options.boot, options.release, options.out)
+    elif options.image != "kernel-dev":
         assemble = extras if options.image == "extras" else headers
         assemble(options.package, options.script, options.sysroot, options.out)
     finish(options.out, options.epoch)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import tarfile
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from builder.stages.common import stage_main
+from builder.stages.filearchive import write_archive
 from builder.stages.journal import Changes, parse, read
 from builder.stages.signingoptions import VERIFIERS
 
@@ -76,26 +76,8 @@ def pick(tree: Path, journal: str, out: Path) -> None:
         journal: The text of the tree's journal.
     """
     paths = sorted(chosen(tree, parse(journal).keys()))
-    out.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(out / "files.tar", "w", format=tarfile.GNU_FORMAT) as archive:
-        for path in paths:
-            _add(archive, tree / path, path)
+    write_archive(out / "files.tar", {path: tree / path for path in paths})
     (out / "names").write_text("\0".join(paths), errors="surrogateescape")
-
-
-def _add(archive: tarfile.TarFile, file: Path, name: str) -> None:
-    """Add a file or a symbolic link, of which nothing but content and executable bit counts."""
-    member = archive.gettarinfo(file, name)
-    member.mtime = member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mode = 0o755 if member.mode & 0o100 else 0o644
-    if member.islnk():  # to a member of the same inode
-        member.type, member.size = tarfile.REGTYPE, file.stat().st_size
-    if member.isreg():
-        with file.open("rb") as content:
-            archive.addfile(member, content)
-    else:
-        archive.addfile(member)
 
 
 def concerns(changes: Changes, out: Path) -> bool:

@@ -67,6 +67,7 @@ class ObjectTree:
         srcarch: The architecture's folder: x86, arm64.
         recipe: What the tree is made with beside source and config: any difference makes it a new one.
         said: What became of the tree and why, for the log.
+        rules: A checksum over what kbuild's commands follow from; known once the tree is open.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class ObjectTree:
     srcarch: str
     recipe: Mapping[str, Any]
     said: list[str] = field(default_factory=list)
+    rules: str = ""
 
     @property
     def keep(self) -> Path:
@@ -111,6 +113,7 @@ class ObjectTree:
             lasting = {path: since for path, since in state["since"].items() if path not in changes.removed}
             state["since"] = {**lasting, **dict.fromkeys(changes.added | changes.changed, moment)}
         state |= {"journal": journal, "rules": rules}
+        self.rules = hashlib.sha256(repr((sorted(recipe.items()), rules, config)).encode()).hexdigest()
         (self.keep / _UNFINISHED).touch()
         store_book(self.keep / "state", state)
         sources.set_times(self.tree, now, state["since"], state["floor"])

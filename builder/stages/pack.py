@@ -327,11 +327,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the archive, in the format of its name")
     parser.add_argument("--deliver", type=Path, help="the archive that leaves the build; a link when --out is the same")
     parser.add_argument("--top", default=".", help="what members' names start with (default: .)")
+    parser.add_argument("--plain", type=Path, help="the archive without compression, for an image")
+    parser.add_argument("--plain-top", default=".", help="what the names of its members start with (default: .)")
     parser.add_argument("--epoch", type=int, required=True, help="the time of all members, seconds since 1970")
     parser.add_argument("--cache", type=Path, help="a folder that keeps compressed chunks from one build to the next")
     parser.add_argument("--journal", type=Path, help="the journal of the folder (builder.stages.journal)")
     parser.add_argument("--sums", type=Path, help="a JSON file for name, size and sha256 of what leaves the build")
     options = parser.parse_args()
+    with ThreadPoolExecutor(1) as beside:
+        plain = beside.submit(_pack_plain, options) if options.plain else None
+        _pack(options)
+        if plain is not None:
+            plain.result()
+
+
+def _pack_plain(options: argparse.Namespace) -> None:
+    pack(options.root, options.plain, epoch=options.epoch, top=options.plain_top, compression="none")
+
+
+def _pack(options: argparse.Namespace) -> None:
     journal = parse(read(options.journal)) if options.journal else None
     packed: Packed | None = None
     for archive in filter(None, (options.out, options.deliver)):

@@ -1,7 +1,8 @@
 """Apply a project's patches to the kernel tree, then run its hook scripts on it, then put its certificate in it.
 
-The tree's journal (`builder.stages.journal`) and what configuring reads of it (`builder.stages.kconfigtree`) are
-brought up to date; a tree that hooks have worked on is read again.
+The tree's journal (`builder.stages.journal`), what configuring reads of it (`builder.stages.kconfigtree`) and what the
+headers package takes of it (`builder.stages.headerstree`) are brought up to date; a tree that hooks have worked on is
+read again.
 
 Patches are applied in the order of their names (bytewise) with `patch -p1` and no fuzz. There is no dry run before:
 it would fail for a patch that changes one file twice. So a failed run leaves the tree half patched, to be thrown away
@@ -18,7 +19,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from builder.stages import journal, kconfigtree
+from builder.stages import headerstree, journal, kconfigtree
 from builder.stages.common import StageError, run, stage_main
 from builder.stages.patchfile import FilePatch, named_paths, parse_patch
 from builder.stages.signingoptions import IN_TREE
@@ -164,7 +165,7 @@ def add_certificate(tree: Path, certificate: Path) -> None:
 def main() -> None:
     """Command line: `--tree T --patches DIR --hooks DIR` and what hooks are told; what does not exist holds nothing."""
     parser = argparse.ArgumentParser(prog="patch", description=__doc__)
-    for option in ("--tree", "--journal", "--kconfig", "--patches", "--hooks"):
+    for option in ("--tree", "--journal", "--kconfig", "--headers", "--patches", "--hooks"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--certificate", "--info"):
         parser.add_argument(option, type=Path, default=Path("none"))
@@ -181,8 +182,11 @@ def main() -> None:
         now = journal.update(args.tree, before, {*touched, IN_TREE})
     if now != before:
         journal.write(args.journal, now)
-        if kconfigtree.concerns(journal.compare(before, now), args.kconfig):
+        changes = journal.compare(before, now)
+        if kconfigtree.concerns(changes, args.kconfig):
             kconfigtree.pick(args.tree, now, args.kconfig)
+        if parts := headerstree.concerned(changes, args.headers):
+            headerstree.pick(args.tree, now, args.headers, parts)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_stages_have_the_name_of_their_build() -> None:
 
 
 def test_what_is_shown_of_several() -> None:
-    assert stagenames.shown_stage(f"os-kernel-root@{CLOUD}") == f"os-kernel@{CLOUD}"
+    assert stagenames.shown_stage(f"os-extras-root@{CLOUD}") == f"os-extras@{CLOUD}"
     assert stagenames.shown_stage(f"source-tree@{CLOUD}") == "source"
     titles = stagenames.titles([GENERIC, CLOUD])
     assert titles[f"compile@{CLOUD}"] == f"{CLOUD}: compile"

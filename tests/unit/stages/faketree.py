@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.stages import journal
+from builder.stages import headers, headerstree, journal
 
 TREE = Path(__file__).parents[2] / "faketree"
 VERSION = "6.12.99"
@@ -94,3 +94,11 @@ def compile_arguments(tree: Path, work: Path) -> list[str | Path]:
     ]
     image = ["--arch", "x86_64", "--image", "bzImage", "--image-path", "arch/x86/boot/bzImage"]
     return [*folders, *image, "--epoch", str(EPOCH), "--log", work / "log", "--toolchain", "/dev/null"]
+
+
+def headers_of(tree: Path, obj: Path, out: Path) -> Path:
+    """Make the headers tree `out` of a source tree and its object tree; returns it."""
+    picked = out.with_name(f"{out.name}.picked")
+    headerstree.pick(tree, journal.dump(journal.read_tree(tree)), picked)
+    headers.make_headers([picked / "common.tar", picked / "x86.tar"], obj, "x86", RELEASE, out)
+    return out

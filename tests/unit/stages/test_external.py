@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builder.stages import external, headers
+from builder.stages import external
 from builder.stages.common import MARK
 from builder.stages.elf import modinfo
 from tests.unit.stages import faketree
@@ -41,9 +41,7 @@ INSTALLED = f"out/modules/lib/modules/{faketree.RELEASE}"
 @pytest.fixture(scope="module")
 def tree(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The headers tree."""
-    out = tmp_path_factory.mktemp("headers") / "tree"
-    headers.make_headers(faketree.TREE, compiled / "out/objtree", "x86", faketree.RELEASE, out)
-    return out
+    return faketree.headers_of(faketree.TREE, compiled / "out/objtree", tmp_path_factory.mktemp("headers") / "tree")
 
 
 class Built:

@@ -34,9 +34,7 @@ def obj(tmp_path: Path, compiled: Path) -> Path:
 
 
 def make(tree: Path, obj: Path) -> Path:
-    out = tree.parent / "headers"
-    headers.make_headers(tree, obj, "x86", faketree.RELEASE, out)
-    return out
+    return faketree.headers_of(tree, obj, tree.parent / "headers")
 
 
 def put(path: Path, text: str = "x") -> None:

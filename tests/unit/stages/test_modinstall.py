@@ -149,6 +149,7 @@ def make_kernel(tmp_path: Path) -> Callable[..., Kernel]:
             root=root,
             release=RELEASE,
             keep=obj / ".kept/modules",
+            rules="these",
             jobs=2,
         )
         kernel = Kernel(tmp_path, own)
@@ -251,6 +252,65 @@ def leave_a_half(kernel: Kernel) -> None:
 def cut_the_book(kernel: Kernel) -> None:
     book = kernel.own.keep / "book"
     book.write_bytes(book.read_bytes()[:-3])
+
+
+@pytest.fixture
+def asked(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What make was asked to do."""
+    said = Installation._said
+
+    def counted(own: Installation) -> str:
+        words.append(said(own))
+        return words[-1]
+
+    words: list[str] = []
+    monkeypatch.setattr(Installation, "_said", counted)
+    return words
+
+
+def test_what_make_says_is_kept(kernel: Kernel, asked: list[str]) -> None:
+    kernel.install()
+    kernel.compile("net/c_d", "int number = 7;\n")
+    assert [kernel.install(), len(asked)] == [1, 1]
+
+
+def test_what_make_says_without_modules_anew(kernel: Kernel, asked: list[str]) -> None:
+    for path in kernel.obj.rglob("*.ko"):
+        path.unlink()
+    (kernel.obj / "modules.order").write_text("")
+    assert [kernel.install(), kernel.install(), len(asked)] == [0, 0, 1]
+
+
+OTHERS: dict[str, Callable[[Kernel], Installation]] = {
+    "rules": lambda kernel: replace(kernel.own, rules="others"),
+    "words for make": lambda kernel: replace(kernel.own, make=[*kernel.own.make, "X=1"]),
+    "environment": lambda kernel: replace(kernel.own, environment={**kernel.own.environment, "X": "1"}),
+    "rules that are not known": lambda kernel: replace(kernel.own, rules=""),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_make_is_asked_again(kernel: Kernel, asked: list[str], other: Callable[[Kernel], Installation]) -> None:
+    kernel.install()
+    assert [kernel.install(other(kernel)), len(asked)] == [0, 2]
+
+
+def test_make_is_asked_again_for_other_modules(kernel: Kernel, asked: list[str]) -> None:
+    kernel.install()
+    (kernel.obj / "modules.order").write_text("net/c_d.o\n")
+    assert [kernel.install(), len(asked)] == [0, 2]
+
+
+def test_make_is_asked_again_where_its_modules_are_not_in_modules_order(kernel: Kernel, asked: list[str]) -> None:
+    (kernel.obj / ".tmp_versions").mkdir()
+    assert [kernel.install(), kernel.install(), len(asked)] == [4, 0, 2]
+
+
+def test_make_is_asked_again_when_what_it_said_is_damaged(kernel: Kernel, asked: list[str]) -> None:
+    kernel.install()
+    said = kernel.own.keep / "said"
+    said.write_bytes(said.read_bytes().replace(b"net/c_d", b"net/c_e"))
+    assert [kernel.install(), len(asked)] == [0, 2]
 
 
 DAMAGES: dict[str, tuple[Callable[[Kernel], object], int]] = {

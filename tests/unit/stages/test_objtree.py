@@ -211,6 +211,16 @@ def test_another_toolchain_makes_a_new_tree(kept: Callable[..., ObjectTree], tmp
     assert not is_kept(tmp_path)
 
 
+def test_what_kbuilds_commands_follow_from(kept: Callable[..., ObjectTree], tree: Path) -> None:
+    first = kept().rules
+    (tree / "net/core.c").write_text("int other;\n")
+    assert kept().rules == first
+    assert kept(f"{CONFIG}CONFIG_INET=y\n").rules != first
+    assert kept(**{"the compiler": "clang"}).rules != first
+    (tree / "net/Makefile").write_text("obj-$(CONFIG_NET) += other.o\n")
+    assert kept().rules != first
+
+
 def test_a_killed_build_is_set_back(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
     built(kept, tmp_path)
     opened = kept()

@@ -518,6 +518,20 @@ def test_what_leaves_the_build_may_have_another_format(root: Path, tmp_path: Pat
     }
 
 
+def test_the_plain_archive_beside_it(root: Path, tmp_path: Path) -> None:
+    done = run_program(root, tmp_path / "a.tar.gz", "--plain", str(tmp_path / "image/a.tar"), "--plain-top", "usr/src")
+    assert done.returncode == 0, done.stderr
+    pack.pack(root, tmp_path / "wanted.tar", epoch=1, top="usr/src")
+    assert (tmp_path / "image/a.tar").read_bytes() == (tmp_path / "wanted.tar").read_bytes()
+    names = tarfile.open(tmp_path / "image/a.tar").getnames()  # noqa: SIM115
+    assert names[:2] == ["usr", "usr/src"] and all(name.startswith("usr/src/") for name in names[2:])
+
+
+def test_a_plain_archive_that_cannot_be_written_fails_the_stage(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "image").write_text("a file")
+    assert run_program(root, tmp_path / "a.tar.gz", "--plain", str(tmp_path / "image/a.tar")).returncode != 0
+
+
 def test_what_a_journal_tells_is_packed_as_what_is_read(
     root: Path, tmp_path: Path, compressed: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

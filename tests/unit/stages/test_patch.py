@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.stages import journal, kconfigtree, patch
+from builder.stages import headerstree, journal, kconfigtree, patch
 from builder.stages.common import StageError
 from tests.unit.stages import faketree
 
@@ -210,7 +210,9 @@ def test_the_journal_is_of_the_tree_as_it_leaves_the_stage(tree: Path, hooked: b
     if hooked:
         hook(tree, "10-a.sh", "#!/bin/sh\nmkdir moved && echo x >moved/x && mv moved other\n")
     kconfigtree.pick(tree, journal.read(written), folder / "kconfig")
+    headerstree.pick(tree, journal.read(written), folder / "headers")
     words: list[str | Path] = ["--tree", tree, "--journal", written, "--kconfig", folder / "kconfig"]
+    words += ["--headers", folder / "headers"]
     words += ["--hooks", folder / "hooks"]
     words += ["--patches", folder / "patches", "--certificate", folder / "certificate.pem"]
     done = faketree.run_stage("patch", *words)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from builder.stages.imageroot import kernel, kernel_dev
+from builder.stages.pack import pack
 from builder.verify.images import check_image
 from builder.verify.subject import Subject
 from tests.unit.verify.images import Files, layer, oci
@@ -38,9 +38,12 @@ def files(release: Subject, kind: str, tmp_path: Path) -> dict[str, bytes | str 
         return {**TOOLS, "build.tar.gz": packages["headers"].read_bytes(), "headers.sh": b"#!/bin/sh\n"}
     root = tmp_path / "root"
     root.mkdir(exist_ok=True)
-    kernel(packages["kernel"], V, root)
-    kernel_dev(packages["headers"], V, 0, root)
-    return {path.name: path.read_bytes() for path in root.iterdir()}
+    boot = release.tree("kernel") / "boot"
+    pack(release.tree("kernel"), root / "kernel.tar", epoch=0)
+    pack(release.tree("headers"), root / "kernel-dev.tar", epoch=0, top=f"usr/src/linux-headers-{V}")
+    found = {path.name: path.read_bytes() for path in root.iterdir()}
+    found["kernel"] = (boot / f"vmlinuz-{V}").read_bytes()
+    return {**found, "System.map": (boot / f"System.map-{V}").read_bytes()}
 
 
 def found(
