@@ -22,13 +22,14 @@ from builder.errors import RoskError
 from builder.external.sources import module_sources
 from builder.foresight import foreseen
 from builder.joint import JointBuilder, Member, Solved, merged
+from builder.lookout import Lookout
 from builder.project import Project
 from builder.recall import recall
 from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
 from builder.signing.key import SigningKey, read_key
 from builder.solver import Builder
-from builder.summing import summed_ahead
+from builder.summing import Sums, summed_ahead
 from builder.view import View
 
 
@@ -218,29 +219,50 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     lead = works[0].member.builder
     if len(works) > 1:
         lead = replace(lead, log=logs, others={work.name: work.project for work in works})
-    joint = JointBuilder(members=[work.member for work in works], lead=lead)
-    with summed_ahead(work.project.dist / "kernel" for work in works) as known, ThreadPoolExecutor(1) as beside:
+    with ExitStack() as stack:
+        known = stack.enter_context(summed_ahead(work.project.dist / "kernel" for work in works))
         # A build with nothing to do is not to wait for this, and no other one either.
-        beside.submit(import_module, "builder.proof")
-        solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
-        sums = [release.read_sums(work.reports / "sums") for work in works]
-        wanted = {
-            work.name: {
-                name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum, known)
-            }
-            for work, own in zip(works, sums, strict=True)
+        stack.enter_context(ThreadPoolExecutor(1)).submit(import_module, "builder.proof")
+        lookouts = {
+            work.name: stack.enter_context(Lookout(work.project.dist, work.folder, known))
+            for work in works
+            if len(works) == 1  # a release is large once it is unpacked
         }
+        joint = JointBuilder(
+            members=[work.member for work in works],
+            lead=lead,
+            arrived=lambda name: lookouts[name].look() if name in lookouts else None,
+        )
+        built = _solve(works, joint, known)
+        from builder.proof import check_release  # noqa: PLC0415 - see above
+
+        for work in works:
+            ahead = {"ahead": lookouts[work.name].subject} if work.name in lookouts else {}
+            check_release(work.folder, work.project.dist, **ahead)
+        for work in works:
+            release.commit(work.project.dist, work.folder)
+    return built
+
+
+def _solve(works: Sequence[Work], joint: JointBuilder, known: Sums) -> dict[str, Built | None]:
+    """Solve the graph, and make whole releases of what comes of it, in the staging folders.
+
+    Args:
+        known: The checksums of the files of the releases before.
+    """
+    solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
+    sums = [release.read_sums(work.reports / "sums") for work in works]
+    wanted = {
+        work.name: {
+            name: sum for name, sum in own.items() if not release.has(work.project.dist, work.folder, sum, known)
+        }
+        for work, own in zip(works, sums, strict=True)
+    }
     fetched = [joint.fetch(solved[0].resolved, wanted)] if any(wanted.values()) else []
     built: dict[str, Built | None] = {}
     for work, each, own in zip(works, solved, sums, strict=True):
         result = shown_result(each.result, *fetched, name=work.name)
         built[work.name] = _stage(work, each, own, result)
-    from builder.proof import check_release  # noqa: PLC0415 - see above
-
-    for work in works:
-        check_release(work.folder, work.project.dist)
-    for work in works:
-        release.commit(work.project.dist, work.folder)
     return built
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -66,10 +67,13 @@ class JointBuilder:
     Attributes:
         members: The kernels.
         lead: The builder that solves for all of them.
+        arrived: Called with the name of a kernel when the files of its release are in the staging folder, all but the
+            source package: once or more, the last time after its last solve; in another thread where the solve goes on.
     """
 
     members: Sequence[Member]
     lead: Builder
+    arrived: Callable[[str], None] = lambda _name: None
 
     def release(self, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
         """Solve the whole graph of each, under the names that its source and toolchain give it.
@@ -110,14 +114,16 @@ class JointBuilder:
         with ExitStack() as stack:
             for member in sorted(self.members, key=lambda member: member.name):
                 stack.enter_context(member.builder.alone(resolved))
-            result, metadata = self._solve(plans, resolved.epoch)
+            arrivals = stack.enter_context(Arrivals(self.members, self.arrived))
+            result, metadata = replace(self, lead=replace(self.lead, exported=arrivals.exported))._solve(
+                plans, resolved.epoch
+            )
             for folder in filter(None, (member.images for member in self.members)):
                 for archive in sorted(folder.iterdir()):
                     self.lead.engine.load(archive)
+            for member in self.members:
+                arrivals.take(member)
         for member in self.members:
-            for left in ("kernel", "reports"):
-                shutil.rmtree(member.builder.folder / left, ignore_errors=True)
-            unpack(member.tar, member.builder.folder)
             if graph.SOURCE in fetch.get(member.name, ()):
                 unpack(member.package(graph.SOURCE), member.builder.folder / "kernel")
         return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
@@ -186,6 +192,41 @@ class JointBuilder:
                         hint="build again; if it happens again, report it: this is an error in rosk",
                     )
         return result
+
+
+class Arrivals(AbstractContextManager["Arrivals"]):
+    """The release files of a solve, taken when they are there, while BuildKit is still at the images.
+
+    Args:
+        then: See `JointBuilder.arrived`.
+    """
+
+    def __init__(self, members: Sequence[Member], then: Callable[[str], None]) -> None:
+        alone = len(members) == 1
+        self._members = {"release" if alone else target_name(each.name, "release"): each for each in members}
+        self._then = then
+        self._thread = ThreadPoolExecutor(1)
+        self._taken: dict[str, Future[None]] = {}
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def exported(self, target: str) -> None:
+        """Begin to take what a target has exported, if it is the files of a release; once more in a second solve."""
+        if member := self._members.get(target):
+            self._taken[member.name] = self._thread.submit(self._take, member)
+
+    def take(self, member: Member) -> None:
+        """Have the files of a kernel in its staging folder."""
+        taken = self._taken.pop(member.name, None)
+        if taken is None or taken.exception() is not None:
+            self._take(member)
+
+    def _take(self, member: Member) -> None:
+        for left in ("kernel", "reports"):
+            shutil.rmtree(member.builder.folder / left, ignore_errors=True)
+        unpack(member.tar, member.builder.folder)
+        self._then(member.name)
 
 
 def renamed(name: str, plan: Mapping[str, Any]) -> dict[str, Any]:

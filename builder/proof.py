@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from builder.errors import InputError, VerifyError
 from builder.release import REPORT, VERIFY, reject, shown_path
 from builder.report.kept import write_kept
 from builder.report.run import report_text
-from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine
+from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine, look_ahead, subject_of
+from builder.verify.subject import Subject
 
 FAST = VerifyOptions(fast=True)
 
 
-def check_release(folder: Path, dist: Path) -> None:
+class Ahead:
+    """What the checks look at in a release that is in the making, read while the rest of it is made.
+
+    Nothing relies on it: without it the checks read for themselves.
+    """
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self.subject: Subject | None = None
+
+    def look(self, folder: Path) -> None:
+        """Read the packages in a staging folder, in the place of what was read before; never fails."""
+        self.close()
+        try:
+            subject = self._open.enter_context(subject_of(folder, cheap=True))
+            look_ahead(subject)
+        except Exception:
+            self.close()
+        else:
+            self.subject = subject
+
+    def close(self) -> None:
+        """Forget it all."""
+        self.subject = None
+        self._open.close()
+
+
+def check_release(folder: Path, dist: Path, ahead: Subject | None = None) -> None:
     """Run the fast checks over the staged release in a folder, and write what they saw and the report beside it.
 
     Args:
         dist: Where it would go; when it does not pass it goes to `rejected` there.
+        ahead: What was read of it already.
 
     Raises:
         VerifyError: A check failed.
     """
-    found = examine(folder, cheap=True)
+    found = examine(folder, cheap=True, ahead=ahead)
     write_kept(folder, VERIFY, as_json(found, FAST))
     if not found.failed:
         _write_report(folder, found)

@@ -257,7 +257,7 @@ def holds(folder: Path, wanted: Sum, known: Sums | None = None) -> bool:
 
 def has(dist: Path, folder: Path, wanted: Sum, known: Sums | None = None) -> bool:
     """Whether the new release in `folder` has a package, be it that the build has brought it, or that `dist` has it."""
-    return holds(folder / "kernel", wanted) or keep(dist, folder, wanted, known)
+    return holds(folder / "kernel", wanted, known) or keep(dist, folder, wanted, known)
 
 
 def keep(dist: Path, folder: Path, wanted: Sum, known: Sums | None = None) -> bool:

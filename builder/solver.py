@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Builder:
         states: What the solves did, grows with each.
         code: What rosk's own code is as the build starts.
         others: Where its solves are of several kernels: their projects by their names (`builder.joint`).
+        exported: Called with the name of a target whose archive is there.
     """
 
     project: Project
@@ -62,6 +63,7 @@ class Builder:
     states: list[BuildState] = field(default_factory=list)
     code: str = field(default_factory=own_code)
     others: Mapping[str, Project] = field(default_factory=dict)
+    exported: Callable[[str], None] = lambda _target: None
 
     def solve(self, plan: Mapping[str, Any], *, epoch: int = 0) -> tuple[BuildState, dict[str, Any]]:
         """Solve a bake file, shown and logged; returns what ran, and the targets' metadata.
@@ -72,11 +74,16 @@ class Builder:
         plan = graph.afresh(plan, self.scope) if self.fresh else plan
         state = BuildState()
 
+        def heard(line: str) -> None:
+            self._tell(state.feed(line.encode()))
+            while state.exported:
+                self.exported(state.exported.pop(0))
+
         def once() -> dict[str, Any]:
             nonlocal state
             state = BuildState(before=state.result)
             try:
-                done = self.engine.bake(plan, epoch=epoch, on_output=lambda line: self._tell(state.feed(line.encode())))
+                done = self.engine.bake(plan, epoch=epoch, on_output=heard)
             except SolveError:
                 self._tell(state.finish())
                 raise

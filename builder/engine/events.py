@@ -35,6 +35,7 @@ _STEP = re.compile(r"\[(?P<words>[^\]]*?) *(?P<step>\d+)/(?P<steps>\d+)\] ")
 _OF_SEVERAL = re.compile(r"(?P<member>[a-z0-9-]+)_")
 """What the targets of one of several builds in a solve start with."""
 _OUTPUT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting|pushing) ")
+_TAR = re.compile(r"(?:\[(?P<target>[^\] ]+)\] )?exporting to client tarball")
 _CACHE = re.compile(r"(?:\[[^\]]+\] )?(?:importing|exporting) cache ")
 _LOST = "not found"
 """The whole error of a step whose cached result was pruned: BuildKit then takes another result, or runs the step."""
@@ -126,6 +127,7 @@ class Vertex:
     `step` of `steps` is its place in its stage, 0 when it has none. `executed` means that this solve really ran it: it
     was not in the cache, is no base image, and was not finished earlier by another solve of the same engine. `cached`
     means that its result is in a cache; `lost`, that it had been pruned: what is reported after that counts.
+    `exported`: it wrote an archive, and that is noted.
     """
 
     name: str = ""
@@ -138,6 +140,7 @@ class Vertex:
     error: str = ""
     cached: bool = False
     lost: bool = False
+    exported: bool = False
 
     @property
     def cancelled(self) -> bool:
@@ -220,6 +223,8 @@ class BuildState:
         compile_log: The name that the compile gave its log, in an event `log`; None when none did.
         warnings: What went wrong without failing the build by itself: a cache that could not be read or written.
         text: The client's plain lines, in order.
+        exported: The targets whose archives are whole on this machine, by their names in the bake file, in order; an
+            empty name where the solve has one target only.
     """
 
     def __init__(self, before: BuildResult | None = None) -> None:
@@ -229,6 +234,7 @@ class BuildState:
         self.compile_log: str | None = None
         self.warnings: list[str] = []
         self.text: list[str] = []
+        self.exported: list[str] = []
         self._vertexes: dict[str, Vertex] = {}
         self._partial: dict[tuple[str, int], bytes] = {}
         self._reader = Reader()
@@ -282,6 +288,7 @@ class BuildState:
         touched: dict[str, Stage] = {}
         for report in item.get("vertexes") or ():
             touched.update({stage.name: stage for stage in self._update(report)})
+            self._note_export(self._vertexes[report["digest"]])
         for stage in touched.values():
             if stage.busy:
                 yield from _enter(stage, StageState.RUNNING)
@@ -321,6 +328,12 @@ class BuildState:
         if vertex.cached:  # fetching it from a shared cache is reported as if it ran
             vertex.executed = False
         return [self.stages[name] for name in vertex.stages]
+
+    def _note_export(self, vertex: Vertex) -> None:
+        """BuildKit ends this step when the client has closed the file."""
+        if vertex.completed and not vertex.error and not vertex.exported and (tar := _TAR.fullmatch(vertex.name)):
+            vertex.exported = True
+            self.exported.append(tar["target"] or "")
 
     def _took_time(self, started: float, completed: float) -> bool:
         """Whether a step really ran in this solve: not in an earlier one, and not only in name. A step that turns out

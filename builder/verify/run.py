@@ -12,7 +12,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,30 @@ class Report:
         return self.of(Status.UNCHECKED)
 
 
-def examine(root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence[Path] = ()) -> Report:
+@contextmanager
+def subject_of(root: Path, *, cheap: bool, keys: Sequence[Path] = ()) -> Iterator[Subject]:
+    """The release in a folder, to be examined; see `examine`."""
+    release = find_release(root)
+    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys) as subject:
+        yield subject
+
+
+def look_ahead(subject: Subject) -> None:
+    """Have what the cheap checks look at read and at hand, before a release is whole; what they say then is nothing.
+
+    Raises:
+        NoSpaceError: See `examine`.
+    """
+    chosen = choose((), cheap=True)
+    for each in chosen:
+        _begin(each, subject)
+    for each in chosen:
+        _run(each, subject)
+
+
+def examine(
+    root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence[Path] = (), ahead: Subject | None = None
+) -> Report:
     """Run checks over the release in a folder, and print nothing.
 
     Args:
@@ -126,18 +149,19 @@ def examine(root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence
         cheap: Leave out what takes long, or an engine or other programs.
         only: Names of checks; all when empty.
         keys: Files of the public keys whose signature counts.
+        ahead: The same folder, at which `look_ahead` has looked when nothing but the packages was there.
 
     Raises:
         InputError: There is no release, or no such check.
         NoSpaceError: The packages cannot be unpacked, for want of room.
     """
     chosen = choose(only, cheap=cheap)
-    release = find_release(root)
-    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys) as subject:
+    with nullcontext(ahead) if ahead else subject_of(root, cheap=cheap, keys=keys) as subject:
+        subject.release = find_release(root)
         for each in chosen:
             _begin(each, subject)
         results = tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
-        return Report(release=release, results=results, packages=subject.packages)
+        return Report(release=subject.release, results=results, packages=subject.packages)
 
 
 def choose(only: Sequence[str], *, cheap: bool) -> list[Check]:

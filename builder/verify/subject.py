@@ -162,7 +162,8 @@ class Subject:
 
     def sum_ahead(self) -> None:
         """Begin to sum up the packages, beside what is asked for next."""
-        for path in sorted(self.release.packages.values(), key=lambda path: path.stat().st_size, reverse=True):
+        rest = self.release.packages.values() - self._sums.keys()
+        for path in sorted(rest, key=lambda path: path.stat().st_size, reverse=True):
             self._sums[path] = self.beside(file_sha256, path)
 
     def beside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:

@@ -12,11 +12,15 @@ import pytest
 
 from builder import release
 from builder.errors import InterruptedBuild, VerifyError
-from builder.proof import check_release
+from builder.lookout import Lookout
+from builder.proof import Ahead, check_release
 from builder.releasefolder import find_release
 from builder.report import kept
+from builder.summing import Sums
 from builder.verify.model import CHECKS, Check, Finding, verdict
+from builder.verify.run import examine
 from builder.verify.subject import Subject
+from tests.unit.verify.releases import V
 from tests.unit.verify.releases import release as write_release
 
 
@@ -50,6 +54,67 @@ def test_a_release_that_passes(dist: Path, checks: Callable[[list[str]], None]) 
     assert verified["manifest"] == release.describe(dist / release.MANIFEST)["sha256"]
     assert (dist / release.REPORT).stat().st_size > 0
     assert not (dist / release.REJECTED).exists()
+
+
+@pytest.mark.host_programs
+def test_what_was_looked_at_ahead_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But what was said of it then counts for nothing: the manifest was not there yet."""
+    root = write_release(tmp_path / "dist", kernel={"./boot/config": b"x"}, extras={}, headers={"./Makefile": b"all:"})
+    ahead = Ahead()
+    ahead.look(root)
+    assert ahead.subject is not None
+    (root / "kernel/config").write_text("CONFIG_64BIT=y\n")
+    (root / release.MANIFEST).write_text(json.dumps({"release": V, "source": {"kernel_version": "6.1"}}))
+    (root / release.SUMS).write_text("0  kernel/config\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("builder.verify.subject.read_package", _failing(AssertionError("it is read again")))
+        found = examine(root, cheap=True, ahead=ahead.subject)
+    anew = examine(root, cheap=True)
+    assert [(each.check.name, each.finding) for each in found.results] == [
+        (each.check.name, each.finding) for each in anew.results
+    ]
+    assert found.release == anew.release
+    work = ahead.subject.work
+    ahead.close()
+    assert not work.exists() and ahead.subject is None
+
+
+@pytest.mark.host_programs
+def test_another_look_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    ahead = Ahead()
+    for text in (b"first", b"second"):
+        ahead.look(write_release(tmp_path / "dist", kernel={"./boot/config": text}))
+    assert ahead.subject is not None
+    assert (ahead.subject.tree("kernel") / "boot/config").read_bytes() == b"second"
+    ahead.close()
+
+
+def test_looking_ahead_at_what_is_no_release_finds_nothing(tmp_path: Path) -> None:
+    ahead = Ahead()
+    ahead.look(tmp_path)
+    assert ahead.subject is None
+
+
+@pytest.mark.host_programs
+def test_a_lookout_completes_a_release_from_the_one_before(tmp_path: Path) -> None:
+    dist = write_release(
+        tmp_path / "dist", kernel={"./boot/config": b"old"}, extras={}, headers={"./Makefile": b"all:"}
+    )
+    new = write_release(tmp_path / "new", kernel={"./boot/config": b"new"})
+    for kind, path in find_release(dist).packages.items():
+        made = find_release(new).packages["kernel"] if kind == "kernel" else path
+        described = {"name": path.name, **release.describe(made)}
+        (new / "reports/sums").mkdir(parents=True, exist_ok=True)
+        (new / f"reports/sums/{kind}.json").write_text(json.dumps(described))
+    with Lookout(dist, new, Sums()) as lookout:
+        assert lookout.subject is None
+        lookout.look()
+        assert lookout.subject is not None
+        assert set(lookout.subject.packages) == {"kernel", "extras", "headers"}
+        assert (lookout.subject.tree("kernel") / "boot/config").read_bytes() == b"new"
+        (new / "reports/sums/headers.json").write_text(json.dumps({"name": "other", "size": 1, "sha256": ""}))
+        lookout.look()
+        assert lookout.subject is None  # that one has to be fetched first
 
 
 def test_a_release_whose_report_cannot_be_made_either(dist: Path, checks: Callable[[list[str]], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from builder.solver import Builder
 from builder.view import QuietView
 from tests.unit.projects import write_project
 
+AT = "2026-01-01T00:00:01Z"
 LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
 
 
@@ -36,7 +38,7 @@ class Engine:
         return {"resolve": {"epoch": epoch}}
 
 
-def solve(root: Path, engine: Engine) -> dict[str, Any]:
+def solve(root: Path, engine: Engine, exported: Callable[[str], None] = lambda _target: None) -> dict[str, Any]:
     project = load_project(write_project(root / "project"), arch="x86")
     project.dist.mkdir()
     with BuildLog(root / "writing.log", root / "build.log") as log:
@@ -47,6 +49,7 @@ def solve(root: Path, engine: Engine) -> dict[str, Any]:
             view=QuietView(Console(file=io.StringIO())),
             log=log,
             folder=root,
+            exported=exported,
         )
         return builder.solve({"target": {"resolve": {}}}, epoch=7)[1]
 
@@ -78,3 +81,18 @@ def test_what_is_not(tmp_path: Path, fails: list[str], solves: int, hint: str) -
     assert engine.solves == solves
     assert fails[0] in (caught.value.what, *caught.value.details)
     assert caught.value.hint and hint in caught.value.hint
+
+
+def test_an_archive_is_told_of_while_the_solve_goes_on(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Exporting(Engine):
+        def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+            name, times = "[release] exporting to client tarball", {"started": AT, "completed": AT}
+            on_output(json.dumps({"vertexes": [{"digest": "a", "name": name, **times}]}) + "\n")
+            assert told.pop() == "release"
+            return super().bake(plan, epoch=epoch, on_output=on_output)
+
+    engine = Exporting(LATE)
+    solve(tmp_path, engine, told.append)
+    assert (engine.solves, told) == (2, [])

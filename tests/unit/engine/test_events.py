@@ -311,3 +311,18 @@ def test_what_an_earlier_try_ran_counts_when_the_next_one_finds_it_cached() -> N
     state.feed(f"{json.dumps({'vertexes': [done]})}\n".encode())
     assert state.stages["compile"].state is StageState.CACHED
     assert (state.result.ran, state.result.cached) == (first.ran, nothing)
+
+
+def test_an_archive_that_is_there_is_noted_once() -> None:
+    state = BuildState()
+    whole = {"started": at(1), "completed": at(2)}
+    for report in (
+        vertex("[release] exporting to client tarball", "a", started=at(1)),
+        vertex("[release] exporting to client tarball", "a", **whole),
+        vertex("[release] exporting to client tarball", "a", **whole),
+        vertex("exporting to client tarball", "b", **whole),
+        vertex("[source-file] exporting to client tarball", "c", **whole, error="no space left on device"),
+        vertex("[os-kernel] exporting to image", "d", **whole),
+    ):
+        state.feed(update(report))
+    assert state.exported == ["release", ""]

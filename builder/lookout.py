@@ -1,0 +1,51 @@
+"""What the checks read of a release that is in the making, read while BuildKit is still at the images."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder import release
+from builder.summing import Sums
+
+if TYPE_CHECKING:
+    from builder.proof import Ahead
+    from builder.verify.subject import Subject
+
+_INSTALLED = ("kernel", "extras", "headers")
+"""The packages that the fast checks read; the source is not among them."""
+
+
+class Lookout(AbstractContextManager["Lookout"]):
+    """Looks at one release. Nothing relies on it: what it does not find the checks read for themselves.
+
+    Args:
+        dist: The release before, whose packages are the new one's where they are the same.
+        folder: The staging folder of the new one.
+        known: The checksums of the files in `dist`.
+    """
+
+    def __init__(self, dist: Path, folder: Path, known: Sums) -> None:
+        self._dist, self._folder, self._known = dist, folder, known
+        self._ahead: Ahead | None = None
+
+    def __exit__(self, *_: object) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+
+    @property
+    def subject(self) -> Subject | None:
+        """What was read, to be examined."""
+        return self._ahead.subject if self._ahead is not None else None
+
+    def look(self) -> None:
+        """Read the packages that are in the staging folder now, or can be; what was read before is forgotten."""
+        from builder.proof import Ahead  # noqa: PLC0415 - takes a while, of which BuildKit takes more
+
+        self.__exit__()
+        self._ahead = Ahead()
+        with suppress(Exception):
+            sums = release.read_sums(self._folder / "reports/sums")
+            if all(release.has(self._dist, self._folder, sums[name], self._known) for name in _INSTALLED):
+                self._ahead.look(self._folder)
