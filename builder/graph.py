@@ -145,6 +145,7 @@ def build_plan(
     packages: Collection[str] = (),
     source: Path | None = None,
     images: Path | None = None,
+    kept: bool = False,
     scope: str = "",
     caches: Caches = NONE,
 ) -> dict[str, Any]:
@@ -155,11 +156,13 @@ def build_plan(
         packages: Packages that are to be in it; of `RELEASES`, the first stage that has them is taken.
         source: The tar archive that receives the source package, where that is wanted.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
+        kept: The kernel was built before, and make has little to do: the source package then waits for it. A first
+            compile leaves a CPU alone often enough.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.
     """
     release = project.release(resolved.kernel_version)
-    args = _build_args(project, context, resolved, scope)
+    args = {**_build_args(project, context, resolved, scope), **({"SOURCE_AFTER": "compile"} if kept else {})}
     stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
     targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}
     targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})

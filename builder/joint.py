@@ -14,6 +14,7 @@ from typing import Any
 from builder import graph, release
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, InputError
+from builder.foresight import has_built
 from builder.hooks import idle_hooks
 from builder.recall import recall, remember
 from builder.release import Sum
@@ -259,6 +260,7 @@ def _plan(member: Member, resolved: graph.Resolved, packages: Sequence[str]) -> 
         packages=set(packages) - {graph.SOURCE},
         source=member.package(graph.SOURCE) if graph.SOURCE in packages else None,
         images=member.images,
+        kept=has_built(own.project, own.project.release(resolved.kernel_version)),
         scope=own.scope,
         caches=own.caches,
     )

@@ -23,7 +23,7 @@ class Lookout(AbstractContextManager["Lookout"]):
     Args:
         dist: The release before, whose packages are the new one's where they are the same.
         folder: The staging folder of the new one.
-        known: The checksums of the files in `dist`.
+        known: What was summed up already, of `dist` and of the new one.
     """
 
     def __init__(self, dist: Path, folder: Path, known: Sums) -> None:
@@ -48,4 +48,4 @@ class Lookout(AbstractContextManager["Lookout"]):
         with suppress(Exception):
             sums = release.read_sums(self._folder / "reports/sums")
             if all(release.has(self._dist, self._folder, sums[name], self._known) for name in _INSTALLED):
-                self._ahead.look(self._folder)
+                self._ahead.look(self._folder, self._known)

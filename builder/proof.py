@@ -9,6 +9,7 @@ from builder.errors import InputError, VerifyError
 from builder.release import REPORT, VERIFY, reject, shown_path
 from builder.report.kept import write_kept
 from builder.report.run import report_text
+from builder.summing import Sums
 from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine, look_ahead, subject_of
 from builder.verify.subject import Subject
 
@@ -25,11 +26,15 @@ class Ahead:
         self._open = ExitStack()
         self.subject: Subject | None = None
 
-    def look(self, folder: Path) -> None:
-        """Read the packages in a staging folder, in the place of what was read before; never fails."""
+    def look(self, folder: Path, sums: Sums | None = None) -> None:
+        """Read the packages in a staging folder, in the place of what was read before; never fails.
+
+        Args:
+            sums: What was summed up already.
+        """
         self.close()
         try:
-            subject = self._open.enter_context(subject_of(folder, cheap=True))
+            subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
             look_ahead(subject)
         except Exception:
             self.close()

@@ -1,4 +1,4 @@
-"""The checksums of files that a build may keep, summed up while BuildKit works: the source package takes a while."""
+"""The checksums of files of a build, each summed up once; of those that it may keep while BuildKit works."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class _Identity(NamedTuple):
 
 
 class Sums:
-    """The checksums of files; of most of them before anybody asks."""
+    """The checksums of files; of some of them before anybody asks. Several threads may ask at once."""
 
     def __init__(self, ahead: Iterable[Future[tuple[_Identity, str] | None]] = ()) -> None:
         self._ahead = tuple(ahead)
+        self._known: dict[_Identity, str] = {}
 
     def sha256(self, path: Path) -> str:
         """The SHA-256 (hex) of a file as it is now.
@@ -34,10 +35,13 @@ class Sums:
             OSError: It cannot be read.
         """
         identity = _identity(path.stat())
-        known = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
-        if identity in known:
-            return known[identity]
-        return file_sha256(path)
+        self._known |= dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
+        if identity not in self._known:
+            digest = file_sha256(path)
+            if identity != _identity(path.stat()):
+                return digest
+            self._known[identity] = digest
+        return self._known[identity]
 
 
 @contextmanager

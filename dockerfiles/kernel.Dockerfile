@@ -8,6 +8,7 @@ ARG SOURCE_KIND=debian
 ARG FIRMWARE_KIND=none
 ARG IMAGE_TOOLS=tools
 ARG SIGNING=none
+ARG SOURCE_AFTER=patched
 
 # The build context. All other stages copy from these two: at the end of each solve BuildKit (0.13) looks up each COPY of
 # the context itself in every context that it has ever seen (`addBacklinks` in solver/exporter.go). With 26 of them that
@@ -258,14 +259,12 @@ FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 # folders that images are put together of, and says what the digest of an image follows from but not the cache key of a
 # COPY: how layers are compressed, and the times of the files (builder.graph.LEVEL).
 FROM tools AS packer
-COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/journal.py stages/pack.py \
-    /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
+    stages/pack.py /rosk/builder/stages/
 ARG EPOCH
 ARG CACHE_SCOPE=
 
 FROM packer AS kernel-package
-COPY --from=rosk-programs stages/elf.py stages/imageroot.py /rosk/builder/stages/
-ARG RELEASE
 ARG LAYER
 COPY --from=compile /out/boot /pkg/boot
 COPY --from=split /out/main /pkg
@@ -273,8 +272,7 @@ COPY --from=kernel-firmware /out/main /pkg
 ARG KERNEL_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/kernel.json \
-    --deliver "/file/${KERNEL_FILE}" --plain "/${LAYER}/kernel.tar" \
-    && python3 -m builder.stages.imageroot kernel --boot /pkg/boot --release "${RELEASE}" --epoch "${EPOCH}" --out "/${LAYER}"
+    --deliver "/file/${KERNEL_FILE}" --plain "/${LAYER}/kernel.tar"
 
 FROM packer AS extras-package
 COPY --from=split /out/extra /pkg
@@ -284,21 +282,27 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/extras.json \
     --out /out/extras.tar.gz --deliver "/file/${EXTRAS_FILE}"
 
-FROM packer AS headers-package
-COPY --from=rosk-programs stages/elf.py stages/imageroot.py /rosk/builder/stages/
-ARG RELEASE
+# It is packed where it lies: copying thousands of files takes longer.
+FROM headers AS headers-package
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
+    stages/pack.py /rosk/builder/stages/
+ARG EPOCH
 ARG LAYER
-COPY --from=headers /out/headers /pkg
+ARG CACHE_SCOPE=
 ARG HEADERS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/headers.json \
+    python3 -m builder.stages.pack --root /out/headers --epoch "${EPOCH}" --cache /cache --sums /sums/headers.json \
     --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}" \
-    --plain "/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}" \
-    && python3 -m builder.stages.imageroot kernel-dev --epoch "${EPOCH}" --out "/${LAYER}"
+    --plain "/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}"
 
+# What the source package waits for. Nothing of it is needed; but beside make, which takes all CPUs, it only delays what
+# everything else waits for, where make has little to do (builder.graph.build_plan).
+FROM ${SOURCE_AFTER} AS waited-for
 FROM patched AS source-package
-COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/journal.py stages/pack.py \
-    /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
+    stages/pack.py /rosk/builder/stages/
+# The same file, whatever this stage is to wait for.
+COPY --from=waited-for /out/source.json /after/
 ARG RELEASE
 ARG EPOCH
 ARG CACHE_SCOPE=
@@ -325,7 +329,7 @@ RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt
 FROM ${IMAGE_TOOLS} AS image-tools
 ARG SYSROOT=/
 ARG FRESH=
-COPY --from=rosk-programs stages/common.py stages/elf.py stages/imageroot.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/common.py stages/elf.py stages/fixedtimes.py stages/imageroot.py /rosk/builder/stages/
 ARG RELEASE
 ARG EPOCH
 ARG LAYER
@@ -354,10 +358,15 @@ ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["/headers.sh"]
 
-# This one has two layers: the headers, more than half of it, are the same after most edits.
+# This one has three layers: the headers, more than half of it, and the kernel itself are the same after most edits.
+FROM image-tools AS os-kernel-root
+COPY --from=compile /out/boot /in
+RUN --network=none python3 -m builder.stages.imageroot kernel --boot /in --release "${RELEASE}" --epoch "${EPOCH}" \
+    --out "/${LAYER}"
 FROM scratch AS os-kernel
 ARG LAYER
 COPY --from=headers-package /${LAYER} /
+COPY --from=os-kernel-root /${LAYER} /
 COPY --from=kernel-package /${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE}

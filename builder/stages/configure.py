@@ -10,6 +10,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ CONFIG = "config/kernel-config"
 FRAGMENTS = "config/fragments"
 # What the build decides, not the file: the release's suffix.
 OWN = ("LOCALVERSION", "LOCALVERSION_AUTO")
+_RELEASE = "include/config/kernel.release"
 
 
 def read_asks(config: Path, fragments: Path) -> tuple[str, list[list[Option]]]:
@@ -216,8 +218,12 @@ def configure(args: argparse.Namespace) -> None:
     asked_for = wanted(form, asks, kconfig)
     explain = partial(_explain, kconfig, values)
     warnings += check_dropped(form, asked_for, values, explain, strict=args.strict)
-    make("include/config/kernel.release")
-    release = (obj / "include/config/kernel.release").read_text().strip()
+    kbuild = Kbuild(args.tree, srcarch)
+    with ThreadPoolExecutor(1) as beside:
+        made = beside.submit(make, _RELEASE)
+        objects, modules = kbuild.objects(values), module_options(kbuild, kconfig, values)
+        made.result()
+    release = (obj / _RELEASE).read_text().strip()
     if release != args.release:
         raise explain_release(args.tree, release, args.release)
     warnings += reproducible_warnings(asks, values, release)
@@ -228,12 +234,11 @@ def configure(args: argparse.Namespace) -> None:
         lambda option, value: kconfig.explain(option, value, values),
     )
     changed = {f"CONFIG_{ask.name}": value_of(values, ask.name) for ask in dropped(asked_for, values)}
-    kbuild = Kbuild(args.tree, srcarch)
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(obj / ".config", args.out / "config")
     (args.out / "kernel.release").write_text(f"{release}\n")
-    (args.out / "objects").write_text(f"{kbuild.objects(values)}\n")
-    write_json(args.out / "module-options.json", module_options(kbuild, kconfig, values))
+    (args.out / "objects").write_text(f"{objects}\n")
+    write_json(args.out / "module-options.json", modules)
     asked = {f"CONFIG_{ask.name}": place_of(ask) for ask in asks.values() if ask.name not in OWN}
     by_default = {"by": "make alldefconfig", "values": json.loads(args.defaults.read_text())}
     report = {"form": form, "changed": changed, "asked": asked, "defaults": by_default, "warnings": warnings}

@@ -8,13 +8,13 @@ machine: nothing of it is run. All times in the result are the epoch, all modes 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from builder.stages.common import StageError, stage_main
 from builder.stages.elf import libraries, read_elf
+from builder.stages.fixedtimes import finish
 
 APPLETS = (
     *("cat", "chmod", "cp", "echo", "env", "false", "find", "grep", "gunzip", "gzip", "head", "ln", "ls"),
@@ -70,15 +70,6 @@ def put_depmod(sysroot: Path, out: Path) -> None:
         todo += libraries(library)[1]
 
 
-def finish(out: Path, epoch: int) -> None:
-    """Give all of a finished root its time, and its folders their mode."""
-    for folder, folders, files in os.walk(out, topdown=False):
-        for name in [*files, *folders]:
-            os.utime(Path(folder) / name, (epoch, epoch), follow_symlinks=False)
-        Path(folder).chmod(0o755)
-        os.utime(folder, (epoch, epoch))
-
-
 def _tool(sysroot: Path, places: tuple[str, ...], package: str) -> Path:
     for place in places:
         if (sysroot / place).is_file():
@@ -123,13 +114,13 @@ def headers(package: Path, script: Path, sysroot: Path, out: Path) -> None:
 
 
 def kernel(boot: Path, release: str, out: Path) -> None:
-    """What LinuxKit's `kernel: image:` reads of os-kernel beside the packages as plain tar, which lie there already.
+    """What LinuxKit's `kernel: image:` reads of os-kernel beside the packages as plain tar: /kernel and /System.map.
 
     Args:
         boot: The folder with the kernel package's boot files.
 
     Raises:
-        StageError: The kernel or System.map is missing.
+        StageError: One is missing.
     """
     for name, target in ((f"vmlinuz-{release}", "kernel"), (f"System.map-{release}", "System.map")):
         if not (boot / name).is_file():
@@ -152,13 +143,12 @@ def main() -> None:
     plain = images.add_parser("kernel", parents=[common])
     plain.add_argument("--boot", type=Path, required=True, help="the folder with the boot files")
     plain.add_argument("--release", required=True)
-    images.add_parser("kernel-dev", parents=[common], help="the headers half of os-kernel: what lies there already")
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
     if options.image == "kernel":
         kernel(options.boot, options.release, options.out)
-    elif options.image != "kernel-dev":
+    else:
         assemble = extras if options.image == "extras" else headers
         assemble(options.package, options.script, options.sysroot, options.out)
     finish(options.out, options.epoch)

@@ -26,6 +26,7 @@ from typing import NamedTuple, TypeVar, Union
 from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError, stage_main, write_json
 from builder.stages.compressor import Compressor, compressor, format_of
+from builder.stages.fixedtimes import finish
 from builder.stages.journal import Entry, Journal, parse, read
 
 CUT = 256
@@ -327,7 +328,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the archive, in the format of its name")
     parser.add_argument("--deliver", type=Path, help="the archive that leaves the build; a link when --out is the same")
     parser.add_argument("--top", default=".", help="what members' names start with (default: .)")
-    parser.add_argument("--plain", type=Path, help="the archive without compression, for an image")
+    parser.add_argument("--plain", type=Path, help="the archive without compression, in a folder for an image")
     parser.add_argument("--plain-top", default=".", help="what the names of its members start with (default: .)")
     parser.add_argument("--epoch", type=int, required=True, help="the time of all members, seconds since 1970")
     parser.add_argument("--cache", type=Path, help="a folder that keeps compressed chunks from one build to the next")
@@ -343,6 +344,7 @@ def main() -> None:
 
 def _pack_plain(options: argparse.Namespace) -> None:
     pack(options.root, options.plain, epoch=options.epoch, top=options.plain_top, compression="none")
+    finish(options.plain.parent, options.epoch)
 
 
 def _pack(options: argparse.Namespace) -> None:

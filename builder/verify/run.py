@@ -25,6 +25,7 @@ from builder.errors import InputError, InterruptedBuild, NoSpaceError, RoskError
 from builder.release import VERIFY, shown_path
 from builder.releasefolder import ReleaseFolder, find_release
 from builder.report.kept import keep_result
+from builder.summing import Sums
 from builder.verify import (
     archives,
     config,
@@ -119,10 +120,10 @@ class Report:
 
 
 @contextmanager
-def subject_of(root: Path, *, cheap: bool, keys: Sequence[Path] = ()) -> Iterator[Subject]:
-    """The release in a folder, to be examined; see `examine`."""
+def subject_of(root: Path, *, cheap: bool, keys: Sequence[Path] = (), sums: Sums | None = None) -> Iterator[Subject]:
+    """The release in a folder, to be examined; see `examine`, and `Subject` for what was summed up already."""
     release = find_release(root)
-    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys) as subject:
+    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys, sums) as subject:
         yield subject
 
 

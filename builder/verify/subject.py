@@ -9,11 +9,11 @@ from pathlib import Path
 from tarfile import TarInfo
 from typing import ParamSpec, Self, TypeVar
 
-from builder.inputs.store import file_sha256
 from builder.releasefolder import ReleaseFolder
 from builder.stages.common import StageError
 from builder.stages.elf import Elf, read_elf
 from builder.stages.modules import ModuleSet, scan
+from builder.summing import Sums
 from builder.verify.banner import Banner, read_banner
 from builder.verify.model import Unreadable, shown
 from builder.verify.packed import Packed
@@ -36,13 +36,15 @@ class Subject:
         release: The folder.
         work: An empty folder to unpack into; the caller removes it.
         keys: Files of the public keys whose signature counts; none: whoever made it will do.
+        sums: What was summed up already.
     """
 
-    def __init__(self, release: ReleaseFolder, work: Path, keys: Sequence[Path] = ()) -> None:
+    def __init__(self, release: ReleaseFolder, work: Path, keys: Sequence[Path] = (), sums: Sums | None = None) -> None:
         self.release = release
         self.work = work
         self.keys = keys
         self._contents: dict[tuple[str, bool], Contents] = {}
+        self._known = sums or Sums()
         self._sums: dict[Path, Future[str]] = {}
         self._beside = ThreadPoolExecutor(2)
 
@@ -157,14 +159,14 @@ class Subject:
             OSError: It cannot be read.
         """
         if path not in self._sums:
-            self._sums[path] = self.beside(file_sha256, path)
+            self._sums[path] = self.beside(self._known.sha256, path)
         return self._sums[path].result()
 
     def sum_ahead(self) -> None:
         """Begin to sum up the packages, beside what is asked for next."""
         rest = self.release.packages.values() - self._sums.keys()
         for path in sorted(rest, key=lambda path: path.stat().st_size, reverse=True):
-            self._sums[path] = self.beside(file_sha256, path)
+            self._sums[path] = self.beside(self._known.sha256, path)
 
     def beside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Have a function, which leaves Python alone for most of its time, called beside what goes on here."""

@@ -104,20 +104,12 @@ def test_the_kernel_image_has_what_linuxkit_reads(tmp_path: Path) -> None:
     boot, image = tmp_path / "boot", tmp_path / "image"
     put(boot / "vmlinuz-6.12.1-rosk", b"kernel")
     put(boot / "System.map-6.12.1-rosk", b"map")
-    put(image / "kernel.tar", b"package")
     own: list[str | Path] = ["--boot", boot, "--release", "6.12.1-rosk"]
     done = run_stage("imageroot", "kernel", *own, "--epoch", str(EPOCH), "--out", image)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {name: path.read_bytes() for name, path in files(image).items()}
-    assert found == {"kernel": b"kernel", "System.map": b"map", "kernel.tar": b"package"}
+    assert found == {"kernel": b"kernel", "System.map": b"map"}
     assert {path.stat().st_mtime for path in [image, *image.iterdir()]} == {EPOCH}
-
-
-def test_its_other_half_is_finished_too(tmp_path: Path) -> None:
-    put(tmp_path / "image/kernel-dev.tar", b"package")
-    done = run_stage("imageroot", "kernel-dev", "--epoch", str(EPOCH), "--out", tmp_path / "image")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {path.stat().st_mtime for path in (tmp_path / "image", tmp_path / "image/kernel-dev.tar")} == {EPOCH}
 
 
 def test_a_kernel_package_of_another_release_is_refused(tmp_path: Path) -> None:

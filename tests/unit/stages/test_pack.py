@@ -523,6 +523,7 @@ def test_the_plain_archive_beside_it(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     pack.pack(root, tmp_path / "wanted.tar", epoch=1, top="usr/src")
     assert (tmp_path / "image/a.tar").read_bytes() == (tmp_path / "wanted.tar").read_bytes()
+    assert {path.stat().st_mtime for path in (tmp_path / "image", tmp_path / "image/a.tar")} == {1}
     names = tarfile.open(tmp_path / "image/a.tar").getnames()  # noqa: SIM115
     assert names[:2] == ["usr", "usr/src"] and all(name.startswith("usr/src/") for name in names[2:])
 
