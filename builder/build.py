@@ -29,6 +29,7 @@ from builder.release import Sum, shown_path
 from builder.reports import Notice, read_reports
 from builder.signing.key import SigningKey, read_key
 from builder.solver import Builder
+from builder.sourceparts import PARTS, REPORT, read_parts
 from builder.summing import Sums, summed_ahead
 from builder.view import View
 
@@ -295,7 +296,7 @@ def _stage(work: Work, solved: Solved, sums: Mapping[str, Sum], result: BuildRes
     )
     record = build_facts(project, work.reports, states=builder.states, notices=lasting, compiled=compiled)
     key = builder.key(context, solved.resolved, work.order.command)
-    write_kept(folder, release.BUILD, {"key": key, **record})
+    write_kept(folder, release.BUILD, {"key": key, **record, PARTS: read_parts(work.reports / REPORT)})
     return Built(
         manifest=manifest, images=tuple(solved.images), notices=tuple(notices), result=result, compiled=compiled
     )

@@ -21,8 +21,9 @@ _STEP = re.compile(r"\[(?:\S+ )?(\S+) +(\d+)/(\d+)\] (.*)", re.S)
 _PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ )*python3 -m builder\.stages\.([a-z]+) ")
 _CONTEXT = re.compile(r"local source for rosk-(source|firmware)")
 _IMPORTED = re.compile(r"imported sha256:[0-9a-f]{64}")
-_LAYER = re.compile(r"(?<= /)gzip\d+-\d+(?= /$)")
-"""What builder.graph has for ${LAYER}, in a COPY's description; the variables of a RUN stand in it as they are."""
+_LAYER = re.compile(r"(?<=/)gzip\d+-\d+(?= /$)")
+"""What builder.graph has for ${LAYER}, in a COPY's description: nobody else calls a folder so. The variables of a RUN
+stand in its description as they are."""
 _INSTRUCTION = re.compile(r"^(FROM|RUN|COPY) (.*)$", re.M)
 _GROUPS = {
     **dict.fromkeys(("tools", "toolchain", "foreign-tools"), "toolchain"),
@@ -59,14 +60,14 @@ def owned_records(records: Sequence[Record], known: Mapping[str, str]) -> dict[s
         known: What `instructions` returns.
     """
     owned: dict[str, str] = {}
+    stages = set(known.values())
     for record in records:
         if mount := _MOUNT.match(record.description) if record.type == CACHE_MOUNT else None:
             owned[record.id] = mount[1]
         elif _CONTEXT.fullmatch(record.description):
             owned[record.id] = "context"
-        elif stage := known.get(_instruction(record.description)):
+        elif stage := known.get(_instruction(record.description)) or _stage_of_layer(record.description, stages):
             owned[record.id] = _group(stage)
-    stages = set(known.values())
     while found := _related(records, owned, stages):
         owned.update(found)
     return owned
@@ -103,8 +104,14 @@ def _is_next(step: re.Match[str], child: Record | None) -> bool:
 def _instruction(description: str) -> str:
     """A layer's instruction in the form of `instructions`."""
     if step := _STEP.fullmatch(description):
-        return _plain(f"[{step[1]}] {_LAYER.sub('${LAYER}', step[4])}")
+        return _plain(f"[{step[1]}] {step[4]}")
     return _plain(description.removeprefix(_EXEC)) if description.startswith(_EXEC) else ""
+
+
+def _stage_of_layer(description: str, stages: set[str]) -> str:
+    """The image that a COPY is a layer of, in this or an older version of rosk; empty for any other record."""
+    step = _STEP.fullmatch(description)
+    return step[1] if step and step[1] in stages and _LAYER.search(step[4]) else ""
 
 
 def _is_of_a_module(stage: str) -> bool:

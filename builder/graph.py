@@ -144,6 +144,7 @@ def build_plan(
     output: Path,
     packages: Collection[str] = (),
     source: Path | None = None,
+    known: Path | None = None,
     images: Path | None = None,
     kept: bool = False,
     scope: str = "",
@@ -155,6 +156,7 @@ def build_plan(
         output: The tar archive that receives `kernel/` and `reports/`.
         packages: Packages that are to be in it; of `RELEASES`, the first stage that has them is taken.
         source: The tar archive that receives the source package, where that is wanted.
+        known: A folder with `source.json`, the checksums of chunks of it (`builder.sourceparts`): only the others come.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
         kept: The kernel was built before, and make has little to do: the source package then waits for it. A first
             compile leaves a CPU alone often enough.
@@ -165,7 +167,12 @@ def build_plan(
     args = {**_build_args(project, context, resolved, scope), **({"SOURCE_AFTER": "compile"} if kept else {})}
     stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
     targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}
-    targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
+    if source and known:
+        target = _target(project, context, "source-changes", args)
+        contexts = {**target["contexts"], "known": str(known)}
+        targets[f"{SOURCE}{FILE_SUFFIX}"] = {**target, "contexts": contexts, "output": [_tar(source)]}
+    else:
+        targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from builder.hooks import idle_hooks
 from builder.recall import recall, remember
 from builder.release import Sum
 from builder.solver import Builder, unpack
+from builder.sourceparts import KnownSource, known_source, put_together
+from builder.stagenames import FILE_SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +59,39 @@ class Member:
         """Where the images come as archives, from a builder that does not give them to the engine."""
         return self.builder.folder / "images.new" if self.builder.engine.remote else None
 
+    @property
+    def source(self) -> Path:
+        """The folder with the source package, which comes apart from the others."""
+        return self.builder.folder / "source"
+
     def package(self, name: str) -> Path:
         """Where a package comes as an archive."""
         return self.builder.folder / f"{name}.tar"
+
+    def known(self, resolved: graph.Resolved) -> KnownSource | None:
+        """The source package of the release before, where a solve may bring only what that does not have."""
+        own = self.builder
+        if own.engine.brings_all:
+            return None
+        release = own.project.release(resolved.kernel_version)
+        return known_source(own.project.dist, own.project.packages(release)[graph.SOURCE])
+
+    def take_source(self, known: KnownSource | None) -> None:
+        """Have the source package in a folder of its own; where that fails it is not there, and is fetched whole.
+
+        Args:
+            known: What the solve was told to be known.
+        """
+        new = self.builder.folder / "new-source"
+        for left in (self.source, new):
+            shutil.rmtree(left, ignore_errors=True)
+        if known is None:
+            unpack(self.package(graph.SOURCE), self.source)
+            return
+        unpack(self.package(graph.SOURCE), new)
+        self.source.mkdir()
+        with suppress(OSError, EOFError):
+            put_together(known, new, self.source / known.package.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,22 +144,26 @@ class JointBuilder:
                 own.view.note(f"{own.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
             if member.images:
                 member.images.mkdir(exist_ok=True)
-        plans = {member.name: _plan(member, resolved, fetch.get(member.name, ())) for member in self.members}
+        known = {member.name: member.known(resolved) for member in self.members}
+        plans = {
+            member.name: _plan(member, resolved, fetch.get(member.name, ()), known[member.name])
+            for member in self.members
+        }
         with ExitStack() as stack:
             for member in sorted(self.members, key=lambda member: member.name):
                 stack.enter_context(member.builder.alone(resolved))
-            arrivals = stack.enter_context(Arrivals(self.members, self.arrived))
+            sources = {name: known[name] for name in known if graph.SOURCE in fetch.get(name, ())}
+            arrivals = stack.enter_context(Arrivals(self.members, sources, self.arrived))
             result, metadata = replace(self, lead=replace(self.lead, exported=arrivals.exported))._solve(
                 plans, resolved.epoch
             )
             for folder in filter(None, (member.images for member in self.members)):
                 for archive in sorted(folder.iterdir()):
                     self.lead.engine.load(archive)
-            for member in self.members:
-                arrivals.take(member)
+            arrivals.take_all()
         for member in self.members:
-            if graph.SOURCE in fetch.get(member.name, ()):
-                unpack(member.package(graph.SOURCE), member.builder.folder / "kernel")
+            for package in member.source.glob("*") if member.name in sources else ():
+                package.rename(member.builder.folder / "kernel" / package.name)
         return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
 
     def _solve(self, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
@@ -196,32 +233,42 @@ class JointBuilder:
 
 
 class Arrivals(AbstractContextManager["Arrivals"]):
-    """The release files of a solve, taken when they are there, while BuildKit is still at the images.
+    """The files of a solve, taken when they are there, while BuildKit is still at the images.
 
     Args:
+        sources: Name of a kernel whose source package comes to what is known of it.
         then: See `JointBuilder.arrived`.
     """
 
-    def __init__(self, members: Sequence[Member], then: Callable[[str], None]) -> None:
-        alone = len(members) == 1
-        self._members = {"release" if alone else target_name(each.name, "release"): each for each in members}
+    def __init__(
+        self, members: Sequence[Member], sources: Mapping[str, KnownSource | None], then: Callable[[str], None]
+    ) -> None:
         self._then = then
-        self._thread = ThreadPoolExecutor(1)
+        self._todo: dict[str, Callable[[], None]] = {}
+        for each in members:
+            own = str if len(members) == 1 else partial(target_name, each.name)
+            self._todo[own("release")] = partial(self._take, each)
+            if each.name in sources:
+                self._todo[own(f"{graph.SOURCE}{FILE_SUFFIX}")] = partial(each.take_source, sources[each.name])
+        # One for each file: what comes in a second solve is taken after what came in the first.
+        self._threads = {target: ThreadPoolExecutor(1) for target in self._todo}
         self._taken: dict[str, Future[None]] = {}
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        for thread in self._threads.values():
+            thread.shutdown(cancel_futures=True)
 
     def exported(self, target: str) -> None:
-        """Begin to take what a target has exported, if it is the files of a release; once more in a second solve."""
-        if member := self._members.get(target):
-            self._taken[member.name] = self._thread.submit(self._take, member)
+        """Begin to take what a target has exported; once more in a second solve."""
+        if target in self._todo:
+            self._taken[target] = self._threads[target].submit(self._todo[target])
 
-    def take(self, member: Member) -> None:
-        """Have the files of a kernel in its staging folder."""
-        taken = self._taken.pop(member.name, None)
-        if taken is None or taken.exception() is not None:
-            self._take(member)
+    def take_all(self) -> None:
+        """Have all files in the staging folders, after the last solve."""
+        for target, take in self._todo.items():
+            taken = self._taken.pop(target, None)
+            if taken is None or taken.exception() is not None:
+                take()
 
     def _take(self, member: Member) -> None:
         for left in ("kernel", "reports"):
@@ -250,7 +297,9 @@ def target_name(name: str, target: str) -> str:
     return f"{name}_{target}"
 
 
-def _plan(member: Member, resolved: graph.Resolved, packages: Sequence[str]) -> dict[str, Any]:
+def _plan(
+    member: Member, resolved: graph.Resolved, packages: Sequence[str], known: KnownSource | None
+) -> dict[str, Any]:
     own = member.builder
     return graph.build_plan(
         own.project,
@@ -259,6 +308,7 @@ def _plan(member: Member, resolved: graph.Resolved, packages: Sequence[str]) -> 
         output=member.tar,
         packages=set(packages) - {graph.SOURCE},
         source=member.package(graph.SOURCE) if graph.SOURCE in packages else None,
+        known=known.tell(own.folder / "known") if known else None,
         images=member.images,
         kept=has_built(own.project, own.project.release(resolved.kernel_version)),
         scope=own.scope,

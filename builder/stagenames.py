@@ -41,6 +41,9 @@ _SHOWN_AS = {
     "foreign-tools": "tools",
     "release-modules": "release",
     "release-packages": "release",
+    "whole-source": "source-package",
+    "changed-source": "source-package",
+    "source-changes": "release",
     "rosk-programs": "",
     "rosk-inputs": "",
 }

@@ -258,6 +258,9 @@ FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 # The packages. Two of them are in os-kernel too, as plain tar, and come out that way at once. LAYER is the name of the
 # folders that images are put together of, and says what the digest of an image follows from but not the cache key of a
 # COPY: how layers are compressed, and the times of the files (builder.graph.LEVEL).
+#
+# Nothing that a stage hands on lies in its root: to know the content of /a/b BuildKit (0.13) looks at every file of /a
+# (`scanPath` in cache/contenthash/checksum.go), and in the root of a stage with the kernel's source that is 86,000.
 FROM tools AS packer
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
     stages/pack.py /rosk/builder/stages/
@@ -271,16 +274,16 @@ COPY --from=split /out/main /pkg
 COPY --from=kernel-firmware /out/main /pkg
 ARG KERNEL_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/kernel.json \
-    --deliver "/file/${KERNEL_FILE}" --plain "/${LAYER}/kernel.tar"
+    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /packed/sums/kernel.json \
+    --deliver "/packed/file/${KERNEL_FILE}" --plain "/packed/${LAYER}/kernel.tar"
 
 FROM packer AS extras-package
 COPY --from=split /out/extra /pkg
 COPY --from=kernel-firmware /out/extra /pkg
 ARG EXTRAS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /sums/extras.json \
-    --out /out/extras.tar.gz --deliver "/file/${EXTRAS_FILE}"
+    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /packed/sums/extras.json \
+    --out /packed/archive/extras.tar.gz --deliver "/packed/file/${EXTRAS_FILE}"
 
 # It is packed where it lies: copying thousands of files takes longer.
 FROM headers AS headers-package
@@ -291,9 +294,9 @@ ARG LAYER
 ARG CACHE_SCOPE=
 ARG HEADERS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /out/headers --epoch "${EPOCH}" --cache /cache --sums /sums/headers.json \
-    --out /out/headers.tar.gz --deliver "/file/${HEADERS_FILE}" \
-    --plain "/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}"
+    python3 -m builder.stages.pack --root /out/headers --epoch "${EPOCH}" --cache /cache --sums /packed/sums/headers.json \
+    --out /packed/archive/headers.tar.gz --deliver "/packed/file/${HEADERS_FILE}" \
+    --plain "/packed/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}"
 
 # What the source package waits for. Nothing of it is needed; but beside make, which takes all CPUs, it only delays what
 # everything else waits for, where make has little to do (builder.graph.build_plan).
@@ -309,7 +312,23 @@ ARG CACHE_SCOPE=
 ARG SOURCE_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /usr/src/linux --journal /out/journal --top "linux-${RELEASE}" --epoch "${EPOCH}" \
-    --cache /cache --sums /sums/source.json --deliver "/file/${SOURCE_FILE}"
+    --cache /cache --sums /packed/sums/source.json --parts /packed/parts/source-parts.json --nothing "${SOURCE_FILE}"
+
+# It comes out whole, or as what `known`, a folder of this machine, does not have of it (builder.sourceparts): reading,
+# copying and sending the whole of it takes BuildKit seconds.
+FROM source-package AS whole-source
+RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+    python3 -m builder.stages.pack --root /usr/src/linux --journal /out/journal --top "linux-${RELEASE}" --epoch "${EPOCH}" \
+    --cache /cache --deliver "/packed/file/${SOURCE_FILE}"
+
+FROM tools AS changed-source
+COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/newchunks.py /rosk/builder/stages/
+COPY --from=source-package /packed/parts/source-parts.json /in/
+COPY --from=known source.json /in/known.json
+ARG CACHE_SCOPE=
+ARG FRESH=
+RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
+    python3 -m builder.stages.newchunks --parts /in/source-parts.json --known /in/known.json --cache /cache --out /packed/file
 
 # Programs of another architecture for the images: Debian's packages unpacked, not installed, for nothing of them runs
 # here. apt is told that nothing is installed yet, so that their libraries come with them.
@@ -336,24 +355,24 @@ ARG LAYER
 
 FROM image-tools AS os-extras-root
 COPY --from=rosk-programs images/extra.sh /in/
-COPY --from=extras-package /out /in
+COPY --from=extras-package /packed/archive /in
 RUN --network=none python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
-    --script /in/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/${LAYER}"
+    --script /in/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/image/${LAYER}"
 FROM scratch AS os-extras
 ARG LAYER
-COPY --from=os-extras-root /${LAYER} /
+COPY --from=os-extras-root /image/${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["extra.sh"]
 
 FROM image-tools AS os-headers-root
 COPY --from=rosk-programs images/headers.sh /in/
-COPY --from=headers-package /out /in
+COPY --from=headers-package /packed/archive /in
 RUN --network=none python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
-    --script /in/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/${LAYER}"
+    --script /in/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/image/${LAYER}"
 FROM scratch AS os-headers
 ARG LAYER
-COPY --from=os-headers-root /${LAYER} /
+COPY --from=os-headers-root /image/${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["/headers.sh"]
@@ -362,12 +381,12 @@ CMD ["/headers.sh"]
 FROM image-tools AS os-kernel-root
 COPY --from=compile /out/boot /in
 RUN --network=none python3 -m builder.stages.imageroot kernel --boot /in --release "${RELEASE}" --epoch "${EPOCH}" \
-    --out "/${LAYER}"
+    --out "/image/${LAYER}"
 FROM scratch AS os-kernel
 ARG LAYER
-COPY --from=headers-package /${LAYER} /
-COPY --from=os-kernel-root /${LAYER} /
-COPY --from=kernel-package /${LAYER} /
+COPY --from=headers-package /packed/${LAYER} /
+COPY --from=os-kernel-root /image/${LAYER} /
+COPY --from=kernel-package /packed/${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE}
 
@@ -382,29 +401,33 @@ COPY --from=configured /out/configured/config /kernel/config
 COPY --from=kernel-firmware /out/report.json /reports/firmware.json
 COPY --from=compile /out/report.json /reports/compile.json
 COPY --from=compile /out/log/compile.log /reports/compile.log
-COPY --from=source-package /sums/ /reports/sums/
+COPY --from=source-package /packed/sums/ /reports/sums/
+COPY --from=source-package /packed/parts/source-parts.json /reports/
 COPY --from=split /out/report.json /reports/split.json
 COPY --from=split /out/modules.json /reports/modules.json
 COPY --from=split /out/lists/ /kernel/
-COPY --from=headers-package /sums/ /reports/sums/
-COPY --from=extras-package /sums/ /reports/sums/
-COPY --from=kernel-package /sums/ /reports/sums/
+COPY --from=headers-package /packed/sums/ /reports/sums/
+COPY --from=extras-package /packed/sums/ /reports/sums/
+COPY --from=kernel-package /packed/sums/ /reports/sums/
 
 FROM release AS release-modules
-COPY --from=extras-package /file/ /kernel/
-COPY --from=kernel-package /file/ /kernel/
+COPY --from=extras-package /packed/file/ /kernel/
+COPY --from=kernel-package /packed/file/ /kernel/
 
 FROM release-modules AS release-packages
-COPY --from=headers-package /file/ /kernel/
+COPY --from=headers-package /packed/file/ /kernel/
 
 FROM scratch AS kernel-file
-COPY --from=kernel-package /file/ /
+COPY --from=kernel-package /packed/file/ /
 
 FROM scratch AS extras-file
-COPY --from=extras-package /file/ /
+COPY --from=extras-package /packed/file/ /
 
 FROM scratch AS headers-file
-COPY --from=headers-package /file/ /
+COPY --from=headers-package /packed/file/ /
 
 FROM scratch AS source-file
-COPY --from=source-package /file/ /
+COPY --from=whole-source /packed/file/ /
+
+FROM scratch AS source-changes
+COPY --from=changed-source /packed/file/ /

@@ -63,6 +63,9 @@ class Engine(Images, Protocol):
     remote: bool
     """Solves run elsewhere: the builder has none of the engine's images, and gives it none by itself."""
 
+    brings_all: bool
+    """A solve brings all packages to this machine, whatever it is asked for."""
+
     def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
         """Solve all targets of a bake file, and return their metadata."""
         ...

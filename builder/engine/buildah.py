@@ -49,9 +49,11 @@ class Buildah:
 
     Attributes:
         remote: Never: buildah works here.
+        brings_all: A run exports the packages too: there is no second one that gives them.
     """
 
     remote = False
+    brings_all = True
 
     def __init__(self) -> None:
         self._packages: dict[str, Path] = {}

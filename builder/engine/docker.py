@@ -41,7 +41,10 @@ class Docker:
 
     Attributes:
         remote: Solves run elsewhere: the builder has none of the engine's images, and gives it none by itself.
+        brings_all: Never: it gives what it is asked for.
     """
+
+    brings_all = False
 
     def __init__(self, builder: str | None = None) -> None:
         # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.

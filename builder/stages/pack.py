@@ -18,10 +18,10 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar, Union
+from typing import Any, NamedTuple, TypeVar, Union
 
 from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError, stage_main, write_json
@@ -54,13 +54,36 @@ class Packed:
     Attributes:
         size: Its bytes.
         sha256: Its checksum, hexadecimal.
-        chunks: How many chunks it has; `reused`, how many of them were in the cache.
+        parts: Its chunks.
     """
 
     size: int
     sha256: str
-    chunks: int
-    reused: int
+    parts: tuple[Squeezed, ...]
+
+    @property
+    def reused(self) -> int:
+        """How many of its chunks were in the cache."""
+        return sum(part.reused for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Squeezed:
+    """A chunk that was compressed.
+
+    Attributes:
+        key: Where it is in the cache; empty without one.
+        size: Its bytes; `sha256`, their checksum, hexadecimal.
+        reused: It was in the cache.
+    """
+
+    key: str
+    size: int
+    sha256: str
+    reused: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {"key": self.key, "size": self.size, "sha256": self.sha256}
 
 
 class Piece(NamedTuple):
@@ -112,7 +135,7 @@ class Member(NamedTuple):
 
 def pack(
     root: Path,
-    out: Path,
+    out: Path | None,
     *,
     epoch: int,
     top: str = ".",
@@ -123,50 +146,53 @@ def pack(
     """Write the folder `root` as the archive `out`.
 
     Args:
+        out: Without it, nothing is written; what the archive would be is returned.
         epoch: The time of every member, in seconds since 1970.
         top: What the members' names start with, a path without `/` at its ends; `.` itself is no member.
-        compression: One of `FORMATS`; without it, what the name of `out` says.
+        compression: One of `FORMATS`; without it, what the name of `out` says, which there has to be then.
         cache: A folder to keep compressed chunks in; what is in it does not change the archive.
         journal: What the folder holds: of a chunk that is in the cache nothing is read then.
 
     Raises:
         StageError: There is something else than folders, files and links, or a compressor failed.
     """
-    kind = compression or format_of(out.name)
+    kind = compression or format_of(out.name if out else "")
     kept = ChunkCache(cache)
     plain = chunks(members(root, epoch=epoch, top=top, journal=journal))
     parts = _as_is(plain) if kind == "none" else in_order(Squeeze(compressor(kind), kept), plain)
     digest = hashlib.sha256()
-    size = count = reused = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file, closing(parts):
-        for data, known in parts:
-            file.write(data)
+    found = []
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") if out else nullcontext() as file, closing(parts):
+        for data, part in parts:
+            if file:
+                file.write(data)
             digest.update(data)
-            size, count, reused = size + len(data), count + 1, reused + known
+            found.append(part)
     kept.trim()
-    return Packed(size, digest.hexdigest(), count, reused)
+    return Packed(sum(part.size for part in found), digest.hexdigest(), tuple(found))
 
 
 class Squeeze:
-    """Compresses a chunk, or takes from the cache what came of the same bytes before; says which."""
+    """Compresses a chunk, or takes from the cache what came of the same bytes before."""
 
     def __init__(self, compressor: Compressor, cache: ChunkCache) -> None:
         self.compressor = compressor
         self.cache = cache
 
-    def __call__(self, chunk: Chunk) -> tuple[bytes, bool]:
+    def __call__(self, chunk: Chunk) -> tuple[bytes, Squeezed]:
         if self.cache.folder is None:
-            return self.compressor.compress(plain_bytes(chunk)), False
+            return _described(self.compressor.compress(plain_bytes(chunk)))
         known = all(part.digest for part in chunk if isinstance(part, Piece))
         plain = None if known else plain_bytes(chunk)
         key = self._key(chunk, plain)
         found = self.cache.get(key)
         if found is not None:
-            return found, True
+            return _described(found, key, reused=True)
         data = self.compressor.compress(plain_bytes(chunk) if plain is None else plain)
         self.cache.put(key, data)
-        return data, False
+        return _described(data, key)
 
     def _key(self, chunk: Chunk, plain: bytes | None) -> str:
         """The key of a chunk: a checksum over its bytes, or over what stands for them where they were not read."""
@@ -180,14 +206,18 @@ class Squeeze:
         return digest.hexdigest()
 
 
+def _described(data: bytes, key: str = "", *, reused: bool = False) -> tuple[bytes, Squeezed]:
+    return data, Squeezed(key, len(data), hashlib.sha256(data).hexdigest(), reused)
+
+
 def plain_bytes(chunk: Chunk) -> bytes:
     """The bytes of a chunk."""
     return b"".join(part.read() if isinstance(part, Piece) else part for part in chunk)
 
 
-def _as_is(plain: Iterable[Chunk]) -> Generator[tuple[bytes, bool], None, None]:
+def _as_is(plain: Iterable[Chunk]) -> Generator[tuple[bytes, Squeezed], None, None]:
     for chunk in plain:
-        yield plain_bytes(chunk), False
+        yield _described(plain_bytes(chunk))
 
 
 def workers() -> int:
@@ -327,6 +357,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="the folder to pack")
     parser.add_argument("--out", type=Path, help="the archive, in the format of its name")
     parser.add_argument("--deliver", type=Path, help="the archive that leaves the build; a link when --out is the same")
+    parser.add_argument("--nothing", metavar="NAME", help="write no archive, but sums and parts of one of this name")
+    parser.add_argument("--parts", type=Path, help="a JSON file for the chunks of what leaves the build")
     parser.add_argument("--top", default=".", help="what members' names start with (default: .)")
     parser.add_argument("--plain", type=Path, help="the archive without compression, in a folder for an image")
     parser.add_argument("--plain-top", default=".", help="what the names of its members start with (default: .)")
@@ -350,15 +382,23 @@ def _pack_plain(options: argparse.Namespace) -> None:
 def _pack(options: argparse.Namespace) -> None:
     journal = parse(read(options.journal)) if options.journal else None
     packed: Packed | None = None
-    for archive in filter(None, (options.out, options.deliver)):
+    for archive in filter(None, (options.out, options.deliver, options.nothing and Path(options.nothing))):
         if packed is None or format_of(archive.name) != format_of(options.out.name):
             packed = pack(
-                options.root, archive, epoch=options.epoch, top=options.top, cache=options.cache, journal=journal
+                options.root,
+                None if options.nothing else archive,
+                epoch=options.epoch,
+                top=options.top,
+                compression=format_of(archive.name),
+                cache=options.cache,
+                journal=journal,
             )
-            print(f"{archive.name}: {packed.size} bytes, {packed.chunks} chunks, {packed.reused} from the cache")
+            print(f"{archive.name}: {packed.size} bytes, {len(packed.parts)} chunks, {packed.reused} from the cache")
         else:
             archive.parent.mkdir(parents=True, exist_ok=True)
             archive.hardlink_to(options.out)
+    if options.parts and packed:
+        write_json(options.parts, [part.as_json() for part in packed.parts])
     if options.sums and packed:
         write_json(options.sums, {"name": archive.name, "size": packed.size, "sha256": packed.sha256})
 

@@ -51,7 +51,7 @@ def one(tmp_path: Path) -> Member:
 
 @pytest.fixture
 def arrivals(one: Member, told: list[str]) -> Iterator[Arrivals]:
-    with Arrivals([one], told.append) as found:
+    with Arrivals([one], {}, told.append) as found:
         yield found
 
 
@@ -59,13 +59,13 @@ def test_what_is_taken_ahead_is_not_taken_again(arrivals: Arrivals, one: Member,
     export(one, "first")
     arrivals.exported("os-kernel")
     arrivals.exported("release")
-    arrivals.take(one)
+    arrivals.take_all()
     assert (config(one), told, one.tar.exists()) == ("first", [ONE], False)
 
 
 def test_what_is_not_told_of_is_taken_at_the_end(arrivals: Arrivals, one: Member, told: list[str]) -> None:
     export(one, "first")
-    arrivals.take(one)
+    arrivals.take_all()
     assert (config(one), told) == ("first", [ONE])
 
 
@@ -74,37 +74,50 @@ def test_the_last_solve_counts(arrivals: Arrivals, one: Member, told: list[str])
         export(one, text)
         arrivals.exported("release")
         if text == "first":
-            arrivals._taken[ONE].result()
-    arrivals.take(one)
+            arrivals._taken["release"].result()
+    arrivals.take_all()
     assert (config(one), told) == ("second", [ONE, ONE])
 
 
 def test_half_an_archive_is_taken_again_when_it_is_whole(arrivals: Arrivals, one: Member, told: list[str]) -> None:
     one.tar.write_bytes(b"half")
     arrivals.exported("release")
-    assert arrivals._taken[ONE].exception() is not None
+    assert arrivals._taken["release"].exception() is not None
     export(one, "whole")
-    arrivals.take(one)
+    arrivals.take_all()
     assert (config(one), told) == ("whole", [ONE])
 
 
 def test_what_is_wrong_at_the_end_is_an_error(arrivals: Arrivals, one: Member, told: list[str]) -> None:
     arrivals.exported("release")
     with pytest.raises((OSError, RoskError)):
-        arrivals.take(one)
+        arrivals.take_all()
     assert told == []
+
+
+def test_a_source_package_comes_apart(tmp_path: Path, one: Member, told: list[str]) -> None:
+    with Arrivals([one], {ONE: None}, told.append) as arrivals:
+        (tmp_path / "packed").mkdir()
+        (tmp_path / "packed/a.tgz").write_text("source")
+        with tarfile.open(one.package("source"), "w") as tar:
+            tar.add(tmp_path / "packed", ".")
+        arrivals.exported("source-file")
+        arrivals._taken["source-file"].result()
+        assert ((one.source / "a.tgz").read_text(), told) == ("source", [])
+        export(one, "first")
+        arrivals.take_all()
+    assert (config(one), (one.source / "a.tgz").read_text(), told) == ("first", "source", [ONE])
 
 
 def test_each_of_several_has_its_own(tmp_path: Path, told: list[str]) -> None:
     members = [member(tmp_path, name) for name in (ONE, OTHER)]
-    with Arrivals(members, told.append) as arrivals:
+    with Arrivals(members, {}, told.append) as arrivals:
         for each in members:
             export(each, each.name)
         arrivals.exported("release")
         arrivals.exported(f"{OTHER}_release")
-        arrivals._taken[OTHER].result()
+        arrivals._taken[f"{OTHER}_release"].result()
         assert told == [OTHER]
-        for each in members:
-            arrivals.take(each)
+        arrivals.take_all()
     assert [config(each) for each in members] == [ONE, OTHER]
     assert told == [OTHER, ONE]

@@ -17,7 +17,7 @@ from builder.external.dockerfile import with_modules
 STAGES = Path(__file__).parent.parent.parent / "builder" / "stages"
 TEXT = (dockerfiles() / "kernel.Dockerfile").read_text().replace("\\\n", " ")
 
-HELPERS = ("packer", "image-tools", "firmware-base", "external-base")
+HELPERS = ("packer", "image-tools", "firmware-base", "external-base", "source-package")
 
 
 def closure(module: str) -> set[str]:

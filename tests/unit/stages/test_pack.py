@@ -518,6 +518,25 @@ def test_what_leaves_the_build_may_have_another_format(root: Path, tmp_path: Pat
     }
 
 
+def test_an_archive_that_is_not_written_is_described(root: Path, tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    argv: list[str | Path] = [sys.executable, "-m", "builder.stages.pack", "--root", root, "--epoch", "1"]
+    argv += ["--nothing", "a.tgz", "--sums", tmp_path / "sums.json", "--parts", tmp_path / "parts.json"]
+    subprocess.run([*argv, "--cache", cache], check=True)
+    assert not (tmp_path / "a.tgz").exists()
+    done = run_program(root, tmp_path / "b.tgz", "--cache", cache)
+    assert done.returncode == 0, done.stderr
+    data = (tmp_path / "b.tgz").read_bytes()
+    sums = {"name": "a.tgz", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert json.loads((tmp_path / "sums.json").read_text()) == sums
+    kept, at = ChunkCache(tmp_path / "cache"), 0
+    for part in json.loads((tmp_path / "parts.json").read_text()):
+        chunk = data[at : at + part["size"]]
+        assert (hashlib.sha256(chunk).hexdigest(), kept.get(part["key"])) == (part["sha256"], chunk)
+        at += part["size"]
+    assert at == len(data)
+
+
 def test_the_plain_archive_beside_it(root: Path, tmp_path: Path) -> None:
     done = run_program(root, tmp_path / "a.tar.gz", "--plain", str(tmp_path / "image/a.tar"), "--plain-top", "usr/src")
     assert done.returncode == 0, done.stderr
@@ -545,7 +564,7 @@ def test_what_a_journal_tells_is_packed_as_what_is_read(
     monkeypatch.setattr(pack.Piece, "read", None)  # nothing is read for what the cache has
     second = pack.pack(root, tmp_path / "second.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     assert (first.sha256, second.sha256) == (read.sha256, read.sha256)
-    assert second.reused == second.chunks
+    assert second.reused == len(second.parts)
     assert len(compressed) == made
 
 
