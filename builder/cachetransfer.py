@@ -113,7 +113,9 @@ def import_cache(
     both = Caches(sources=(*read.sources, *caches.sources))
     text = context.dockerfile.read_text()
     dockerfile = builder.folder / "import.Dockerfile"
-    plan = graph.build_plan(project, context, resolved, output=builder.folder / "none", scope=builder.scope)
+    plan = graph.build_plan(
+        project, context, resolved, output=builder.folder / "none", shared=True, scope=builder.scope
+    )
     dockerfile.write_text(import_dockerfile(text, plan["target"]["release"]["args"]))
     return _solve(builder, replace(context, dockerfile=dockerfile), resolved, _IMPORT, both)
 
@@ -172,7 +174,9 @@ def _solve(
 ) -> BuildResult:
     """Solve one stage of the graph for its caches only."""
     output = builder.folder / "none"
-    plan = graph.build_plan(builder.project, context, resolved, output=output, scope=builder.scope, caches=caches)
+    plan = graph.build_plan(
+        builder.project, context, resolved, output=output, shared=True, scope=builder.scope, caches=caches
+    )
     release: dict[str, Any] = {**plan["target"]["release"], "target": stage, "output": _NO_OUTPUT}
     state, _ = builder.solve({"target": {"release": release}}, epoch=resolved.epoch)
     for warning in state.warnings:

@@ -147,6 +147,7 @@ def build_plan(
     known: Path | None = None,
     images: Path | None = None,
     kept: bool = False,
+    shared: bool = False,
     scope: str = "",
     caches: Caches = NONE,
 ) -> dict[str, Any]:
@@ -160,11 +161,14 @@ def build_plan(
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
         kept: The kernel was built before, and make has little to do: the source package then waits for it. A first
             compile leaves a CPU alone often enough.
+        shared: Have all that a shared cache is to hold below `release`; so it is too when `caches` are written.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.
     """
     release = project.release(resolved.kernel_version)
-    args = {**_build_args(project, context, resolved, scope), **({"SOURCE_AFTER": "compile"} if kept else {})}
+    args = _build_args(project, context, resolved, scope)
+    args |= {"SOURCE_AFTER": "compile"} if kept else {}
+    args |= {"SOURCE_SHARED": "whole-source"} if shared or caches.targets else {}
     stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
     targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}
     if source and known:

@@ -9,6 +9,7 @@ ARG FIRMWARE_KIND=none
 ARG IMAGE_TOOLS=tools
 ARG SIGNING=none
 ARG SOURCE_AFTER=patched
+ARG SOURCE_SHARED=source-package
 
 # The build context. All other stages copy from these two: at the end of each solve BuildKit (0.13) looks up each COPY of
 # the context itself in every context that it has ever seen (`addBacklinks` in solver/exporter.go). With 26 of them that
@@ -321,6 +322,9 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /usr/src/linux --journal /out/journal --top "linux-${RELEASE}" --epoch "${EPOCH}" \
     --cache /cache --deliver "/packed/file/${SOURCE_FILE}"
 
+# What a cache that machines share has to have of it: another machine knows nothing yet.
+FROM ${SOURCE_SHARED} AS shared-source
+
 FROM tools AS changed-source
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/newchunks.py /rosk/builder/stages/
 COPY --from=source-package /packed/parts/source-parts.json /in/
@@ -402,7 +406,7 @@ COPY --from=kernel-firmware /out/report.json /reports/firmware.json
 COPY --from=compile /out/report.json /reports/compile.json
 COPY --from=compile /out/log/compile.log /reports/compile.log
 COPY --from=source-package /packed/sums/ /reports/sums/
-COPY --from=source-package /packed/parts/source-parts.json /reports/
+COPY --from=shared-source /packed/parts/source-parts.json /reports/
 COPY --from=split /out/report.json /reports/split.json
 COPY --from=split /out/modules.json /reports/modules.json
 COPY --from=split /out/lists/ /kernel/

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from builder import context, graph
+from builder.engine.docker import Docker
 from builder.project import Project
 from builder.stagenames import STAGES
 from tests import contract
@@ -60,7 +63,7 @@ def test_a_comment_in_a_list_repacks_nothing(fake: FakeProject) -> None:
 def test_a_headers_edit_never_splits(fake: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.build()
     edit_program(monkeypatch, "stages/headers.py")
-    assert fake.build().result.ran == {"headers"}
+    assert fake.build().result.ran == {"headers", "headers-package"}
 
 
 @pytest.mark.parametrize(("script", "image"), [("extra.sh", "os-extras"), ("headers.sh", "os-headers")])
@@ -101,17 +104,54 @@ def test_an_option_compiles(fake: FakeProject) -> None:
     ]
 
 
+def patch(fake: FakeProject, path: str, word: str) -> None:
+    """Have one patch, which puts a comment in a file."""
+    one, two, *_ = (fake.root / "linux" / path).read_text().splitlines()
+    hunk = f"@@ -1,2 +1,3 @@\n {one}\n+/* {fake.release} {word} */\n {two}\n"
+    fake.write("patches/x86/0001-hello.patch", f"--- a/{path}\n+++ b/{path}\n{hunk}")
+
+
+def packed_source(fake: FakeProject, path: str) -> str:
+    """A file of the source package."""
+    (package,) = (fake.root / "dist/kernel").glob("*-src.tgz")
+    with tarfile.open(package) as tar:
+        content = tar.extractfile(f"linux-{fake.release}/{path}")
+        assert content is not None
+        return content.read().decode()
+
+
 def test_a_patch_runs_all_but_the_source(fake: FakeProject) -> None:
     fake.build()
-    one, two, *_ = (fake.root / "linux/drivers/net/dummy.c").read_text().splitlines()
-    fake.write(
-        "patches/x86/0001-hello.patch",
-        "--- a/drivers/net/dummy.c\n+++ b/drivers/net/dummy.c\n@@ -1,2 +1,3 @@\n"
-        f" {one}\n+/* {fake.release} */\n {two}\n",
-    )
+    patch(fake, "drivers/net/dummy.c", "hello")
     ran = fake.build().result.ran
     assert ran >= {"patched", "source-package", "compile"}
     assert not ran & {"tools", "toolchain", "source", "firmware"}
+
+
+def test_of_a_patched_source_only_what_is_new_leaves_the_build(fake: FakeProject) -> None:
+    """Until the cache has lost it: then all of it does."""
+    scope = f"lost{secrets.token_hex(4)}"
+    path, log = "drivers/net/dummy.c", fake.root / "dist/build.log"
+    fake.build(scope)
+    assert "[whole-source] " in log.read_text()
+    manifests = {}
+    for word in ("one", "other"):
+        patch(fake, path, word)
+        manifests[word] = fake.build(scope).manifest
+        assert "[changed-source] " in log.read_text() and "[whole-source] " not in log.read_text()
+        assert f"{fake.release} {word} */" in packed_source(fake, path)
+    Docker().drop_cache_mounts(scope)
+    patch(fake, path, "one")
+    assert fake.build(scope).manifest == manifests["one"]
+    assert "[changed-source] " in log.read_text() and "[whole-source] " in log.read_text()
+
+
+def test_a_patch_of_what_no_module_build_reads_leaves_the_headers_alone(fake: FakeProject) -> None:
+    fake.build()
+    patch(fake, "drivers/net/dummy.c", "module")
+    assert not fake.build().result.ran & {"headers", "headers-package", "os-headers"}
+    patch(fake, "include/linux/module.h", "header")
+    assert fake.build().result.ran >= {"headers", "headers-package", "os-headers"}
 
 
 def edit_program(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -372,10 +372,11 @@ class TestShared:
 
     @pytest.mark.parametrize(("kind", "fetched"), [("folder", False), ("debian", True)])
     def test_an_import_reads_what_others_copy(self, kind: str, fetched: bool) -> None:
-        args = {"SOURCE_KIND": "tree", "FIRMWARE_KIND": kind, "BASE": "base"}
+        args = {"SOURCE_KIND": "tree", "FIRMWARE_KIND": kind, "BASE": "base", "SOURCE_SHARED": "whole-source"}
         text = (dockerfiles() / "kernel.Dockerfile").read_text()
         added = import_dockerfile(text, args).rpartition("FROM tools AS ")[2]
         read = set(re.findall(r"from=([a-z-]+),", added))
         assert read >= {"compile", "split", "kernel-firmware", "kernel-package", "configured", "headers-package"}
+        assert "shared-source" in read
         assert ("firmware-fetched" in read) == fetched, "a stage that takes no part would be run"
         assert not {name for name in read if name.endswith(("-root", "-read"))}

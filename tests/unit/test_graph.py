@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from builder import graph, stagenames
+from builder.cachespec import Caches
 from builder.context import dockerfiles
 from builder.project import Project, load_project
 from tests.unit.projects import write_project
@@ -58,6 +59,29 @@ def test_packages_come_with_the_files_in_few_targets(project: Project) -> None:
     assert targets(source=Path("/source")) == {"release": "release", "source-file": "source-file"}
 
 
+def test_of_a_source_that_is_known_what_is_new_comes(project: Project) -> None:
+    plan = graph.build_plan(
+        project, CONTEXT, RESOLVED, output=Path("/out"), source=Path("/source"), known=Path("/known")
+    )
+    target = plan["target"]["source-file"]
+    assert (target["target"], target["contexts"]["known"]) == ("source-changes", "/known")
+    assert not any("known" in other["contexts"] for name, other in plan["target"].items() if name != "source-file")
+
+
+def test_what_the_source_package_waits_for(project: Project) -> None:
+    def args(**more: Any) -> dict[str, str]:
+        found: dict[str, str] = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), **more)["target"][
+            "release"
+        ]["args"]
+        return {name: value for name, value in found.items() if name in ("SOURCE_AFTER", "SOURCE_SHARED")}
+
+    assert args() == {}
+    assert args(kept=True) == {"SOURCE_AFTER": "compile"}
+    shared = {"SOURCE_SHARED": "whole-source"}
+    assert args(shared=True) == args(caches=Caches(targets=("type=registry,ref=x",))) == shared
+    assert args(caches=Caches(sources=("type=registry,ref=x",))) == {}
+
+
 def test_the_stages_have_the_packages_that_they_are_said_to_have() -> None:
     has: dict[str, set[str]] = {}
     for base, stage, text in re.findall(r"^FROM (\S+) AS (release\S*)\n((?:COPY .*\n)+)", DOCKERFILE, re.M):
@@ -100,7 +124,7 @@ def test_the_order_of_images() -> None:
 def test_stages_are_those_of_the_dockerfile() -> None:
     text = (dockerfiles() / "kernel.Dockerfile").read_text()
     stages = set(re.findall(r"^FROM .* AS (\S+)$", text, re.M)) - {"resolve", "compile-log", "compile-log-read"}
-    shared = {"packer", "image-tools", "waited-for"}
+    shared = {"packer", "image-tools", "waited-for", "shared-source"}
     assert {stagenames.shown_stage(stage) for stage in stages - shared} - {""} == set(stagenames.STAGES)
 
 
