@@ -2,8 +2,8 @@
 # `kernel-source` is that file's stage of this name, given as a named context, so that a source is fetched once.
 FROM kernel-source AS patch-check-run
 ENV PYTHONPATH=/rosk PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
-COPY stages/common.py stages/journal.py stages/kconfigtree.py stages/patchfile.py stages/signingoptions.py stages/patch.py \
-    stages/patchlimits.py stages/patchtry.py stages/patchrefresh.py stages/patchcheck.py /rosk/builder/stages/
+COPY stages/common.py stages/filearchive.py stages/headerstree.py stages/journal.py stages/kconfigtree.py stages/patchfile.py \
+    stages/signingoptions.py stages/patch.py stages/patchlimits.py stages/patchtry.py stages/patchrefresh.py stages/patchcheck.py /rosk/builder/stages/
 COPY patches /rosk/patches
 RUN python3 -m builder.stages.patchcheck --tree /usr/src/linux --info /out/source.json --patches /rosk/patches \
     --out /out/patch-check
