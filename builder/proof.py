@@ -7,9 +7,10 @@ from pathlib import Path
 
 from builder.errors import InputError, VerifyError
 from builder.release import REPORT, VERIFY, reject, shown_path
+from builder.releasefolder import find_release
 from builder.report.kept import write_kept
 from builder.report.run import report_text
-from builder.summing import Sums
+from builder.summing import Identity, Sums, identity_of
 from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine, look_ahead, subject_of
 from builder.verify.subject import Subject
 
@@ -24,7 +25,17 @@ class Ahead:
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self.subject: Subject | None = None
+        self._subject: Subject | None = None
+        self._seen: dict[Path, Identity] = {}
+
+    @property
+    def subject(self) -> Subject | None:
+        """What was read, as long as the packages are those very files: what is proved is what is in the folder."""
+        try:
+            same = all(identity_of(path.stat()) == seen for path, seen in self._seen.items())
+        except OSError:
+            same = False
+        return self._subject if same else None
 
     def look(self, folder: Path, sums: Sums | None = None) -> None:
         """Read the packages in a staging folder, in the place of what was read before; never fails.
@@ -34,16 +45,17 @@ class Ahead:
         """
         self.close()
         try:
+            self._seen = {path: identity_of(path.stat()) for path in find_release(folder).packages.values()}
             subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
             look_ahead(subject)
         except Exception:
             self.close()
         else:
-            self.subject = subject
+            self._subject = subject
 
     def close(self) -> None:
         """Forget it all."""
-        self.subject = None
+        self._subject = None
         self._open.close()
 
 

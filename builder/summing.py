@@ -12,7 +12,7 @@ from typing import NamedTuple
 from builder.inputs.store import file_sha256
 
 
-class _Identity(NamedTuple):
+class Identity(NamedTuple):
     """What tells a file from others, and from itself once it has been written to; by whatever name."""
 
     device: int
@@ -24,9 +24,9 @@ class _Identity(NamedTuple):
 class Sums:
     """The checksums of files; of some of them before anybody asks. Several threads may ask at once."""
 
-    def __init__(self, ahead: Iterable[Future[tuple[_Identity, str] | None]] = ()) -> None:
+    def __init__(self, ahead: Iterable[Future[tuple[Identity, str] | None]] = ()) -> None:
         self._ahead = tuple(ahead)
-        self._known: dict[_Identity, str] = {}
+        self._known: dict[Identity, str] = {}
 
     def sha256(self, path: Path) -> str:
         """The SHA-256 (hex) of a file as it is now.
@@ -34,11 +34,11 @@ class Sums:
         Raises:
             OSError: It cannot be read.
         """
-        identity = _identity(path.stat())
+        identity = identity_of(path.stat())
         self._known |= dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
         if identity not in self._known:
             digest = file_sha256(path)
-            if identity != _identity(path.stat()):
+            if identity != identity_of(path.stat()):
                 return digest
             self._known[identity] = digest
         return self._known[identity]
@@ -61,14 +61,15 @@ def _files(folder: Path) -> list[Path]:
         return []
 
 
-def _sum(path: Path) -> tuple[_Identity, str] | None:
+def _sum(path: Path) -> tuple[Identity, str] | None:
     """A file and its checksum; None where it is gone, or is being written."""
     with suppress(OSError):
-        before = _identity(path.stat())
+        before = identity_of(path.stat())
         digest = file_sha256(path)
-        return (before, digest) if before == _identity(path.stat()) else None
+        return (before, digest) if before == identity_of(path.stat()) else None
     return None
 
 
-def _identity(stat: os.stat_result) -> _Identity:
-    return _Identity(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+def identity_of(stat: os.stat_result) -> Identity:
+    """What a file is, as its `stat` tells."""
+    return Identity(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)

@@ -89,6 +89,21 @@ def test_another_look_takes_the_place_of_the_first(tmp_path: Path) -> None:
     ahead.close()
 
 
+@pytest.mark.host_programs
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_looked_at_counts_while_it_is_there(tmp_path: Path, gone: bool) -> None:
+    ahead = Ahead()
+    root = write_release(tmp_path / "dist", kernel={"./boot/config": b"first"})
+    ahead.look(root)
+    assert ahead.subject is not None
+    package = find_release(root).packages["kernel"]
+    package.unlink()
+    if not gone:
+        write_release(root, kernel={"./boot/config": b"other"})
+    assert ahead.subject is None
+    ahead.close()
+
+
 def test_looking_ahead_at_what_is_no_release_finds_nothing(tmp_path: Path) -> None:
     ahead = Ahead()
     ahead.look(tmp_path)
