@@ -128,22 +128,33 @@ def test_a_patch_runs_all_but_the_source(fake: FakeProject) -> None:
     assert not ran & {"tools", "toolchain", "source", "firmware"}
 
 
-def test_of_a_patched_source_only_what_is_new_leaves_the_build(fake: FakeProject) -> None:
-    """Until the cache has lost it: then all of it does."""
-    scope = f"lost{secrets.token_hex(4)}"
+def test_of_a_patched_source_only_what_is_new_leaves_the_build(
+    fake: FakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package cannot be put together of that, all of it does."""
     path, log = "drivers/net/dummy.c", fake.root / "dist/build.log"
-    fake.build(scope)
+    fake.build()
     assert "[whole-source] " in log.read_text()
-    manifests = {}
     for word in ("one", "other"):
         patch(fake, path, word)
-        manifests[word] = fake.build(scope).manifest
+        fake.build()
         assert "[changed-source] " in log.read_text() and "[whole-source] " not in log.read_text()
         assert f"{fake.release} {word} */" in packed_source(fake, path)
-    Docker().drop_cache_mounts(scope)
-    patch(fake, path, "one")
-    assert fake.build(scope).manifest == manifests["one"]
+    monkeypatch.setattr("builder.joint.put_together", lambda *_: None)
+    patch(fake, path, "third")
+    fake.build()
     assert "[changed-source] " in log.read_text() and "[whole-source] " in log.read_text()
+    assert f"{fake.release} third */" in packed_source(fake, path)
+
+
+def test_a_lost_cache_of_the_packages_changes_nothing(fake: FakeProject) -> None:
+    scope = f"lost{secrets.token_hex(4)}"
+    manifests = []
+    for word in ("one", "other", "one"):
+        patch(fake, "drivers/net/dummy.c", word)
+        manifests.append(fake.build(scope).manifest)
+        Docker().drop_cache_mounts(scope)
+    assert manifests[0] == manifests[2] != manifests[1]
 
 
 def test_a_patch_of_what_no_module_build_reads_leaves_the_headers_alone(fake: FakeProject) -> None:
