@@ -122,6 +122,6 @@ def _is_of_a_module(stage: str) -> bool:
 def _group(stage: str) -> str:
     if _is_of_a_module(stage):
         return "compile"
-    if stage.startswith("source-") and stage != "source-package":
+    if stage.startswith("source-") and stage not in ("source-package", "source-file", "source-changes"):
         return "source"
     return _GROUPS.get(stage, "packages")

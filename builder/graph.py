@@ -60,7 +60,7 @@ RELEASES: Mapping[str, frozenset[str]] = {
 Each target of a solve takes a fifth of a second (sessions, BuildKit's history): few packages have one of their own.
 """
 SOURCE = "source"
-"""The package that always has a target of its own: it is big, and ready long before the others."""
+"""The package that always has a target of its own: it is big, and does not follow from the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +159,8 @@ def build_plan(
         source: The tar archive that receives the source package, where that is wanted.
         known: A folder with `source.json`, the checksums of chunks of it (`builder.sourceparts`): only the others come.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
-        kept: The kernel was built before, and make has little to do: the source package then waits for it. A first
-            compile leaves a CPU alone often enough.
+        kept: An object tree of this kernel is kept, as far as one knows: the source package then waits for make, which
+            has little to do and would share the CPUs with it. A first compile leaves one alone often enough.
         shared: Have all that a shared cache is to hold below `release`; so it is too when `caches` are written.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.

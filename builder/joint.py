@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import graph, release
+from builder.cachespec import NONE
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, InputError
 from builder.foresight import has_built
@@ -74,24 +75,31 @@ class Member:
         if own.engine.brings_all:
             return None
         release = own.project.release(resolved.kernel_version)
-        return known_source(own.project.dist, own.project.packages(release)[graph.SOURCE])
+        return known_source(own.project.dist, own.project.packages(release)[graph.SOURCE], own.folder / "source-before")
 
-    def take_source(self, known: KnownSource | None) -> None:
+    def take_release(self, archive: Path) -> None:
+        """Have the files of the release, all but the source package, from what a solve exported."""
+        for left in ("kernel", "reports"):
+            shutil.rmtree(self.builder.folder / left, ignore_errors=True)
+        unpack(archive, self.builder.folder)
+
+    def take_source(self, known: KnownSource | None, archive: Path) -> None:
         """Have the source package in a folder of its own; where that fails it is not there, and is fetched whole.
 
         Args:
             known: What the solve was told to be known.
+            archive: What it exported.
         """
         new = self.builder.folder / "new-source"
         for left in (self.source, new):
             shutil.rmtree(left, ignore_errors=True)
         if known is None:
-            unpack(self.package(graph.SOURCE), self.source)
+            unpack(archive, self.source)
             return
-        unpack(self.package(graph.SOURCE), new)
+        unpack(archive, new)
         self.source.mkdir()
-        with suppress(OSError, EOFError):
-            put_together(known, new, self.source / known.package.name)
+        with suppress(OSError, EOFError, ValueError, KeyError, TypeError):
+            put_together(known, new, self.source / known.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +109,8 @@ class JointBuilder:
     Attributes:
         members: The kernels.
         lead: The builder that solves for all of them.
-        arrived: Called with the name of a kernel when the files of its release are in the staging folder, all but the
-            source package: once or more, the last time after its last solve; in another thread where the solve goes on.
+        arrived: Called with the name of a kernel, in another thread, when the files of its release are in the staging
+            folder, all but the source package, while the solve goes on; not at all, or for each solve.
     """
 
     members: Sequence[Member]
@@ -144,14 +152,14 @@ class JointBuilder:
                 own.view.note(f"{own.project.origin(name)} is left out: not meant for {resolved.kernel_version}")
             if member.images:
                 member.images.mkdir(exist_ok=True)
-        known = {member.name: member.known(resolved) for member in self.members}
-        plans = {
-            member.name: _plan(member, resolved, fetch.get(member.name, ()), known[member.name])
-            for member in self.members
-        }
         with ExitStack() as stack:
             for member in sorted(self.members, key=lambda member: member.name):
                 stack.enter_context(member.builder.alone(resolved))
+            known = {member.name: member.known(resolved) for member in self.members}
+            plans = {
+                member.name: _plan(member, resolved, fetch.get(member.name, ()), known[member.name])
+                for member in self.members
+            }
             sources = {name: known[name] for name in known if graph.SOURCE in fetch.get(name, ())}
             arrivals = stack.enter_context(Arrivals(self.members, sources, self.arrived))
             result, metadata = replace(self, lead=replace(self.lead, exported=arrivals.exported))._solve(
@@ -243,38 +251,65 @@ class Arrivals(AbstractContextManager["Arrivals"]):
     def __init__(
         self, members: Sequence[Member], sources: Mapping[str, KnownSource | None], then: Callable[[str], None]
     ) -> None:
-        self._then = then
-        self._todo: dict[str, Callable[[], None]] = {}
+        self._takes: dict[str, _Take] = {}
         for each in members:
             own = str if len(members) == 1 else partial(target_name, each.name)
-            self._todo[own("release")] = partial(self._take, each)
+            self._takes[own("release")] = _Take(each.tar, each.take_release, partial(then, each.name))
             if each.name in sources:
-                self._todo[own(f"{graph.SOURCE}{FILE_SUFFIX}")] = partial(each.take_source, sources[each.name])
-        # One for each file: what comes in a second solve is taken after what came in the first.
-        self._threads = {target: ThreadPoolExecutor(1) for target in self._todo}
-        self._taken: dict[str, Future[None]] = {}
+                take = partial(each.take_source, sources[each.name])
+                self._takes[own(f"{graph.SOURCE}{FILE_SUFFIX}")] = _Take(each.package(graph.SOURCE), take)
 
     def __exit__(self, *_: object) -> None:
-        for thread in self._threads.values():
-            thread.shutdown(cancel_futures=True)
+        for take in self._takes.values():
+            take.thread.shutdown(cancel_futures=True)
 
     def exported(self, target: str) -> None:
         """Begin to take what a target has exported; once more in a second solve."""
-        if target in self._todo:
-            self._taken[target] = self._threads[target].submit(self._todo[target])
+        if target in self._takes:
+            self._takes[target].begin()
 
     def take_all(self) -> None:
         """Have all files in the staging folders, after the last solve."""
-        for target, take in self._todo.items():
-            taken = self._taken.pop(target, None)
-            if taken is None or taken.exception() is not None:
-                take()
+        for take in self._takes.values():
+            take.end()
 
-    def _take(self, member: Member) -> None:
-        for left in ("kernel", "reports"):
-            shutil.rmtree(member.builder.folder / left, ignore_errors=True)
-        unpack(member.tar, member.builder.folder)
-        self._then(member.name)
+
+class _Take:
+    """One file of a solve.
+
+    Args:
+        archive: What the solve writes.
+        take: Has in the staging folder what the archive holds, and removes it.
+        then: Called after that, while the solve goes on.
+    """
+
+    def __init__(self, archive: Path, take: Callable[[Path], None], then: Callable[[], None] = lambda: None) -> None:
+        self._archive, self._take, self._then = archive, take, then
+        self._taken: list[tuple[Path, Future[None]]] = []
+        # What comes in a second solve is taken after what came in the first.
+        self.thread = ThreadPoolExecutor(1)
+
+    def begin(self) -> None:
+        """Begin to take the archive, under a name of its own: the next solve may write one while that goes on."""
+        own = self._archive.with_name(f"{self._archive.name}.{len(self._taken)}")
+        with suppress(FileNotFoundError):
+            self._archive.rename(own)
+            self._taken.append((own, self.thread.submit(self._run, own)))
+
+    def _run(self, archive: Path) -> None:
+        self._take(archive)
+        with suppress(Exception):  # nothing relies on it
+            self._then()
+
+    def end(self) -> None:
+        """Have the archive of the last solve taken."""
+        archive, failed = self._archive, True
+        if self._taken:
+            own, taken = self._taken[-1]
+            failed = taken.exception() is not None
+            archive = archive if archive.exists() else own
+        if failed or archive == self._archive:
+            self._take(archive)
 
 
 def renamed(name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,7 +345,7 @@ def _plan(
         source=member.package(graph.SOURCE) if graph.SOURCE in packages else None,
         known=known.tell(own.folder / "known") if known else None,
         images=member.images,
-        kept=has_built(own.project, own.project.release(resolved.kernel_version)),
+        kept=own.caches == NONE and has_built(own.project, own.project.release(resolved.kernel_version)),
         scope=own.scope,
         caches=own.caches,
     )

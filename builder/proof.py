@@ -26,13 +26,13 @@ class Ahead:
     def __init__(self) -> None:
         self._open = ExitStack()
         self._subject: Subject | None = None
-        self._seen: dict[Path, Identity] = {}
+        self._seen: dict[Path, tuple[Identity, int]] = {}
 
     @property
     def subject(self) -> Subject | None:
         """What was read, as long as the packages are those very files: what is proved is what is in the folder."""
         try:
-            same = all(identity_of(path.stat()) == seen for path, seen in self._seen.items())
+            same = all(_state(path) == seen for path, seen in self._seen.items())
         except OSError:
             same = False
         return self._subject if same else None
@@ -45,7 +45,7 @@ class Ahead:
         """
         self.close()
         try:
-            self._seen = {path: identity_of(path.stat()) for path in find_release(folder).packages.values()}
+            self._seen = {path: _state(path) for path in find_release(folder).packages.values()}
             subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
             look_ahead(subject)
         except Exception:
@@ -59,6 +59,12 @@ class Ahead:
         self._open.close()
 
 
+def _state(path: Path) -> tuple[Identity, int]:
+    """What tells that a file was written, replaced or linked."""
+    stat = path.stat()
+    return identity_of(stat), stat.st_ctime_ns
+
+
 def check_release(folder: Path, dist: Path, ahead: Subject | None = None) -> None:
     """Run the fast checks over the staged release in a folder, and write what they saw and the report beside it.
 
@@ -69,7 +75,12 @@ def check_release(folder: Path, dist: Path, ahead: Subject | None = None) -> Non
     Raises:
         VerifyError: A check failed.
     """
-    found = examine(folder, cheap=True, ahead=ahead)
+    try:
+        found = examine(folder, cheap=True, ahead=ahead)
+    except OSError:  # the disk that it was unpacked to is full
+        if ahead is None:
+            raise
+        found = examine(folder, cheap=True)
     write_kept(folder, VERIFY, as_json(found, FAST))
     if not found.failed:
         _write_report(folder, found)

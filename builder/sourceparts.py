@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from builder.release import BUILD
+from builder.release import BUILD, take_over
 
 PARTS = "source_parts"
 """The name of the list in `build.json`: size and SHA-256 (hex) of each chunk, in order."""
@@ -28,10 +28,12 @@ class KnownSource:
     """The source package of the release before.
 
     Attributes:
+        name: Its name.
         package: The file.
         parts: Size and SHA-256 of each of its chunks.
     """
 
+    name: str
     package: Path
     parts: Sequence[tuple[int, str]]
 
@@ -50,16 +52,21 @@ class KnownSource:
         return found
 
 
-def known_source(dist: Path, name: str) -> KnownSource | None:
-    """The source package of this name in a release folder, where one knows what it is made of."""
-    package = dist / "kernel" / name
+def known_source(dist: Path, name: str, keep: Path) -> KnownSource | None:
+    """The source package of this name in a release folder, where one knows what it is made of.
+
+    Args:
+        keep: Where the file lies from now on too, whatever another build does to the release.
+    """
     try:
         parts = [(int(size), str(sha256)) for size, sha256 in json.loads((dist / BUILD).read_text())[PARTS]]
-        if package.is_symlink() or package.stat().st_size != sum(size for size, _ in parts):
+        keep.unlink(missing_ok=True)
+        take_over(dist / "kernel" / name, keep)
+        if keep.is_symlink() or keep.stat().st_size != sum(size for size, _ in parts):
             return None
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return KnownSource(package=package, parts=parts)
+    return KnownSource(name=name, package=keep, parts=parts)
 
 
 def read_parts(file: Path) -> list[tuple[int, str]]:

@@ -26,7 +26,8 @@ class Sums:
 
     def __init__(self, ahead: Iterable[Future[tuple[Identity, str] | None]] = ()) -> None:
         self._ahead = tuple(ahead)
-        self._known: dict[Identity, str] = {}
+        # A file that is written anew can have the same inode, size and time, but for the time of its inode.
+        self._known: dict[tuple[Identity, int], str] = {}
 
     def sha256(self, path: Path) -> str:
         """The SHA-256 (hex) of a file as it is now.
@@ -34,14 +35,13 @@ class Sums:
         Raises:
             OSError: It cannot be read.
         """
-        identity = identity_of(path.stat())
-        self._known |= dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
-        if identity not in self._known:
-            digest = file_sha256(path)
-            if identity != identity_of(path.stat()):
-                return digest
-            self._known[identity] = digest
-        return self._known[identity]
+        before = path.stat()
+        ahead = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
+        if digest := ahead.get(identity_of(before)) or self._known.get((identity_of(before), before.st_ctime_ns)):
+            return digest
+        digest = file_sha256(path)
+        self._known[identity_of(before), before.st_ctime_ns] = digest
+        return digest
 
 
 @contextmanager

@@ -11,8 +11,9 @@ ARG SIGNING=none
 ARG SOURCE_AFTER=patched
 ARG SOURCE_SHARED=source-package
 
-# The build context. All other stages copy from these two: at the end of each solve BuildKit (0.13) looks up each COPY of
-# the context itself in every context that it has ever seen (`addBacklinks` in solver/exporter.go). With 26 of them that
+# The build context. All other stages copy from these two (but for one file of `known`): at the end of each solve BuildKit
+# (0.13) looks up each COPY of the context itself in every context that it has ever seen (`addBacklinks` in
+# solver/exporter.go). With 26 of them that
 # was most of what it did after a few hundred builds, and took longer than the 20 seconds that it gives itself.
 FROM scratch AS rosk-programs
 COPY stages /stages
@@ -299,8 +300,8 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --out /packed/archive/headers.tar.gz --deliver "/packed/file/${HEADERS_FILE}" \
     --plain "/packed/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}"
 
-# What the source package waits for. Nothing of it is needed; but beside make, which takes all CPUs, it only delays what
-# everything else waits for, where make has little to do (builder.graph.build_plan).
+# What the source package waits for, though it takes nothing of it: where an object tree is kept, this is make, for which
+# everything else waits too (builder.graph.build_plan).
 FROM ${SOURCE_AFTER} AS waited-for
 FROM patched AS source-package
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \

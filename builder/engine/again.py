@@ -11,9 +11,10 @@ from builder.engine.docker import SolveError
 
 Result = TypeVar("Result")
 
-PAUSES = (0.0, 5.0, 20.0)
+PAUSES = (0.0, 0.0, 1.0, 2.0, 5.0, 20.0)
 """Seconds before the second try and those after it: each time BuildKit keeps what it has finished, and has less
-to do; and another solve, which this one got in the way of, has time to end."""
+to do; and another solve, which this one got in the way of, has time to end. After a cache mount was removed it can
+take one try for each of several stages."""
 
 
 def once_more(solve: Callable[[], Result], say: Callable[[str], None] = lambda _: None) -> Result:

@@ -127,7 +127,7 @@ class Vertex:
     `step` of `steps` is its place in its stage, 0 when it has none. `executed` means that this solve really ran it: it
     was not in the cache, is no base image, and was not finished earlier by another solve of the same engine. `cached`
     means that its result is in a cache; `lost`, that it had been pruned: what is reported after that counts.
-    `exported`: it wrote an archive, and that is noted.
+    `exported`: it wrote an archive, which `BuildState.exported` had.
     """
 
     name: str = ""

@@ -29,7 +29,8 @@ NO_SCRIPTS = ("scripts/atomic", "scripts/dtc", "scripts/kconfig", "scripts/packa
 _TOP = frozenset(("Makefile", "Kconfig", "Kbuild"))
 _NEVER = re.compile(r".*\.(?:o|s|cmd|a|d|pem|x509|priv|key)|\.gitignore|unifdef|mk_elfconfig", re.DOTALL)
 _OF_ARCH = frozenset(("Kbuild.platforms", "Platform", "module.lds", "module.lds.S"))
-_LINKS = "links.json"
+_COPIES = "copies.json"
+"""The file that says which archives have copies: what a link leads to that is in none of them, by whatever way."""
 
 
 def is_taken(name: str) -> bool:
@@ -67,35 +68,45 @@ def pick(tree: Path, journal: str, out: Path, parts: AbstractSet[str] | None = N
     for path in entries:
         if (part := part_of(path)) is not None:
             chosen.setdefault(part, []).append(path)
-    links = _read_links(out) if parts is not None else {}
+    common = _with_folders(chosen[COMMON])
+    copied = _with_copies(out) if parts is not None else set()
     for part in sorted(chosen if parts is None else parts):
-        files, goals = _resolved(tree, entries, chosen.get(part, []))
+        own = chosen.get(part, [])
+        files = _resolved(tree, entries, own, common | _with_folders(own))
         write_archive(out / f"{part}.tar", files)
-        links[part] = sorted(goals)
-    (out / _LINKS).write_text(json.dumps(links, indent=1, sort_keys=True) + "\n")
+        copied = copied - {part} if files.keys() == set(own) else copied | {part}
+    (out / _COPIES).write_text(json.dumps(sorted(copied)) + "\n")
 
 
-def _resolved(tree: Path, entries: Journal, paths: Iterable[str]) -> tuple[dict[str, Path], set[str]]:
-    """The members of an archive, and what links lead to that is not one of them.
+def _with_folders(paths: Iterable[str]) -> set[str]:
+    found = set(paths)
+    for path in list(found):
+        while (path := posixpath.dirname(path)) and path not in found:
+            found.add(path)
+    return found
 
-    A link that stays inside the archive stays a link; another one becomes what it leads to.
+
+def _resolved(tree: Path, entries: Journal, paths: Iterable[str], inside: AbstractSet[str]) -> dict[str, Path]:
+    """The members of an archive: a link that stays inside stays a link, another one becomes what it leads to.
+
+    Args:
+        inside: All files and folders that are there once the archives are unpacked.
     """
     files = {path: tree / path for path in paths}
-    inside = set(files) | {folder for path in files for folder in _folders(path)}
-    goals = set()
     for path in [path for path in files if entries[path].link]:
         target = str((tree / path).readlink())
-        goal = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        if target.startswith("/") or goal not in inside:
-            goals.add(goal)
+        if target.startswith("/") or posixpath.normpath(f"{posixpath.dirname(path)}/{target}") not in inside:
             del files[path]
             files.update(_content(tree, path))
-    return files, goals
+    return files
 
 
 def _content(tree: Path, path: str) -> Iterator[tuple[str, Path]]:
     """What a link leads to, under the link's own name: nothing, a file, or all files of a folder."""
-    there = (tree / path).resolve()
+    try:
+        there = (tree / path).resolve(strict=True)
+    except (OSError, RuntimeError):  # nothing, or itself
+        return
     if there.is_file():
         yield path, there
     for folder, _, names in os.walk(there):
@@ -105,29 +116,19 @@ def _content(tree: Path, path: str) -> Iterator[tuple[str, Path]]:
                 yield f"{path}/{file.relative_to(there).as_posix()}", file.resolve()
 
 
-def _folders(path: str) -> Iterator[str]:
-    while path := posixpath.dirname(path):
-        yield path
-
-
-def _read_links(out: Path) -> dict[str, list[str]]:
-    links: dict[str, list[str]] = json.loads((out / _LINKS).read_text())
-    return links
+def _with_copies(out: Path) -> set[str]:
+    """The parts that have files which lie elsewhere in the source."""
+    return set(json.loads((out / _COPIES).read_text()))
 
 
 def concerned(changes: Changes, out: Path) -> set[str]:
-    """The parts that are others after changes to a tree.
+    """The parts that are others after changes to a tree, and those of which only picking them tells.
 
     Args:
         out: What `pick` has written of the tree as it was before.
     """
     found = {part for path in changes.all if (part := part_of(path)) is not None}
-    return found | {part for part, goals in _read_links(out).items() if _touches(changes.all, goals)}
-
-
-def _touches(paths: AbstractSet[str], goals: Iterable[str]) -> bool:
-    below = set(goals)
-    return any(path in below or not below.isdisjoint(_folders(path)) for path in paths)
+    return found | (_with_copies(out) if changes.all else set())
 
 
 def main() -> None:

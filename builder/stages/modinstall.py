@@ -191,7 +191,7 @@ class Installation:
     def _key(self) -> str:
         """What tells that make would say the same again; empty where nothing does.
 
-        Before Linux 5.3 kbuild takes the modules' names from a folder that it makes anew each time.
+        Before Linux 5.3 kbuild takes the modules' names from .tmp_versions (MODVERDIR), which it makes anew each time.
         """
         order = self.obj / "modules.order"
         if not self.rules or not order.is_file() or (self.obj / ".tmp_versions").exists():

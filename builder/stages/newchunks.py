@@ -16,24 +16,26 @@ from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import stage_main
 
 
-def new_chunks(parts: Path, known: Path, cache: ChunkCache) -> bytes | None:
-    """The chunks that are not known, one after the other; None when one is lost.
+def write_new(parts: Path, known: Path, cache: ChunkCache, out: Path) -> bool:
+    """Write the chunks that are not known one after the other; says whether all of them were there.
 
     Args:
         parts: What `pack --parts` has written of the archive.
         known: A JSON list of the SHA-256 (hex) of chunks.
+        out: The file for them; there is none where one is lost.
     """
     have = set(json.loads(known.read_text()))
-    found = []
-    for part in json.loads(parts.read_text()):
-        if part["sha256"] in have:
-            continue
-        have.add(part["sha256"])
-        data = cache.get(part["key"])
-        if data is None or hashlib.sha256(data).hexdigest() != part["sha256"]:
-            return None
-        found.append(data)
-    return b"".join(found)
+    with out.open("wb") as file:
+        for part in json.loads(parts.read_text()):
+            if part["sha256"] in have:
+                continue
+            have.add(part["sha256"])
+            data = cache.get(part["key"])
+            if data is None or hashlib.sha256(data).hexdigest() != part["sha256"]:
+                out.unlink()
+                return False
+            file.write(data)
+    return True
 
 
 def main() -> None:
@@ -43,13 +45,12 @@ def main() -> None:
         parser.add_argument(option, type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True)
-    data = new_chunks(options.parts, options.known, ChunkCache(options.cache))
-    if data is None:
-        print("the cache of the packages has lost a chunk")
-    else:
-        (options.out / "chunks").write_bytes(data)
+    chunks = options.out / "chunks"
+    if write_new(options.parts, options.known, ChunkCache(options.cache), chunks):
         (options.out / "parts.json").write_bytes(options.parts.read_bytes())
-        print(f"{len(data)} bytes of it are new")
+        print(f"{chunks.stat().st_size} bytes of it are new")
+    else:
+        print("the cache of the packages has lost a chunk")
 
 
 if __name__ == "__main__":

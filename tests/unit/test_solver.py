@@ -71,7 +71,7 @@ def test_what_is_gone_when_it_is_done_again(tmp_path: Path, what: str) -> None:
 
 @pytest.mark.parametrize(
     ("fails", "solves", "hint"),
-    [([LATE] * 4, 4, "rosk cache prune --all"), (["failed to solve: denied", LATE], 1, "rosk doctor")],
+    [([LATE] * 7, 7, "rosk cache prune --all"), (["failed to solve: denied", LATE], 1, "rosk doctor")],
 )
 def test_what_is_not(tmp_path: Path, fails: list[str], solves: int, hint: str) -> None:
     """It is an error with a next step, also where it had been tried again."""

@@ -60,7 +60,7 @@ class Build:
 
     @property
     def known(self) -> KnownSource:
-        found = known_source(self.dist, NAME)
+        found = known_source(self.dist, NAME, self.folder / "source-before")
         assert found is not None
         return found
 
@@ -110,11 +110,11 @@ def test_equal_chunks_come_once(tmp_path: Path) -> None:
         cache.put(key, data)
     parts.write_text(json.dumps(found))
     known.write_text(json.dumps([found[1]["sha256"]]))
-    assert newchunks.new_chunks(parts, known, cache) == b"onetwo"
+    assert newchunks.write_new(parts, known, cache, tmp_path / "chunks")
+    assert (tmp_path / "chunks").read_bytes() == b"onetwo"
     (tmp_path / "old").write_bytes(b"old")
-    (tmp_path / "chunks").write_bytes(b"onetwo")
     parts.rename(tmp_path / "parts.json")
-    before = KnownSource(package=tmp_path / "old", parts=[(3, str(found[1]["sha256"]))])
+    before = KnownSource(name=NAME, package=tmp_path / "old", parts=[(3, str(found[1]["sha256"]))])
     put_together(before, tmp_path, tmp_path / "new")
     assert (tmp_path / "new").read_bytes() == b"oneoldtwoone"
 
@@ -155,11 +155,11 @@ def link_package(build: Build) -> None:
 @pytest.mark.parametrize("loss", [lose_build, forget_parts, spoil_parts, cut_package, link_package])
 def test_a_release_before_that_is_no_help(build: Build, loss: Callable[[Build], None]) -> None:
     loss(build)
-    assert known_source(build.dist, NAME) is None
+    assert known_source(build.dist, NAME, build.folder / "source-before") is None
 
 
 def test_of_another_name_nothing_is_known(build: Build) -> None:
-    assert known_source(build.dist, "linux-6.12.100-rosk-x86-src.tgz") is None
+    assert known_source(build.dist, "linux-6.12.100-rosk-x86-src.tgz", build.folder / "source-before") is None
 
 
 @pytest.mark.parametrize("gone", ["package", "chunks", "half of the chunks", "parts"])
@@ -178,6 +178,16 @@ def test_what_cannot_be_put_together_is_not_there(build: Build, gone: str) -> No
     with pytest.raises((OSError, EOFError)):
         put_together(known, new, build.folder / NAME)
     assert not (build.folder / NAME).exists()
+
+
+def test_a_release_that_goes_meanwhile(build: Build) -> None:
+    edit(build)
+    whole = build.pack(build.folder / "whole.tgz")
+    known = build.known
+    new = build.bring(known)
+    (build.dist / "kernel" / NAME).unlink()
+    put_together(known, new, build.folder / NAME)
+    assert holds(build.folder, whole)
 
 
 # In a build.
@@ -207,7 +217,7 @@ def test_a_member_takes_what_is_new(build: Build) -> None:
     known = one.known(resolved())
     assert known is not None
     export(one, build.bring(known))
-    one.take_source(known)
+    one.take_source(known, one.package("source"))
     assert holds(one.source, wanted)
 
 
@@ -218,7 +228,7 @@ def test_a_member_lacks_what_did_not_come(build: Build) -> None:
     one, known = member(build), build.known
     (build.folder / "nothing").mkdir()
     export(one, build.folder / "nothing")
-    one.take_source(known)
+    one.take_source(known, one.package("source"))
     assert list(one.source.iterdir()) == []
 
 
@@ -228,5 +238,5 @@ def test_a_member_takes_a_whole_package(build: Build) -> None:
     (build.folder / "whole").mkdir()
     wanted = build.pack(build.folder / "whole" / NAME)
     export(one, build.folder / "whole")
-    one.take_source(None)
+    one.take_source(None, one.package("source"))
     assert holds(one.source, wanted)

@@ -57,23 +57,29 @@ def test_what_is_picked(tree: Path, tmp_path: Path) -> None:
     }
 
 
+def link(tree: Path, name: str, target: str) -> None:
+    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    (tree / name).symlink_to(target)
+
+
 def test_links(tree: Path, tmp_path: Path) -> None:
-    links = {
-        **{"include/inside.h": "linux/a.h", "include/folder": "linux/sub", "include/gone": "x"},
-        **{"include/out": "../net", "include/out.h": "../net/a.h", "scripts/dtc2": "dtc"},
-        "include/absolute": str(tmp_path / "outside"),
-        "arch/x86/include/other.h": "../../arm64/include/asm/a.h",
-    }
     (tmp_path / "outside").write_text("outside")
-    for name, target in links.items():
-        (tree / name).symlink_to(target)
+    for name, target in {
+        **{"include/inside.h": "linux/a.h", "include/folder": "linux/sub", "include/gone": "x", "include/self": "self"},
+        **{"include/out": "../net", "include/out.h": "../net/a.h", "scripts/dtc2": "dtc"},
+        **{"include/absolute": str(tmp_path / "outside"), "include/far": "../net/link", "net/link": "a.h"},
+        "arch/x86/include/other.h": "../../arm64/include/asm/a.h",
+        "arch/x86/include/linux": "../../../include/linux",
+    }.items():
+        link(tree, name, target)
     headerstree.pick(tree, text(tree), tmp_path / "out")
     common, x86 = members(tmp_path / "out/common.tar"), members(tmp_path / "out/x86.tar")
     assert (common["include/inside.h"], common["include/folder"]) == ("linux/a.h", "linux/sub")
-    content = {"include/out/a.h", "include/out.h", "include/absolute", "scripts/dtc2/dtc.c"}
+    content = {"include/out/a.h", "include/out.h", "include/absolute", "scripts/dtc2/dtc.c", "include/far"}
     assert {name for name in content if common[name] is None} == content
     assert "include/gone" not in common
-    assert x86["arch/x86/include/other.h"] is None
+    assert common["include/self"] == "self"  # the headers stage drops it
+    assert (x86["arch/x86/include/other.h"], x86["arch/x86/include/linux"]) == (None, "../../../include/linux")
 
 
 @pytest.mark.parametrize(
@@ -83,20 +89,44 @@ def test_links(tree: Path, tmp_path: Path) -> None:
         ("include/linux/new.h", {"common"}),
         ("scripts/kconfig/conf.c", set()),
         ("arch/arm64/include/asm/a.h", {"arm64"}),
-        ("net/a.h", {"common"}),
-        ("arch/x86/kernel/a.c", {"arm64"}),
-        ("arch/x86/kernel/b.c", set()),
-        ("net/sub/new.h", {"common"}),
+        ("arch/x86/kernel/a.c", set()),
     ],
 )
 def test_what_is_picked_anew(tree: Path, tmp_path: Path, path: str, parts: set[str]) -> None:
-    (tree / "net/sub").mkdir()
-    (tree / "include/out.h").symlink_to("../net/a.h")
-    (tree / "include/out").symlink_to("../net/sub")
-    (tree / "arch/arm64/include/link").symlink_to("../../x86/kernel/a.c")
+    link(tree, "include/inside.h", "linux/a.h")
     headerstree.pick(tree, text(tree), tmp_path / "out")
     for changes in (Changes(changed=frozenset({path})), Changes(added=frozenset({path}))):
         assert headerstree.concerned(changes, tmp_path / "out") == parts
+
+
+@pytest.mark.parametrize("way", ["../net/a.h", "../net/link", "../net/sub/x.h", "../lib/up/a.h", "../absent/a.h"])
+def test_what_a_link_leads_to_is_never_stale(tree: Path, tmp_path: Path, way: str) -> None:
+    """By any way: through another link, a folder that is one, or one that appears."""
+    link(tree, "net/link", "a.h")
+    link(tree, "net/sub", "deep")
+    link(tree, "lib/up", "../net")
+    (tree / "net/deep").mkdir()
+    (tree / "net/deep/x.h").write_text("x")
+    link(tree, "include/out.h", way)
+    headerstree.pick(tree, text(tree), tmp_path / "out")
+    before = text(tree)
+    for path in ("net/a.h", "net/deep/x.h"):
+        (tree / path).write_text("changed")
+    link(tree, "absent", "net")
+    changes = journal.compare(before, text(tree))
+    headerstree.pick(tree, text(tree), tmp_path / "out", headerstree.concerned(changes, tmp_path / "out"))
+    with tarfile.open(tmp_path / "out/common.tar") as tar:
+        content = tar.extractfile("include/out.h")
+        assert content is not None and content.read() == b"changed"
+    headerstree.pick(tree, text(tree), tmp_path / "new")
+    assert (tmp_path / "out/common.tar").read_bytes() == (tmp_path / "new/common.tar").read_bytes()
+
+
+def test_no_changes_pick_nothing_anew(tree: Path, tmp_path: Path) -> None:
+    link(tree, "include/out.h", "../net/a.h")
+    headerstree.pick(tree, text(tree), tmp_path / "out")
+    assert headerstree.concerned(Changes(), tmp_path / "out") == set()
+    assert headerstree.concerned(Changes(changed=frozenset({"x"})), tmp_path / "out") == {"common"}
 
 
 def test_a_part_that_is_picked_anew_is_as_from_nothing(tree: Path, tmp_path: Path) -> None:
