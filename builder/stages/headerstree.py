@@ -74,7 +74,7 @@ def pick(tree: Path, journal: str, out: Path, parts: AbstractSet[str] | None = N
         own = chosen.get(part, [])
         files = _resolved(tree, entries, own, common | _with_folders(own))
         write_archive(out / f"{part}.tar", files)
-        copied = copied - {part} if files.keys() == set(own) else copied | {part}
+        copied = copied - {part} if files == {path: tree / path for path in own} else copied | {part}
     (out / _COPIES).write_text(json.dumps(sorted(copied)) + "\n")
 
 
