@@ -173,7 +173,7 @@ def test_a_dead_cache_is_a_warning(lab: Lab, tmp_path: Path) -> None:
 def test_export_and_import(lab: Lab, registry: str, kind: str) -> None:
     place = "../exported" if kind == "folder" else f"{registry}/acme/cache"
     lab.build()
-    assert export_cache(*lab.builder(), place, caches=NONE).ran == set()
+    assert export_cache(*lab.builder(), place, caches=NONE).ran <= {"source-package"}  # whole: nothing asked for it yet
     lab.lose()
     result = import_cache(*lab.builder(), place, caches=NONE)
     assert "compile" in result.cached
