@@ -224,22 +224,16 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
         known = stack.enter_context(summed_ahead(work.project.dist / "kernel" for work in works))
         # A build with nothing to do is not to wait for this, and no other one either.
         stack.enter_context(ThreadPoolExecutor(1)).submit(import_module, "builder.proof")
-        lookouts = {
-            work.name: stack.enter_context(Lookout(work.project.dist, work.folder, known))
-            for work in works
-            if len(works) == 1  # a release is large once it is unpacked
-        }
-        joint = JointBuilder(
-            members=[work.member for work in works],
-            lead=lead,
-            arrived=lambda name: lookouts[name].look() if name in lookouts else None,
-        )
+        joint = JointBuilder(members=[work.member for work in works], lead=lead)
+        lookout: Lookout | None = None
+        if len(works) == 1:  # a release is large once it is unpacked
+            lookout = own = stack.enter_context(Lookout(works[0].project.dist, works[0].folder, known))
+            joint = replace(joint, arrived=lambda _name: own.look())
         built = _solve(works, joint, known)
         from builder.proof import check_release  # noqa: PLC0415 - see above
 
         for work in works:
-            ahead = {"ahead": lookouts[work.name].subject} if work.name in lookouts else {}
-            check_release(work.folder, work.project.dist, **ahead)
+            check_release(work.folder, work.project.dist, lookout.subject if lookout else None)
         for work in works:
             release.commit(work.project.dist, work.folder)
     return built

@@ -171,12 +171,10 @@ def build_plan(
     args |= {"SOURCE_SHARED": "whole-source"} if shared or caches.targets else {}
     stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
     targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}
+    targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
     if source and known:
-        target = _target(project, context, "source-changes", args)
-        contexts = {**target["contexts"], "known": str(known)}
-        targets[f"{SOURCE}{FILE_SUFFIX}"] = {**target, "contexts": contexts, "output": [_tar(source)]}
-    else:
-        targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
+        file = targets[f"{SOURCE}{FILE_SUFFIX}"]
+        file |= {"target": "source-changes", "contexts": {**file["contexts"], "known": str(known)}}
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),

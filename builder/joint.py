@@ -155,16 +155,18 @@ class JointBuilder:
         with ExitStack() as stack:
             for member in sorted(self.members, key=lambda member: member.name):
                 stack.enter_context(member.builder.alone(resolved))
-            known = {member.name: member.known(resolved) for member in self.members}
+            sources = {
+                member.name: member.known(resolved)
+                for member in self.members
+                if graph.SOURCE in fetch.get(member.name, ())
+            }
             plans = {
-                member.name: _plan(member, resolved, fetch.get(member.name, ()), known[member.name])
+                member.name: _plan(member, resolved, fetch.get(member.name, ()), sources.get(member.name))
                 for member in self.members
             }
-            sources = {name: known[name] for name in known if graph.SOURCE in fetch.get(name, ())}
             arrivals = stack.enter_context(Arrivals(self.members, sources, self.arrived))
-            result, metadata = replace(self, lead=replace(self.lead, exported=arrivals.exported))._solve(
-                plans, resolved.epoch
-            )
+            lead = replace(self.lead, exported=arrivals.exported)
+            result, metadata = _solve(lead, plans, resolved.epoch)
             for folder in filter(None, (member.images for member in self.members)):
                 for archive in sorted(folder.iterdir()):
                     self.lead.engine.load(archive)
@@ -173,23 +175,6 @@ class JointBuilder:
             for package in member.source.glob("*") if member.name in sources else ():
                 package.rename(member.builder.folder / "kernel" / package.name)
         return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
-
-    def _solve(self, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
-        """Solve the plans, one after the other; what ran, and the metadata of all targets.
-
-        What they share is in the cache after the first. In one solve, equal steps of different build contexts would
-        meet only while BuildKit is at them, and it loses track of such steps (moby/buildkit#3635).
-        """
-        if len(plans) == 1:
-            state, metadata = self.lead.solve(*plans.values(), epoch=epoch)
-            return state.result, metadata
-        results: list[BuildResult] = []
-        found: dict[str, Any] = {}
-        for name, plan in plans.items():
-            state, metadata = self.lead.solve(renamed(name, plan), epoch=epoch)
-            results.append(state.result)
-            found |= metadata
-        return merged(results), found
 
     def _solved(
         self,
@@ -227,7 +212,7 @@ class JointBuilder:
             )
             for member in members
         }
-        result, _ = self._solve(plans, resolved.epoch)
+        result, _ = _solve(self.lead, plans, resolved.epoch)
         for member in members:
             kernel = member.builder.folder / "kernel"
             for package, sums in wanted[member.name].items():
@@ -238,6 +223,24 @@ class JointBuilder:
                         hint="build again; if it happens again, report it: this is an error in rosk",
                     )
         return result
+
+
+def _solve(lead: Builder, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
+    """Solve the plans, one after the other; what ran, and the metadata of all targets.
+
+    What they share is in the cache after the first. In one solve, equal steps of different build contexts would
+    meet only while BuildKit is at them, and it loses track of such steps (moby/buildkit#3635).
+    """
+    if len(plans) == 1:
+        state, metadata = lead.solve(*plans.values(), epoch=epoch)
+        return state.result, metadata
+    results: list[BuildResult] = []
+    found: dict[str, Any] = {}
+    for name, plan in plans.items():
+        state, metadata = lead.solve(renamed(name, plan), epoch=epoch)
+        results.append(state.result)
+        found |= metadata
+    return merged(results), found
 
 
 class Arrivals(AbstractContextManager["Arrivals"]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,6 @@ from builder.summing import Sums
 if TYPE_CHECKING:
     from builder.proof import Ahead
     from builder.verify.subject import Subject
-
-_INSTALLED = ("kernel", "extras", "headers")
-"""The packages that the fast checks read; the source is not among them."""
 
 
 class Lookout(AbstractContextManager["Lookout"]):
@@ -41,11 +38,12 @@ class Lookout(AbstractContextManager["Lookout"]):
 
     def look(self) -> None:
         """Read the packages that are in the staging folder now, or can be; what was read before is forgotten."""
-        from builder.proof import Ahead  # noqa: PLC0415 - takes a while, of which BuildKit takes more
+        # These take a while, of which BuildKit takes more.
+        from builder.proof import Ahead  # noqa: PLC0415
+        from builder.verify.subject import INSTALLED  # noqa: PLC0415
 
-        self.__exit__()
-        self._ahead = Ahead()
-        with suppress(Exception):
-            sums = release.read_sums(self._folder / "reports/sums")
-            if all(release.has(self._dist, self._folder, sums[name], self._known) for name in _INSTALLED):
-                self._ahead.look(self._folder, self._known)
+        self._ahead = self._ahead or Ahead()
+        self._ahead.close()
+        sums = release.read_sums(self._folder / "reports/sums")
+        if all(release.has(self._dist, self._folder, sums[name], self._known) for name in INSTALLED):
+            self._ahead.look(self._folder, self._known)

@@ -10,7 +10,7 @@ from builder.release import REPORT, VERIFY, reject, shown_path
 from builder.releasefolder import find_release
 from builder.report.kept import write_kept
 from builder.report.run import report_text
-from builder.summing import Identity, Sums, identity_of
+from builder.summing import Identity, Sums, state_of
 from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine, look_ahead, subject_of
 from builder.verify.subject import Subject
 
@@ -32,7 +32,7 @@ class Ahead:
     def subject(self) -> Subject | None:
         """What was read, as long as the packages are those very files: what is proved is what is in the folder."""
         try:
-            same = all(_state(path) == seen for path, seen in self._seen.items())
+            same = all(state_of(path) == seen for path, seen in self._seen.items())
         except OSError:
             same = False
         return self._subject if same else None
@@ -45,7 +45,7 @@ class Ahead:
         """
         self.close()
         try:
-            self._seen = {path: _state(path) for path in find_release(folder).packages.values()}
+            self._seen = {path: state_of(path) for path in find_release(folder).packages.values()}
             subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
             look_ahead(subject)
         except Exception:
@@ -57,12 +57,6 @@ class Ahead:
         """Forget it all."""
         self._subject = None
         self._open.close()
-
-
-def _state(path: Path) -> tuple[Identity, int]:
-    """What tells that a file was written, replaced or linked."""
-    stat = path.stat()
-    return identity_of(stat), stat.st_ctime_ns
 
 
 def check_release(folder: Path, dist: Path, ahead: Subject | None = None) -> None:

@@ -43,11 +43,11 @@ class KnownSource:
         (folder / "source.json").write_text(json.dumps(sorted({sha256 for _, sha256 in self.parts})))
         return folder
 
-    def places(self) -> dict[str, tuple[int, int]]:
-        """Where each chunk begins, and its size, by its checksum."""
+    def places(self) -> dict[str, int]:
+        """Where each chunk begins, by its checksum."""
         found, at = {}, 0
         for size, sha256 in self.parts:
-            found[sha256] = (at, size)
+            found[sha256] = at
             at += size
         return found
 
@@ -88,17 +88,19 @@ def put_together(known: KnownSource, new: Path, out: Path) -> None:
         OSError, EOFError: It cannot be: nothing is left of it.
     """
     places = known.places()
+    come: dict[str, int] = {}
     end = 0
     try:
         parts = read_parts(new / _NEW_PARTS)
         with known.package.open("rb") as old, (new / _CHUNKS).open("rb") as added, out.open("wb") as file:
-            come: dict[str, tuple[int, int]] = {}
             for size, sha256 in parts:
-                if sha256 not in places and sha256 not in come:
-                    come[sha256] = (end, size)
+                if sha256 in places:
+                    _copy(old, places[sha256], size, file)
+                    continue
+                if sha256 not in come:
+                    come[sha256] = end
                     end += size
-                source, (at, _) = (old, places[sha256]) if sha256 in places else (added, come[sha256])
-                _copy(source, at, size, file)
+                _copy(added, come[sha256], size, file)
     except (OSError, EOFError):
         out.unlink(missing_ok=True)
         raise

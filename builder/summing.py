@@ -26,7 +26,6 @@ class Sums:
 
     def __init__(self, ahead: Iterable[Future[tuple[Identity, str] | None]] = ()) -> None:
         self._ahead = tuple(ahead)
-        # A file that is written anew can have the same inode, size and time, but for the time of its inode.
         self._known: dict[tuple[Identity, int], str] = {}
 
     def sha256(self, path: Path) -> str:
@@ -35,12 +34,11 @@ class Sums:
         Raises:
             OSError: It cannot be read.
         """
-        before = path.stat()
+        state = state_of(path)
         ahead = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
-        if digest := ahead.get(identity_of(before)) or self._known.get((identity_of(before), before.st_ctime_ns)):
+        if digest := ahead.get(state[0]) or self._known.get(state):
             return digest
-        digest = file_sha256(path)
-        self._known[identity_of(before), before.st_ctime_ns] = digest
+        self._known[state] = digest = file_sha256(path)
         return digest
 
 
@@ -64,12 +62,18 @@ def _files(folder: Path) -> list[Path]:
 def _sum(path: Path) -> tuple[Identity, str] | None:
     """A file and its checksum; None where it is gone, or is being written."""
     with suppress(OSError):
-        before = identity_of(path.stat())
+        before = _identity(path.stat())
         digest = file_sha256(path)
-        return (before, digest) if before == identity_of(path.stat()) else None
+        return (before, digest) if before == _identity(path.stat()) else None
     return None
 
 
-def identity_of(stat: os.stat_result) -> Identity:
-    """What a file is, as its `stat` tells."""
+def state_of(path: Path) -> tuple[Identity, int]:
+    """What tells that a file was written, replaced or linked: one that is written anew can have the same identity, but
+    not the same time of its inode (ctime, in nanoseconds)."""
+    stat = path.stat()
+    return _identity(stat), stat.st_ctime_ns
+
+
+def _identity(stat: os.stat_result) -> Identity:
     return Identity(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)

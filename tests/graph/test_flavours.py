@@ -25,6 +25,7 @@ from builder.errors import InputError, VerifyError
 from builder.project import Project, load_all, load_project
 from builder.releasefolder import find_release
 from builder.stagenames import SHARED, shown_stage
+from builder.verify.subject import Subject
 from builder.view import QuietView
 from tests.graph.conftest import CONFIG, EXTRA_LIST, FAKE_TREE, MAIN_LIST, VERSION, FakeProject
 
@@ -237,8 +238,8 @@ def test_a_failure_of_one_changes_none(matrix: Matrix) -> None:
 def test_one_that_fails_a_check_keeps_all_from_their_places(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     before, check = matrix.files(), proof.check_release
 
-    def refuse(folder: Path, dist: Path) -> None:  # several kernels have nothing read ahead
-        check(folder, dist)
+    def refuse(folder: Path, dist: Path, ahead: Subject | None) -> None:
+        check(folder, dist, ahead)
         if dist.name == "cloud-x86":
             raise VerifyError("it does not pass")
 
