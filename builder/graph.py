@@ -231,6 +231,19 @@ def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
     return {**plan, "target": targets}
 
 
+def apart(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Bake files that each do the work of one target and leave its result in the engine's cache; none for one target.
+
+    They read caches, and write none.
+    """
+    if len(plan["target"]) == 1:
+        return []
+    alone = {name: {**target, "output": ["type=cacheonly"]} for name, target in plan["target"].items()}
+    for target in alone.values():
+        target.pop("cache-to", None)
+    return [{"target": {name: target}} for name, target in alone.items()]
+
+
 def _build_args(project: Project, context: Context, resolved: Resolved, scope: str) -> dict[str, str]:
     release = project.release(resolved.kernel_version)
     args = {

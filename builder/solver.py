@@ -79,7 +79,7 @@ class Builder:
             while state.exported:
                 self.exported(state.exported.pop(0))
 
-        def once() -> dict[str, Any]:
+        def once(plan: Mapping[str, Any]) -> dict[str, Any]:
             nonlocal state
             state = BuildState(before=state.result)
             try:
@@ -90,8 +90,14 @@ class Builder:
             self._tell(state.finish())
             return done
 
+        def apart() -> None:
+            for target in graph.apart(plan):
+                once(target)
+
         try:
-            metadata = once_more(once, lambda what: self.log.line(f"solved once more: {what}"))
+            metadata = once_more(
+                lambda: once(plan), lambda what: self.log.line(f"solved once more: {what}"), apart=apart
+            )
         except SolveError as error:
             self._append_compile_log(state)
             raise explain(self.project, state, error, others=self.others) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from builder.cachespec import is_race
@@ -11,30 +12,46 @@ from builder.engine.docker import SolveError
 
 Result = TypeVar("Result")
 
-PAUSES = (0.0, 0.0, 1.0, 2.0, 5.0, 20.0)
+PAUSES = (0.0, 1.0, 5.0, 20.0)
 """Seconds before the second try and those after it: each time BuildKit keeps what it has finished, and has less
-to do; and another solve, which this one got in the way of, has time to end. After a cache mount was removed it can
-take one try for each of several stages."""
+to do; and another solve, which this one got in the way of, has time to end."""
 
 
-def once_more(solve: Callable[[], Result], say: Callable[[str], None] = lambda _: None) -> Result:
+def once_more(
+    solve: Callable[[], Result],
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    apart: Callable[[], None] = lambda: None,
+) -> Result:
     """What a solve gives; one that failed by no fault of its own is done again, as often as `PAUSES` says.
 
     Args:
         say: Told what BuildKit said of one that failed, when there is a next one.
+        apart: Called before each next one: does the work of the solve's targets, one after the other. BuildKit (0.13)
+            loses a step that two targets share when the one that ran it is done before the other.
 
     Raises:
         SolveError: It failed.
     """
+
     for pause in PAUSES:
-        try:
+        with _by_its_own_fault(say):
             return solve()
-        except SolveError as error:
-            if not (is_late(error.what) or is_race(error.what)):
-                raise
-            say(error.what)
         time.sleep(pause)
+        with _by_its_own_fault(say):
+            apart()
     return solve()
+
+
+@contextmanager
+def _by_its_own_fault(say: Callable[[str], None]) -> Iterator[None]:
+    """Ends a block that fails by BuildKit's own fault, and says so; other failures go on."""
+    try:
+        yield
+    except SolveError as error:
+        if not (is_late(error.what) or is_race(error.what)):
+            raise
+        say(error.what)
 
 
 def is_late(what: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,22 @@ class Engine:
     def __init__(self, *fails: str) -> None:
         self.left = list(fails)
         self.solves = 0
+        self.targets: list[list[str]] = []
 
-    def bake(self, _plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+    def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
         self.solves += 1
+        self.targets.append(sorted(plan["target"]))
         if self.left:
             raise SolveError(self.left.pop(0))
         return {"resolve": {"epoch": epoch}}
 
 
-def solve(root: Path, engine: Engine, exported: Callable[[str], None] = lambda _target: None) -> dict[str, Any]:
+def solve(
+    root: Path,
+    engine: Engine,
+    exported: Callable[[str], None] = lambda _target: None,
+    targets: Sequence[str] = ("resolve",),
+) -> dict[str, Any]:
     project = load_project(write_project(root / "project"), arch="x86")
     project.dist.mkdir()
     with BuildLog(root / "writing.log", root / "build.log") as log:
@@ -51,7 +58,7 @@ def solve(root: Path, engine: Engine, exported: Callable[[str], None] = lambda _
             folder=root,
             exported=exported,
         )
-        return builder.solve({"target": {"resolve": {}}}, epoch=7)[1]
+        return builder.solve({"target": {name: {} for name in targets}}, epoch=7)[1]
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +76,18 @@ def test_what_is_gone_when_it_is_done_again(tmp_path: Path, what: str) -> None:
     assert f"solved once more: {what}" in (tmp_path / "build.log").read_text()
 
 
+def test_what_targets_share_is_done_one_by_one_before_it_is_done_again(tmp_path: Path) -> None:
+    engine = Engine("failed to get state for index 0 on [compile 3/3] RUN make", "not found")
+    solve(tmp_path, engine, targets=("a", "b"))
+    assert engine.targets == [["a", "b"], ["a"], ["a", "b"]]
+    engine = Engine("failed to get state for index 0 on [compile 3/3] RUN make")
+    solve(tmp_path / "other", engine, targets=("a", "b"))
+    assert engine.targets == [["a", "b"], ["a"], ["b"], ["a", "b"]]
+
+
 @pytest.mark.parametrize(
     ("fails", "solves", "hint"),
-    [([LATE] * 7, 7, "rosk cache prune --all"), (["failed to solve: denied", LATE], 1, "rosk doctor")],
+    [([LATE] * 5, 5, "rosk cache prune --all"), (["failed to solve: denied", LATE], 1, "rosk doctor")],
 )
 def test_what_is_not(tmp_path: Path, fails: list[str], solves: int, hint: str) -> None:
     """It is an error with a next step, also where it had been tried again."""

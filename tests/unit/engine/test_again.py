@@ -35,8 +35,9 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.parametrize("fails", [(), (RACE,), (LATE,), (RACE, LATE), (RACE, RACE, RACE)])
 def test_a_fault_of_its_own_is_gone_with_another_try(fails: tuple[str, ...], paused: list[float]) -> None:
-    solve, said = Solve(*fails), list[str]()
-    assert once_more(solve, said.append) == 7
+    solve, said, apart = Solve(*fails), list[str](), list[int]()
+    assert once_more(solve, said.append, apart=lambda: apart.append(solve.calls)) == 7
+    assert apart == list(range(1, len(fails) + 1))
     assert solve.calls == len(fails) + 1
     assert (tuple(said), tuple(paused)) == (fails, PAUSES[: len(fails)])
 
@@ -46,6 +47,19 @@ def test_what_fails_always_fails(paused: list[float]) -> None:
     with pytest.raises(SolveError, match="inconsistent graph state"):
         once_more(solve)
     assert solve.calls == len(PAUSES) + 1
+
+
+def test_the_targets_one_by_one_can_fail_so_too(paused: list[float]) -> None:
+    solve, said, apart = Solve(RACE), list[str](), Solve(LATE)
+    assert once_more(solve, said.append, apart=apart) == 7  # type: ignore[arg-type]
+    assert (solve.calls, apart.calls, said) == (2, 1, [RACE, LATE])
+
+
+def test_a_step_that_fails_in_a_target_alone_is_the_end(paused: list[float]) -> None:
+    solve, apart = Solve(RACE), Solve("failed to solve: process did not complete successfully")
+    with pytest.raises(SolveError, match="did not complete"):
+        once_more(solve, apart=apart)  # type: ignore[arg-type]
+    assert solve.calls == 1
 
 
 def test_another_failure_is_not_tried_again(paused: list[float]) -> None:
