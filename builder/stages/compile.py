@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from builder.stages import journal as sources
+from builder.stages import symversions
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
 from builder.stages.compilercache import CompilerCache
 from builder.stages.crosshost import CrossHost
@@ -117,8 +118,9 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     if not build.on("GCC_PLUGINS"):
         words += static_arguments(build.obj / ".rosk", build.tree)
     if build.cache is not None:
-        # What only preprocesses (genksyms, linker scripts) has nothing to gain from the cache.
+        # What only preprocesses (linker scripts) has nothing to gain from the cache.
         words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
+        words += symversions.make_words(build.tree) if build.compiler == GCC else []
     return words
 
 
@@ -282,6 +284,7 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
         "objects": make.done,
         "object_tree": kept.said,
         "compiler_cache": cache.counts() if cache else {},
+        "symbol_versions": cache.counts(symversions.STATISTICS) if cache else {},
         "warnings": cache.warnings if cache else [],
     }
     write_json(out / "report.json", report)

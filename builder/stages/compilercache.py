@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from builder.stages import symversions
 from builder.stages.common import warning
 
 # Stands before the compiler on PATH, so that ccache runs it for what it does not have. gcc's list of dependencies has
@@ -92,6 +93,8 @@ class CompilerCache:
         self._depend = compiler != "clang"
         for name in {"gcc", compiler} if self._depend else ():
             wrap(name, self._work / "bin")
+        if self._depend and (program := shutil.which(compiler)):
+            symversions.install(self._work / "bin", program)
         self._config = self._configured(config)
         # Not in the cache's folder: a full or read-only one must not fail a compile.
         self._temporary = temporary or self._work / "tmp"
@@ -109,12 +112,15 @@ class CompilerCache:
             "CCACHE_STATSLOG": str(self._work / "stats"),
         }
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, suffix: str = "") -> dict[str, int]:
         """How often ccache was called (`calls`), and what came of it, in the words of its statistics log.
 
         Calls for /dev/null, by which kbuild probes the compiler, do not count.
+
+        Args:
+            suffix: `symversions.STATISTICS` for symbol versions, which are counted apart.
         """
-        log = self._work / "stats"
+        log = self._work / f"stats{suffix}"
         if not log.exists():
             return {}
         records = log.read_text(errors="replace").split("# ")[1:]
