@@ -11,16 +11,17 @@ ARG SIGNING=none
 ARG SOURCE_AFTER=patched
 ARG SOURCE_SHARED=source-package
 
-# The build context. All other stages copy from these two (but for one file of `known`): at the end of each solve BuildKit
-# (0.13) looks up each COPY of the context itself in every context that it has ever seen (`addBacklinks` in
-# solver/exporter.go). With 26 of them that
-# was most of what it did after a few hundred builds, and took longer than the 20 seconds that it gives itself.
-FROM scratch AS rosk-programs
-COPY stages /stages
-COPY images /images
-
+# The build context, read once: all other stages copy from these two (but for one file of `known`). In a solve of several
+# targets the first one is a target by itself (builder/engine/linked.py). And at the end of each solve BuildKit (0.13)
+# looks up each COPY of the context itself in every context that it has ever seen (`addBacklinks` in
+# solver/exporter.go). With 26 of them that was most of what it did after a few hundred builds, and took longer than the
+# 20 seconds that it gives itself.
 FROM scratch AS rosk-inputs
 COPY . /
+
+FROM scratch AS rosk-programs
+COPY --from=rosk-inputs stages /stages
+COPY --from=rosk-inputs images /images
 
 # Debian packages that splitting, packing and the images need.
 FROM --platform=${BUILDPLATFORM} ${BASE} AS tools
@@ -125,7 +126,8 @@ RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --o
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
 COPY --from=rosk-programs stages/books.py stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py \
-    stages/journal.py stages/maketools.py stages/modinstall.py stages/objtree.py stages/runmake.py stages/signingoptions.py stages/compile.py \
+    stages/journal.py stages/maketools.py stages/modinstall.py stages/objtree.py stages/runmake.py stages/signingoptions.py \
+    stages/symversions.py stages/compile.py \
     /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
@@ -171,7 +173,7 @@ RUN --network=none python3 -m builder.stages.headers --sources /in/source/common
 # project's modules, and take the place of the next line (builder/external/dockerfile.py).
 FROM toolchain AS external-base
 COPY --from=rosk-programs stages/common.py stages/compilercache.py stages/dkms.py stages/elf.py stages/runmake.py stages/source.py \
-    stages/external.py /rosk/builder/stages/
+    stages/symversions.py stages/external.py /rosk/builder/stages/
 ARG RELEASE
 COPY --from=headers /out/headers /lib/modules/${RELEASE}/build
 RUN mkdir -p /in/told

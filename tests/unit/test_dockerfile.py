@@ -62,10 +62,10 @@ def test_a_stage_has_what_it_imports(stage: str) -> None:
 
 
 def test_little_is_copied_from_the_context_itself() -> None:
-    """See the comment at `rosk-programs`: the time that BuildKit needs grows with the square of it."""
+    """See the comment at `rosk-inputs`: the time that BuildKit needs grows with the square of it."""
     texts = [(dockerfiles() / f"{name}.Dockerfile").read_text() for name in ("kernel", "config", "firmware", "lists")]
     copied = [line for text in texts for line in re.findall(r"^COPY (?!--from=).*$", text, re.M)]
-    assert copied == ["COPY stages /stages", "COPY images /images", "COPY . /"]
+    assert copied == ["COPY . /"]
 
 
 def test_a_build_without_a_server_has_no_secret_in_its_compile() -> None:

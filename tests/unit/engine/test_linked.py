@@ -1,0 +1,72 @@
+"""What several targets read of this machine is read by a target of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from builder.engine.linked import linked
+
+
+def target(stage: str, context: str = "/context", **contexts: str) -> dict[str, Any]:
+    return {
+        "context": context,
+        "dockerfile": "/Dockerfile",
+        "target": stage,
+        "args": {"A": stage},
+        "contexts": {name.replace("_", "-"): where for name, where in contexts.items()},
+        "platforms": ["linux/amd64"],
+        "output": [f"type=tar,dest={stage}.tar"],
+    }
+
+
+def test_one_target_stays_as_it_is() -> None:
+    plan = {"target": {"a": target("a", source="/source")}}
+    assert linked(plan) == plan
+
+
+def test_folders_that_targets_share_are_read_by_a_target_of_their_own() -> None:
+    plan = {
+        "group": {"default": {"targets": ["a", "b"]}},
+        "target": {
+            "a": target("a", source="/source", debian="oci-layout:///base@sha256:1", known="/known"),
+            "b": target("b", source="/source", debian="oci-layout:///base@sha256:1", other="docker-image://x"),
+        },
+    }
+    before = json.dumps(plan)
+    found = linked(plan)
+    assert json.dumps(plan) == before
+    read = {"context": "/context", "platforms": ["linux/amd64"], "output": ["type=cacheonly"]}
+    assert found["target"] == {
+        "rosk-context-0": {**read, "dockerfile-inline": "FROM scratch AS rosk-inputs\nCOPY . /\nFROM rosk-inputs\n"},
+        "rosk-context-1": {**read, "dockerfile-inline": "FROM source\n", "contexts": {"source": "/source"}},
+        "rosk-context-2": {
+            **read,
+            "dockerfile-inline": "FROM debian\n",
+            "contexts": {"debian": "oci-layout:///base@sha256:1"},
+        },
+        "a": {
+            **target("a"),
+            "contexts": {
+                "source": "target:rosk-context-1",
+                "debian": "target:rosk-context-2",
+                "known": "/known",
+                "rosk-inputs": "target:rosk-context-0",
+            },
+        },
+        "b": {
+            **target("b"),
+            "contexts": {
+                "source": "target:rosk-context-1",
+                "debian": "target:rosk-context-2",
+                "other": "docker-image://x",
+                "rosk-inputs": "target:rosk-context-0",
+            },
+        },
+    }
+    assert found["group"] == plan["group"]
+
+
+def test_targets_of_other_contexts_share_nothing() -> None:
+    plan = {"target": {"a": target("a", "/one", source="/1"), "b": target("b", "/two", source="/2")}}
+    assert linked(plan) == plan
