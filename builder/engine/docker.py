@@ -22,6 +22,7 @@ from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException, NoSuchImage
 
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
+from builder.engine.linked import linked
 from builder.errors import EngineError
 from builder.files import unpack_tar
 
@@ -82,6 +83,7 @@ class Docker:
             SolveError: It failed.
             KeyboardInterrupt: The user stopped it; the solve is stopped too.
         """
+        plan = linked(plan)
         with TemporaryDirectory(prefix="rosk-") as folder:
             metadata = Path(folder, "metadata.json")
             lines = self._streaming.buildx.bake(
@@ -147,13 +149,22 @@ class Docker:
             client.image.pull(reference, quiet=True)
 
     def import_tar(self, tar: Path, reference: str) -> None:
-        """Make an image of a root file system.
+        """Make an image of a root file system; equal archives give the same digest, on any machine.
+
+        BuildKit makes it, for what it builds on an image of its engine that it did not make or unpack itself, it
+        forgets with each prune of anything: with the containerd image store it takes the layer for one that is not
+        there yet, asks for it under a context that is cancelled already (`Prune` in control/control.go, `isLazy` in
+        cache/refs.go), and removes all results above it from its cache keys.
 
         Raises:
             EngineError: The engine refused it.
         """
-        with _as_engine_error(f"docker import {tar}"):
-            self._client.image.import_(tar, tag=reference)
+        with TemporaryDirectory(dir=tar.parent) as name:
+            folder, output = Path(name), "type=docker,compression=gzip,compression-level=1"
+            (folder / tar.name).hardlink_to(tar)
+            (folder / "Dockerfile").write_text(f'FROM scratch\nADD {json.dumps([tar.name, "/"])}\nCMD ["/bin/sh"]\n')
+            target = {"context": name, "tags": [reference], "output": [output]}
+            self.bake({"target": {"base": target}}, epoch=0, on_output=lambda _line: None)
 
     def gateway(self) -> str:
         """The address of the engine's machine as containers and build steps of its default network see it.

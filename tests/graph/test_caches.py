@@ -224,6 +224,18 @@ def test_exports_into_one_folder_at_once(base: BaseImage, tmp_path: Path) -> Non
         )
 
 
+def test_a_mount_that_is_lost_costs_no_other_step(fake: FakeProject) -> None:
+    """Whatever is pruned, BuildKit must not forget what it has of the toolchain and the source (`Docker.import_tar`)."""
+    fake.build()
+    store = Docker().build_cache
+    name = f'rosk-obj-x86-{fake.release}"'
+    mounts = [record.id for record in store.records() if record.description.endswith(name)]
+    assert [record.id for record in store.prune(mounts)] == mounts != []
+    fake.write("patches/x86/note.patch", f"--- /dev/null\n+++ b/note\n@@ -0,0 +1 @@\n+{secrets.token_hex(8)}\n")
+    built = fake.build()
+    assert built.result.ran == {"patched", "compile", "source-package", "release"}
+
+
 @pytest.mark.heavy
 def test_prune_leaves_what_others_made(lab: Lab, tmp_path: Path) -> None:
     word = secrets.token_hex(4)
