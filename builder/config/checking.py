@@ -40,6 +40,12 @@ class Checked:
         stops = [self.stop_line(each) for each in self.answer.config.stops]
         return [*dropped, *stops, *(rule_line(each, self.answer) for each in self.broken if each.rule.required)]
 
+    @property
+    def refused(self) -> list[str]:
+        """The options that a build stops for, of lines and of policies."""
+        dropped = [each.name for each in self.answer.config.dropped if self.is_error(each)]
+        return dropped + [name for each in self.broken if each.rule.required for name in each.rule.options]
+
     def stop_line(self, stop: Mapping[str, Any]) -> str:
         """What else a build stops for, with its place."""
         place = f"{shown(self.project, stop['where'])}:" if stop["where"] else ""
@@ -66,6 +72,12 @@ def broken_rules(policies: Sequence[Policy], answer: Answer) -> tuple[Broken, ..
     return tuple(found)
 
 
+def checked(project: Project, answer: Answer, *, strict: bool = False) -> Checked:
+    """What is wrong with what a project's config comes to."""
+    broken = broken_rules(project.policies, answer)
+    return Checked(project=project, answer=answer, strict=strict or project.config_strict, broken=broken)
+
+
 def run_check(options: ConfigOptions, *, strict: bool = False) -> Checked:
     """Print what is wrong with the config.
 
@@ -77,21 +89,15 @@ def run_check(options: ConfigOptions, *, strict: bool = False) -> Checked:
         RoskError: The engine or the source cannot be had.
     """
     project = options.project()
-    answer = ask(project, options.asking)
-    checked = Checked(
-        project=project,
-        answer=answer,
-        strict=strict or project.config_strict,
-        broken=broken_rules(project.policies, answer),
-    )
+    found = checked(project, ask(project, options.asking), strict=strict)
     if options.as_json:
-        print(json.dumps(as_json(checked), indent=1))
+        print(json.dumps(as_json(found), indent=1))
     else:
-        _print(checked)
-    if errors := checked.errors:
+        _print(found)
+    if errors := found.errors:
         hint = "give each what it needs, or take its line out; `rosk config set` does both"
         raise InputError(f"{count(len(errors), 'error')} in the config", hint=hint, details=errors)
-    return checked
+    return found
 
 
 def as_json(checked: Checked) -> dict[str, Any]:

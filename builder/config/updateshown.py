@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builder.config.ask import console, shown
-from builder.config.model import Dropped
+from builder.config.checking import Checked
 from builder.config.update import Gone, NewOption, Update
 from builder.project import SETTINGS_FILE, Project
 from builder.stages.dotconfig import value_of
@@ -23,18 +23,23 @@ class Told:
 
     Attributes:
         files: Those of its config that change, by their names in the build context.
-        refused: What a build would stop for once they have.
+        checked: What a check says of its config once they have.
     """
 
     project: Project
     update: Update
     files: tuple[str, ...]
-    refused: tuple[Dropped, ...]
+    checked: Checked
 
     @property
     def names(self) -> list[str]:
         """The project's own names for the files."""
         return [shown(self.project, file) for file in self.files]
+
+    @property
+    def errors(self) -> list[str]:
+        """What a build would stop for then, a line each."""
+        return self.checked.errors
 
 
 def print_json(told: Sequence[Told], left: Sequence[str], *, written: bool) -> None:
@@ -74,7 +79,8 @@ def _as_json(told: Told) -> dict[str, Any]:
             {"name": each.name, "asked": each.asked, "got": each.got, "reason": each.reason} for each in update.lost
         ],
         "files": told.names,
-        "refused": [each.name for each in told.refused],
+        "refused": told.checked.refused,
+        "errors": told.errors,
     }
 
 

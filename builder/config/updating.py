@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.arch import ARCHES
-from builder.config.ask import CONFIG, ConfigOptions, ask, shown
+from builder.config.ask import CONFIG, ConfigOptions, ask
+from builder.config.checking import checked
 from builder.config.kernelkey import other_kernel, settings_with
-from builder.config.model import OWN, Answer, Dropped
+from builder.config.model import OWN, Answer
 from builder.config.update import Update, compare
 from builder.config.updateshown import Told, print_json, print_text
 from builder.errors import InputError
@@ -76,7 +77,7 @@ def run_update(
 
     texts = new_texts(steps, alone)
     told = [_told(step, texts, options) for step in steps]
-    refused = [each for each in told if each.refused]
+    refused = [each for each in told if each.errors]
     written = write and (not refused or force)
     if written:
         errors = file_errors(root, name="project", full="make room there", refused="see that you may write to it")
@@ -99,8 +100,7 @@ def _told(step: Step, texts: Mapping[Path, str], options: ConfigOptions) -> Told
     """What there is to say of a kernel, with what a build of it would stop for once its files are these."""
     changed = {name: texts[path] for path, name in step.files.items() if path in texts}
     after = ask(step.other, options.asking, changed) if changed else step.new
-    refused = tuple(each for each in after.config.dropped if each.refused or step.project.config_strict)
-    return Told(project=step.project, update=step.update, files=tuple(changed), refused=refused)
+    return Told(project=step.project, update=step.update, files=tuple(changed), checked=checked(step.other, after))
 
 
 def _left(root: Path, options: ConfigOptions, projects: Sequence[Project]) -> list[str]:
@@ -110,16 +110,16 @@ def _left(root: Path, options: ConfigOptions, projects: Sequence[Project]) -> li
 
 
 def _error(refused: Sequence[Told], *, several: bool) -> InputError:
-    def line(told: Told, lost: Dropped) -> str:
-        kernel = f"{told.project.name}: " if several else ""
-        return f"{kernel}{shown(told.project, lost.where)}:{lost.line}: {lost.describe()}"
+    def line(told: Told, error: str) -> str:
+        return f"{told.project.name}: {error}" if several else error
 
     names = f" ({', '.join(told.project.name for told in refused)})" if several else ""
-    lost = sum(len(told.refused) for told in refused)
+    details = [line(told, each) for told in refused for each in told.errors]
+    errors = count(len(details), "error")
     return InputError(
-        f"a build of Linux {refused[0].update.new}{names} would stop for {count(lost, 'option')}; nothing was written",
+        f"a build of Linux {refused[0].update.new}{names} would stop for {errors} in the config; nothing was written",
         hint="take these lines out, or give each what it needs; --force writes all the same",
-        details=[line(told, each) for told in refused for each in told.refused],
+        details=details,
     )
 
 

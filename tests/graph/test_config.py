@@ -163,7 +163,7 @@ def test_a_config_goes_to_another_kernel(fake: FakeProject, config: Config) -> N
     makefile = tree / "Makefile"
     makefile.write_text(makefile.read_text().replace("SUBLEVEL = 99", "SUBLEVEL = 100"))
     config.capsys.readouterr()
-    with pytest.raises(InputError, match="would stop for 1 option") as caught:
+    with pytest.raises(InputError, match="would stop for 1 error") as caught:
         run_update(None, config.options, tree=tree, write=True)
     told = config.told()
     assert (told["old"], told["new"], told["written"]) == ("6.12.99", "6.12.100", False)
@@ -203,7 +203,7 @@ def test_all_flavours_go_to_another_kernel_or_none(fake: FakeProject, config: Co
     names = (CONFIG, "config/cloud.config", "config/rosk.yaml")
     before = [(fake.root / name).read_text() for name in names]
     options = replace(config.options, arch=None)
-    with pytest.raises(InputError, match=r"\(cloud-x86\) would stop for 1 option") as caught:
+    with pytest.raises(InputError, match=r"\(cloud-x86\) would stop for 1 error") as caught:
         run_update(None, options, tree=tree, write=True)
     (lost,) = caught.value.details
     assert lost.startswith("cloud-x86: config/cloud.config:1: CONFIG_SND_TIMER=m became n: needs XEN (n)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from builder.config.model import Answer, Asked, Dropped, Facts, KernelOption, Resolved
@@ -44,6 +45,11 @@ def answer(
     text = "".join(f"CONFIG_{name}={value}\n" for name, value in values.items())
     config = Resolved(form=form, values=values, text=text, asked=given if asked is None else asked, dropped=dropped)
     return Answer(facts=facts, config=config)
+
+
+def with_stop(told: Answer, stop: Mapping[str, Any]) -> Answer:
+    """The answer with something more that a build stops for."""
+    return replace(told, config=replace(told.config, stops=(stop,)))
 
 
 def dropped(name: str, asked: str, reason: str, *first: tuple[str, str], line: int = 1, where: str = FILE) -> Dropped:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from builder.config import updating
+from builder.config.ask import ConfigOptions
+from builder.config.checking import checked
 from builder.config.model import Answer, Asked, Facts
 from builder.config.update import Update, compare, find_rename
 from builder.config.updateshown import Told, print_json, print_text
-from builder.config.updating import Step, new_texts
+from builder.config.updating import Step, new_texts, run_update
+from builder.errors import InputError
 from builder.project import Project, load_all, load_project
-from tests.unit.config.answers import FACTS, FILE, OPTIONS, answer, dropped, option
+from tests.unit.config.answers import FACTS, FILE, OPTIONS, answer, dropped, option, with_stop
 from tests.unit.projects import SETTINGS, write_project
 
 NEW_OPTIONS = {name: each for name, each in OPTIONS.items() if name not in ("DUMMY", "VXLAN")} | {
@@ -175,7 +179,8 @@ def test_each_kernel_is_told_under_its_name(kernels: tuple[Project, ...], capsys
     lost = dropped("VXLAN", "m", "no such option", line=2)
 
     def told(project: Project, update: Update) -> Told:
-        return Told(project=project, update=update, files=(FILE,), refused=(lost,))
+        found = checked(project, answer({"NET": "y"}, dropped=(lost,), facts=NEW))
+        return Told(project=project, update=update, files=(FILE,), checked=found)
 
     given = [told(kernels[0], update), told(kernels[2], update), told(kernels[1], same)]
     print_text(given, [], written=True)
@@ -192,6 +197,51 @@ def test_each_kernel_is_told_under_its_name(kernels: tuple[Project, ...], capsys
         ("cloud-x86", "x86", "cloud", ["VXLAN"]),
         ("generic-arm64", "arm64", "generic", ["VXLAN"]),
     ]
+
+
+POLICY = "rules:\n  - option: VXLAN2\n    must: m\n    reason: tunnels\n"
+STOP = {"what": "the config has no modules", "hint": "set MODULES=y", "where": FILE, "line": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "new", "names", "error"),
+    [
+        (
+            "config:\n  policies: [config/own.yaml]\n",
+            answer({"NET": "y"}, facts=NEW),
+            ["VXLAN2"],
+            "config/own.yaml:2: CONFIG_VXLAN2 is n, it must be m: tunnels",
+        ),
+        (
+            "",
+            with_stop(answer({"NET": "y"}, facts=NEW), STOP),
+            [],
+            "config/x86/kernel-config:1: the config has no modules; set MODULES=y",
+        ),
+    ],
+)
+def test_nothing_is_written_that_a_build_stops_for(
+    settings: str,
+    new: Answer,
+    names: list[str],
+    error: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = write_project(tmp_path, **{"config/rosk.yaml": SETTINGS + settings, "config/own.yaml": POLICY})
+    before = (root / "config/rosk.yaml").read_text()
+    old = answer({"NET": "y"})
+    monkeypatch.setattr(updating, "ask", lambda project, *_: old if project.source.version == "6.12.64" else new)
+    options = ConfigOptions(root=root, arch="x86", as_json=True)
+    with pytest.raises(InputError, match="would stop for 1 error in the config; nothing was written") as caught:
+        run_update("6.18.3", options, write=True)
+    assert list(caught.value.details) == [error]
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["refused"], each["errors"]) for each in told["kernels"]] == [(names, [error])]
+    assert (root / "config/rosk.yaml").read_text() == before and not told["written"]
+    run_update("6.18.3", options, write=True, force=True)
+    assert json.loads(capsys.readouterr().out)["written"]
 
 
 def test_nothing_changes_between_equal_kernels() -> None:
