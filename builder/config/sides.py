@@ -127,10 +127,9 @@ def read_text(path: Path) -> str:
         InputError: It cannot be read, or is no config by its size or its bytes.
     """
     try:
-        with path.open("rb") as file:
-            compressed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if compressed else path.open("rb") as opened:
-            data = opened.read(LIMIT + 1)
+        with path.open("rb") as file:  # once: a pipe gives its bytes to the first one only
+            compressed = file.peek(2).startswith(b"\x1f\x8b")
+            data = gzip.GzipFile(fileobj=file).read(LIMIT + 1) if compressed else file.read(LIMIT + 1)
         if len(data) > LIMIT:
             raise InputError("it is too large for a kernel config", where=path, hint="is it the right file?")
         return data.decode()

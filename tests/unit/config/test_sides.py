@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,17 @@ def test_a_whole_config_is_read_also_with_gzip(sides: Sides, tmp_path: Path) -> 
     for path in (plain, packed):
         side = sides.find(str(path))
         assert side.values == {"NET": "y", "SND": "n"} and side.name == str(path)
+
+
+def test_a_pipe_is_read_as_a_whole(tmp_path: Path) -> None:
+    text = FULL + "# one more line\n" * 3000
+    fifo = tmp_path / "pipe"
+    os.mkfifo(fifo)
+    for data in (text.encode(), gzip.compress(text.encode(), 0)):
+        writer = threading.Thread(target=fifo.write_bytes, args=(data,), daemon=True)
+        writer.start()
+        assert read_text(fifo) == text
+        writer.join()
 
 
 def test_a_release_is_read_by_its_folder_or_its_manifest(sides: Sides, tmp_path: Path) -> None:
