@@ -52,7 +52,7 @@ def run_edit(options: ConfigOptions, *, fragment: str | None = None, menu: str =
         )
     project = options.project()
     file = find_file(project, fragment, flavour=options.flavour)
-    before = project.inputs[file].read_text()
+    before = project.inputs[file].read_bytes().decode()  # with its own line ends
     result = _in_container(project, options, file, menu)
     changed, text = result["changed"], result.get("text")
     if text is None or text == before:
@@ -62,7 +62,7 @@ def run_edit(options: ConfigOptions, *, fragment: str | None = None, menu: str =
         check_config(text, file)
     except StageError as error:
         raise BuildError(f"the menus left no config: {error}", hint="report it: this is an error in rosk") from error
-    if project.inputs[file].read_text() != before:
+    if project.inputs[file].read_bytes().decode() != before:
         raise InputError("it was changed while the menus were open", where=shown(project, file), hint="edit it again")
     write_text(project, file, text)
     _print(project, file, before, text, changed, result.get("left", ()))

@@ -65,7 +65,7 @@ def saved(file: Path, before: Mapping[str, str], minimal: Mapping[str, str], edi
     Args:
         before, minimal: Values before, of the whole config and of its minimal form.
     """
-    text = file.read_text()
+    text = file.read_bytes().decode()  # with its own line ends
     asks = {option.name: option.value for option in parse_config(text, CONFIG)}
     full = is_full(text, parse_config(text, CONFIG))
     values, small = editing.read()
@@ -87,7 +87,7 @@ def saved(file: Path, before: Mapping[str, str], minimal: Mapping[str, str], edi
         if not missing or missing.items() <= changes.items():
             break
         changes.update(missing)
-    return file.read_text()
+    return file.read_bytes().decode()
 
 
 def main() -> None:

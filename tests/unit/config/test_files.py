@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from builder.config import editing
 from builder.config.ask import ConfigOptions, find_file
 from builder.errors import InputError
 from tests.unit.projects import SETTINGS, write_project
@@ -52,3 +54,16 @@ def test_what_is_every_flavours_is_edited_for_one_only_when_it_is_named(root: Pa
     assert "flavours.plain.fragments" in str(caught.value.hint) and CONFIG in str(caught.value.hint)
     with pytest.raises(InputError, match="no fragment cloud"):
         find_file(project, "cloud.config", flavour="plain")
+
+
+def test_a_file_of_the_menus_keeps_its_line_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = root / CONFIG
+    path.write_bytes(b"CONFIG_NET=y\r\nCONFIG_VXLAN=m\r\n")
+    changed = {"changed": {"VXLAN": ["m", "y"]}, "text": "CONFIG_NET=y\r\nCONFIG_VXLAN=y\r\n"}
+    monkeypatch.setattr(editing, "_in_container", lambda *_: changed)
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    options = ConfigOptions(root=root, arch="x86", flavour="plain")
+    assert editing.run_edit(options, fragment=CONFIG)
+    assert path.read_bytes() == b"CONFIG_NET=y\r\nCONFIG_VXLAN=y\r\n"
+    assert not editing.run_edit(options, fragment=CONFIG)

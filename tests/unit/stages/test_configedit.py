@@ -49,6 +49,12 @@ def test_only_the_lines_that_changed_change(work: Path) -> None:
     assert lines.index("CONFIG_DUMMY=m") == lines.index("CONFIG_INET=y") + 1
 
 
+def test_line_ends_stay(work: Path) -> None:
+    (work / "in/kernel-config").write_bytes(CONFIG.replace("\n", "\r\n").encode())
+    told = edit(work, "VXLAN=n", "save")
+    assert told["text"] == CONFIG.replace("CONFIG_VXLAN=m", "# CONFIG_VXLAN is not set").replace("\n", "\r\n")
+
+
 def test_what_is_not_saved_changes_nothing(work: Path) -> None:
     for words in (("VXLAN=y", "quit"), ("save",), ("VXLAN=m", "save")):
         assert edit(work, *words) == {"changed": {}}
