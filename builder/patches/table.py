@@ -65,11 +65,12 @@ def updated(text: str, patches: Sequence[PatchFile], upstream: Mapping[str, str]
         upstream: As for `rows`; None: what the table says of patches that are still there stays.
     """
     known = known_upstream(text) if upstream is None else upstream
-    block = f"<!-- patches -->\n{table(patches, known)}<!-- /patches -->"
+    end = "\r\n" if "\r\n" in text else "\n"
+    block = f"<!-- patches -->\n{table(patches, known)}<!-- /patches -->".replace("\n", end)
     if _BLOCK.search(text):
         return _BLOCK.sub(lambda _: block, text, count=1)
-    start = text if not text or text.endswith("\n\n") else f"{text.rstrip()}\n\n"
-    return f"{start or _NEW}{block}\n"
+    start = text if not text or text.endswith(end * 2) else f"{text.rstrip()}{end * 2}"
+    return f"{start or _NEW}{block}{end}"
 
 
 def known_upstream(text: str) -> dict[str, str]:
@@ -91,7 +92,7 @@ def read_table(folder: Path) -> str:
     """
     path = folder / NAME
     try:
-        return path.read_text()
+        return path.read_bytes().decode()  # with its own line ends
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:

@@ -49,6 +49,17 @@ def test_a_readme_without_a_table_gets_one_at_its_end_and_is_not_stale_before(tm
     assert updated("Words.", read_series(tmp_path)).startswith("Words.\n\n<!-- patches -->\n")
 
 
+def test_a_readme_keeps_its_line_ends(tmp_path: Path) -> None:
+    put(tmp_path)
+    for text in ("Ours.\r\n", "Ours.\r\n\r\n<!-- patches -->\r\nold\r\n<!-- /patches -->\r\nMore.\r\n"):
+        (tmp_path / NAME).write_bytes(text.encode())
+        assert write_table(tmp_path, read_series(tmp_path))
+        data = (tmp_path / NAME).read_bytes()
+        assert data.startswith(b"Ours.\r\n\r\n<!-- patches -->\r\n| patch ") and b"0001-a" in data
+        assert data.count(b"\n") == data.count(b"\r\n")
+        assert not write_table(tmp_path, read_series(tmp_path))
+
+
 def test_without_a_readme_nothing_is_stale(tmp_path: Path) -> None:
     put(tmp_path)
     assert read_table(tmp_path) == ""
