@@ -133,8 +133,11 @@ def patches_import(
 ) -> None:
     """Import patches, numbered after those that there are: from mails, or from commits.
 
-    A series comes in the order of its numbers ([PATCH 2/5]); cover letters and replies are passed over. All of them are
-    imported, or none: exits with 3 when one is no patch, is missing in its series, or is there already.
+    The patches of a mailbox come in the order of their numbers ([PATCH 2/5]), files of one patch each in the order in
+    which they are given; cover letters and replies are passed over. All of them are imported, or none: exits with 3
+    when one is no patch, is missing in its mailbox, or is there already.
+
+    Their names sort last: where there are names with no number, they are z-0001-SUBJECT.patch and so on.
 
     rosk patches import series.mbox
 

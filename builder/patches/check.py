@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
@@ -70,6 +70,18 @@ class Checked:
     def upstream(self) -> dict[str, str]:
         """Patch to the version that has it already."""
         return {patch["name"]: self.version for patch in self.patches if patch["state"] == "upstream"}
+
+
+def after_refresh(checked: Checked, names: Collection[str]) -> Checked:
+    """What a check finds once these patches are written again: they have their very lines, and no other order."""
+
+    def after(patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        state = "applies" if patch["state"] == "fuzz" else patch["state"]
+        return {**patch, "state": state, "offset": 0, "fuzz": 0, "hunks": []} if patch["name"] in names else patch
+
+    patches = tuple(after(patch) for patch in checked.patches)
+    refreshed = {name: content for name, content in checked.refreshed.items() if name not in names}
+    return replace(checked, patches=patches, refreshed=refreshed)
 
 
 def shown_stage(dockerfile_stage: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from builder.errors import InputError
 from builder.files import file_errors
 from builder.inputs.store import write_atomically
 from builder.patches.mail import LARGEST, read_mailbox
-from builder.patches.series import PatchFile, same_diff
+from builder.patches.series import PatchFile, same_changes, same_diff
 from builder.process import run
 from builder.stages.common import StageError
 from builder.stages.patchfile import parse_patch
@@ -24,7 +24,9 @@ LONGEST_NAME = 64
 """Characters of a file name, as `git format-patch` cuts it."""
 
 _SUFFIX = ".patch"
-_NUMBERED = re.compile(r"(\d+)[-_.]")
+_NUMBERED = re.compile(r"((?:z+-)?)(\d+)[-_.]")
+_PREFIXES = ("", "z-", "zz-", "zzz-")
+"""What may be before the number, so that a patch comes after those whose names start with a letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def from_git(tree: Path, commits: str) -> list[New]:
             "--binary",
         ]
         argv += ["--output-directory", folder, "--find-renames", "--src-prefix=a/", "--dst-prefix=b/", commits, "--"]
-        run(argv, error=InputError, hint="give the folder of a git tree, and commits that it has")
+        _run_git(argv, tree)
         files = sorted(Path(folder).iterdir())
         source = f"{tree} {commits}"
         news = [
@@ -92,19 +94,28 @@ def from_git(tree: Path, commits: str) -> list[New]:
     return news
 
 
+def _run_git(argv: Sequence[str | Path], tree: Path) -> None:
+    hint = "give the folder of a git tree, and commits that it has"
+    done = run(argv, check=False, error=InputError, hint=hint)
+    if done.returncode != 0:
+        what, *more = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise InputError(f"git says: {what.removeprefix('fatal: ')}", where=tree, hint=hint, details=more)
+
+
 def _subject(file: Path) -> str:
     """The subject in a name of `git format-patch`, cleaned already."""
     return file.name.removesuffix(_SUFFIX).partition("-")[2]
 
 
-def file_name(number: int, subject: str, width: int = 4) -> str:
+def file_name(number: int, subject: str, width: int = 4, prefix: str = "") -> str:
     """The name of a patch, as `git format-patch` makes it of number and subject.
 
     Args:
         width: How many digits the number has at least.
+        prefix: What is before it.
     """
     words = re.sub(r"\.+", ".", re.sub(r"[^A-Za-z0-9._]+", "-", subject)).strip("-").rstrip(".-")
-    stem = f"{number:0{width}}-{words}"
+    stem = f"{prefix}{number:0{width}}-{words}"
     return f"{stem[: LONGEST_NAME - len(_SUFFIX) - 1]}{_SUFFIX}"
 
 
@@ -112,17 +123,18 @@ def named(news: Sequence[New], patches: Sequence[PatchFile]) -> dict[str, New]:
     """A name for each new patch, after all those that there are.
 
     Raises:
-        InputError: One is no patch or is there already, or no number comes after the names that there are.
+        InputError: One is no patch, is there already or is given twice, or no name comes after those that there are.
     """
-    numbers = [match[1] for patch in patches if (match := _NUMBERED.match(patch.name))]
+    last = max((os.fsencode(patch.name) for patch in patches), default=b"")
+    prefix = _prefix(last)
+    numbers = [match[2] for patch in patches if (match := _NUMBERED.match(patch.name)) and match[1] == prefix]
     width = len(numbers[-1]) if numbers else 4
     number = max(map(int, numbers), default=0)
     found: dict[str, New] = {}
     for new in news:
-        _check(new, patches)
+        _check(new, patches, found.values())
         number += 1
-        found[file_name(number, new.subject, width)] = new
-    last = max((os.fsencode(patch.name) for patch in patches), default=b"")
+        found[file_name(number, new.subject, width, prefix)] = new
     for name in found:
         if name.encode() <= last:
             raise InputError(
@@ -132,7 +144,17 @@ def named(news: Sequence[New], patches: Sequence[PatchFile]) -> dict[str, New]:
     return found
 
 
-def _check(new: New, patches: Sequence[PatchFile]) -> None:
+def _prefix(last: bytes) -> str:
+    """What is before the numbers of new patches: what the last one has, if that is numbered, else what comes after it.
+
+    A project may have names without numbers, as those of an os-kernel checkout: they stay, and a series follows them.
+    """
+    if match := _NUMBERED.match(os.fsdecode(last)):
+        return match[1]
+    return next((prefix for prefix in _PREFIXES if f"{prefix}0".encode() > last), "")
+
+
+def _check(new: New, patches: Sequence[PatchFile], before: Iterable[New]) -> None:
     try:
         parse_patch(new.content, new.source)
         read_limits(new.content, new.source)
@@ -143,6 +165,10 @@ def _check(new: New, patches: Sequence[PatchFile]) -> None:
         raise InputError(
             f"{new.subject!r} is there already as {other.name}", where=new.source, hint="import only what is new"
         )
+    for each in before:
+        if each.subject == new.subject and same_changes(each.content, new.content):
+            what = f"{new.subject!r} is given twice, first by {each.source}"
+            raise InputError(what, where=new.source, hint="give each patch once")
 
 
 def write_patches(folder: Path, news: dict[str, New]) -> None:

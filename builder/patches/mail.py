@@ -50,6 +50,9 @@ class MailedPatch:
 def read_mailbox(data: bytes, where: str) -> tuple[list[MailedPatch], list[str]]:
     """The patches of a mailbox, or of one mail, in the order of their series.
 
+    A mail that is alone in its file is taken whatever its number, as `git am` does: `git format-patch` writes a series
+    so. With others it is one of a mailbox, which may be cut off, or hold more than is meant.
+
     Args:
         data: Its bytes, perhaps compressed with gzip as mail archives give it.
         where: Its name, for errors.
@@ -58,9 +61,10 @@ def read_mailbox(data: bytes, where: str) -> tuple[list[MailedPatch], list[str]]
         The patches, and the subjects of mails that have none: cover letters, replies.
 
     Raises:
-        InputError: It holds no patch, or not a whole series, or several versions of one.
+        InputError: It holds no patch, or of several mails not a whole series, or several versions of one.
     """
-    patches, passed = [], []
+    patches: list[MailedPatch] = []
+    passed: list[str] = []
     for commit, raw in _mails(_unpacked(data, where)):
         mail = email.message_from_bytes(raw, policy=email.policy.default)
         assert isinstance(mail, EmailMessage)
@@ -72,7 +76,7 @@ def read_mailbox(data: bytes, where: str) -> tuple[list[MailedPatch], list[str]]
             patches.append(_patch(mail, subject, text, commit))
     if not patches:
         raise InputError("there is no patch in it", where=where, hint="give a mailbox, or a file of `git format-patch`")
-    return _in_order(patches, where), passed
+    return (_in_order(patches, where) if len(patches) + len(passed) > 1 else patches), passed
 
 
 def _unpacked(data: bytes, where: str) -> bytes:

@@ -16,7 +16,7 @@ from builder.files import file_errors
 from builder.inputs.check import within
 from builder.inputs.store import write_atomically
 from builder.patches import importing, render, table
-from builder.patches.check import TITLES, Checked, check_source, check_tree, shown_stage
+from builder.patches.check import TITLES, Checked, after_refresh, check_source, check_tree, shown_stage
 from builder.patches.series import PatchFile, read_series
 from builder.project import SETTINGS_FILE, load_project
 from builder.release import shown_path
@@ -139,7 +139,8 @@ def run_refresh(options: PatchOptions, *, names: Sequence[str] = (), dry_run: bo
         _write_table(options.folder, patches, checked.upstream)
     if options.as_json:
         stale = table.is_stale(options.folder, patches, checked.upstream)
-        print(json.dumps(render.as_json(checked, stale=stale, refreshed=sorted(fresh)), indent=1))
+        now = checked if dry_run else after_refresh(checked, fresh)
+        print(json.dumps(render.as_json(now, stale=stale, refreshed=sorted(fresh)), indent=1))
     else:
         done = "would be refreshed" if dry_run else "refreshed"
         for name, content in fresh.items():

@@ -179,8 +179,12 @@ def _upstream(text: str, fields: dict[str, list[str]]) -> str:
 
 def same_diff(content: bytes, patches: Sequence[PatchFile]) -> PatchFile | None:
     """The patch among these that makes the very same changes, if there is one."""
-    diff = _diff(content)
-    return next((patch for patch in patches if _diff(patch.content) == diff), None)
+    return next((patch for patch in patches if same_changes(patch.content, content)), None)
+
+
+def same_changes(one: bytes, other: bytes) -> bool:
+    """Whether two patches make the very same changes."""
+    return _diff(one) == _diff(other)
 
 
 def _diff(content: bytes) -> list[bytes]:

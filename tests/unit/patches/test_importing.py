@@ -85,16 +85,25 @@ def test_a_mailbox_of_git_gives_the_same_patches(tree: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.host_programs
-@pytest.mark.parametrize("commits", ["--output=/tmp/x", "main..main", "nowhere..main"])
-def test_what_is_no_range_is_refused(tree: Path, commits: str) -> None:
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("commits", "what"),
+    [
+        ("--output=/tmp/x", "no range"),
+        ("main..main", "there are no commits in main..main"),
+        ("nowhere..main", "linux: git says: .*nowhere"),
+    ],
+)
+def test_what_is_no_range_is_refused(tree: Path, commits: str, what: str) -> None:
+    with pytest.raises(InputError, match=what) as caught:
         from_git(tree, commits)
+    assert "format-patch" not in str(caught.value)
 
 
 @pytest.mark.host_programs
-def test_what_is_no_git_tree_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="format-patch"):
-        from_git(tmp_path, "main~1..main")
+@pytest.mark.parametrize(("name", "what"), [("", "not a git repository"), ("absent", "No such file")])
+def test_what_is_no_git_tree_is_refused(tmp_path: Path, name: str, what: str) -> None:
+    with pytest.raises(InputError, match=f"^{tmp_path / name}: git says: .*{what}"):
+        from_git(tmp_path / name, "main~1..main")
 
 
 def test_numbers_follow_those_that_are_there(tmp_path: Path) -> None:
@@ -107,7 +116,32 @@ def test_numbers_keep_their_width(tmp_path: Path) -> None:
     assert list(named([new("x")], there(tmp_path, "01-a.patch", "02_b.patch"))) == ["03-a-subject.patch"]
 
 
-@pytest.mark.parametrize("names", [["fix.patch"], ["99-a.patch"], ["0001-a.patch", "z.patch"]])
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["elide-post-dash.patch"], "z-0001-a-subject.patch"),
+        (["0007-a.patch", "elide-post-dash.patch"], "z-0001-a-subject.patch"),
+        (["elide-post-dash.patch", "z-0001-b.patch"], "z-0002-a-subject.patch"),
+        (["3fix.patch"], "z-0001-a-subject.patch"),
+        (["zfs.patch"], "zz-0001-a-subject.patch"),
+    ],
+)
+def test_a_new_patch_follows_names_without_numbers(tmp_path: Path, names: list[str], wanted: str) -> None:
+    (name,) = named([new("x")], there(tmp_path, *names))
+    assert name == wanted and name > max(names)
+
+
+def test_a_long_subject_leaves_room_for_what_is_before_the_number(tmp_path: Path) -> None:
+    (name,) = named([new("x", subject="long " * 30)], there(tmp_path, "fix.patch"))
+    assert name.startswith("z-0001-long-") and len(name) == 63
+
+
+def test_what_is_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="'a subject' is given twice, first by mbox"):
+        named([new("x"), new("y"), new("x")], [])
+
+
+@pytest.mark.parametrize("names", [["99-a.patch"], ["z-99-a.patch"], ["~.patch"]])
 def test_a_name_that_would_not_come_last_is_refused(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(InputError, match="comes before"):
         named([new("x")], there(tmp_path, *names))

@@ -106,12 +106,18 @@ def test_a_compressed_mailbox() -> None:
         read_mailbox(gzip.compress(bytes(1 << 27)), "a.mbox.gz")
 
 
+def test_a_mail_that_is_alone_in_its_file_is_taken_whatever_its_number() -> None:
+    (patch,), passed = read_mailbox(mail("[PATCH 2/3] b").encode(), "0002-b.patch")
+    assert (patch.subject, passed) == ("b", [])
+
+
 @pytest.mark.parametrize(
     ("box", "what"),
     [
         ("", "no patch in it"),
         (reply("Re: [PATCH] x"), "no patch in it"),
         (mail("[PATCH 1/3] a") + mail("[PATCH 3/3] c"), "there is no 2/3"),
+        (reply("[PATCH 0/3] cover") + mail("[PATCH 1/3] a"), "there is no 2/3, 3/3"),
         (mail("[PATCH 1/1] a") + mail("[PATCH v2 1/1] a"), "same number twice"),
         (mail("[PATCH 1/2] a") + mail("[PATCH 2/2] a") + mail("[PATCH 1/3] b"), "more than one series"),
         (mail("[PATCH 1/1] a") + mail("[PATCH] b"), "more than one series"),

@@ -149,6 +149,25 @@ def test_refresh(root: Path) -> None:
     assert rosk(root, "patches", "refresh")[:2] == (0, "no patch is off its lines\n")
 
 
+def test_the_json_of_a_refresh_says_how_the_patches_are_after_it(root: Path) -> None:
+    put(root, "0001-a.patch", patch_of(root))
+    linux = root.parent / "linux" / FILE
+    lines = linux.read_text().splitlines()
+    lines[6] += " # other words"
+    linux.write_text("\n".join([*lines, ""]))
+
+    def told(*words: str) -> tuple[bool, str, int, list[str]]:
+        code, out, err = rosk(root, "patches", "refresh", "--json", *words)
+        found = json.loads(out)
+        (patch,) = found["patches"]
+        assert code == 0, err
+        return found["ok"], patch["state"], patch["fuzz"], found["refreshed"]
+
+    assert told("--dry-run") == (False, "fuzz", 1, ["0001-a.patch"])
+    assert told() == (True, "applies", 0, ["0001-a.patch"])
+    assert told() == (True, "applies", 0, [])
+
+
 def test_refresh_does_what_it_can_and_says_what_it_cannot(root: Path) -> None:
     broken = put(root, "0001-a.patch", misfit(root))
     put(root, "0002-b.patch", patch_of(root))
@@ -200,6 +219,19 @@ def test_import(root: Path, tmp_path: Path) -> None:
     code, _, err = rosk(root, "patches", "import", box)
     assert (code, "there already" in err) == (3, True)
     assert rosk(root, "patches", "import", tmp_path / "absent")[0] == 3
+
+
+def test_import_takes_the_files_of_a_series_and_follows_names_without_numbers(root: Path, tmp_path: Path) -> None:
+    put(root, "elide-dash.patch", patch_of(root))
+    files = [tmp_path / "0001-a.patch", tmp_path / "0002-b.patch"]
+    for number, file in enumerate(files, 1):
+        head = f"From {'a' * 40} Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\n"
+        text = patch_of(root, new=f"# other {number}").replace("[PATCH] change it", f"[PATCH {number}/2] way {number}")
+        file.write_text(head + text)
+    code, _, err = rosk(root, "patches", "import", files[0], files[0])
+    assert (code, "is given twice" in err) == (3, True)
+    code, out, err = rosk(root, "patches", "import", "--json", *files)
+    assert (code, json.loads(out)["imported"]) == (0, ["z-0001-way-1.patch", "z-0002-way-2.patch"]), err
 
 
 def test_import_for_a_flavour_goes_on_after_the_projects_patches(root: Path, tmp_path: Path) -> None:
