@@ -96,10 +96,7 @@ def unlisted(lists: Lists, kernel: Kernel, policy: Policy, placed: Placed) -> li
     for line in absent(kernel.built, lists, kernel.known):
         if line.moved_to is not None:
             moved.setdefault(line.moved_to, line.entry)
-    maybe: dict[str, list[str]] = {}
-    for path in sorted((placed.main | placed.extra) & kernel.unseen):
-        for needed in kernel.needs.get(path, ()):
-            maybe.setdefault(needed, []).append(path)
+    maybe = may_bring(kernel, placed)
     found = []
     for path in sorted(placed.rest):
         entry = moved.get(path)
@@ -117,6 +114,21 @@ def unlisted(lists: Lists, kernel: Kernel, policy: Policy, placed: Placed) -> li
     ]
 
 
+def may_bring(kernel: Kernel, placed: Placed) -> dict[str, list[str]]:
+    """Module → the modules in their places that may depend on it, which only their first compile tells."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((placed.main | placed.extra) & kernel.unseen):
+        for needed in kernel.needs.get(path, ()):
+            found.setdefault(needed, []).append(path)
+    return found
+
+
+def maybe_comes(by: Sequence[str]) -> str:
+    """That a module may come along with some of `may_bring`, in words."""
+    more = f" and {len(by) - 1} more" if len(by) > 1 else ""
+    return f"it may come along with {by[0]}{more}, which was never compiled"
+
+
 def _unlisted(item: Unlisted, kernel: Kernel, policy: Policy) -> Finding:
     option = kernel.option(item.path)
     name = f"{item.path} ({option})" if option else item.path
@@ -125,8 +137,8 @@ def _unlisted(item: Unlisted, kernel: Kernel, policy: Policy) -> Finding:
     )
     hint = f"{fixed} ({item.why})"
     if item.maybe:
-        by = item.maybe[0] + (f" and {len(item.maybe) - 1} more" if len(item.maybe) > 1 else "")
-        what = f"{name} is in no list; it may come along with {by}, which was never compiled"
+        what = f"{name} is in no list; {maybe_comes(item.maybe)}"
+        hint = "the first compile tells; until then `rosk lists fix` leaves it out"
         return Finding(kind="maybe-unlisted", error=False, what=what, hint=hint, path=item.path)
     stops = policy.unlisted == "error"
     what = f"{name} is in no list" + ("" if stops else ", and goes to the extras")

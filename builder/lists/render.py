@@ -76,7 +76,15 @@ def diff(files: Files, before: Named, after: Named) -> str:
     return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
 
 
-def fix_json(files: Files, before: Texts, after: Texts, left: Sequence[Unlisted], *, complete: bool) -> dict[str, Any]:
+def fix_json(
+    files: Files,
+    before: Texts,
+    after: Texts,
+    left: Sequence[Unlisted],
+    unsure: Sequence[Unlisted],
+    *,
+    complete: bool,
+) -> dict[str, Any]:
     """What was or would be changed, for programs."""
     lists = (
         ("core", before.lists.main, after.lists.main),
@@ -89,6 +97,7 @@ def fix_json(files: Files, before: Texts, after: Texts, left: Sequence[Unlisted]
             for name, old, new in lists
         },
         "left": [item.path for item in left],
+        "unsure": [item.path for item in unsure],
         "diff": diff(files, before, after),
     }
 

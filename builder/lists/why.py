@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from builder.errors import InputError
 from builder.lists.boot import boot_reason
+from builder.lists.check import may_bring, maybe_comes
 from builder.lists.model import Kernel, Policy
 from builder.stages.lists import Entry
 from builder.stages.modules import normal
@@ -23,7 +24,7 @@ class Why:
     Attributes:
         path: As under lib/modules/<release>.
         state: `module`, `built-in`, `off` (its option is) or `unknown` (only a list names it).
-        package: `kernel`, `extras`, or None: it is no module, or no list names it and that stops a build.
+        package: `kernel`, `extras`, or None: it is no module, or no list names it and that stops a build, or may do so.
         because: One line: why it is there.
         lines: The lines that name it, `file:line`, with the pattern where it is one.
         through: From a listed module to this one, each depending on the next; empty where a line names it.
@@ -153,11 +154,7 @@ def _package(
     """The package of a module, why, and the way from a listed module to it."""
     package = CORE if path in placed.main else EXTRAS if path in placed.extra else None
     if package is None:
-        to, why = policy.destination(path)
-        fixed = f"`rosk lists fix` would put it in {to} ({why})" if to != "error" else f"you decide ({why})"
-        if policy.unlisted == "extra":
-            return EXTRAS, f"no list names it: the settings send it to the extras; {fixed}", ()
-        return None, f"no list names it: that stops a build; {fixed}", ()
+        return *_unlisted(path, kernel, placed, policy), ()
     named = placed.named_main if package == CORE else placed.named_extra
     if path in named:
         return package, "a list names it", ()
@@ -169,6 +166,17 @@ def _package(
         return package, "it is a soft dependency of the kernel package, which the settings pull", ()
     listed = " although modules-extra.list names it" if path in placed.named_extra else ""
     return package, f"{through[0]}, which is listed, cannot be loaded without it{listed}", through
+
+
+def _unlisted(path: str, kernel: Kernel, placed: Placed, policy: Policy) -> tuple[str | None, str]:
+    """The package of a module that has no place, and why."""
+    to, why = policy.destination(path)
+    fixed = f"`rosk lists fix` would put it in {to} ({why})" if to != "error" else f"you decide ({why})"
+    if policy.unlisted == "extra":
+        return EXTRAS, f"no list names it: the settings send it to the extras; {fixed}"
+    if by := may_bring(kernel, placed).get(path):
+        return None, f"no list names it; {maybe_comes(by)}: the first compile tells"
+    return None, f"no list names it: that stops a build; {fixed}"
 
 
 def _way(kernel: Kernel, starts: Iterable[str], path: str) -> tuple[str, ...]:

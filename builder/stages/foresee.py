@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from builder.stages.common import stage_main, write_json
 from builder.stages.configmake import read_values
 from builder.stages.kbuild import Kbuild
-from builder.stages.kconfig import Kconfig
-from builder.stages.kexpr import LEVEL, evaluate, tokens
+from builder.stages.kconfig import Definition, Kconfig
+from builder.stages.kexpr import LEVEL, conjuncts, evaluate, is_option, tokens
 
 _MOD = ".mod.o"
 """Each module has an object of this name: scripts/Makefile.modfinal."""
@@ -49,7 +50,29 @@ def option_needs(kconfig: Kconfig, values: Mapping[str, str]) -> dict[str, set[s
             if kconfig.type_of(name) == "bool":
                 for module in modules:
                     needs[module].add(name)
+            elif not kconfig.has_prompt(name):
+                own, users = _helps(entries)
+                needs[name] |= own
+                for user in users:
+                    needs[user].add(name)
     return needs
+
+
+def _helps(entries: Sequence[Definition]) -> tuple[set[str], set[str]]:
+    """Of an option without a prompt, which others set: what it may need besides, and whose helper it may be.
+
+    SMBFS is on where one of those who use it is: `default m if CIFS=m || SMB_SERVER=m`. NF_NAT_FTP is what joins two
+    others: `default NF_NAT && NF_CONNTRACK_FTP`. Of `default NFT_REJECT` only the code tells which of both it is.
+    """
+    own: set[str] = set()
+    users: set[str] = set()
+    for text in chain(*(entry.defaults for entry in entries)):
+        parts = [part for part in conjuncts(text) if any(map(is_option, tokens(part)))]
+        own.update(part for part in parts if is_option(part))
+        users.update(word for part in parts if "||" in tokens(part) or len(parts) == 1 for word in tokens(part))
+    for condition in chain(*(entry.conditions for entry in entries)):
+        users.update(word for part in conjuncts(condition.text) if "||" in tokens(part) for word in tokens(part))
+    return own, set(filter(is_option, users))
 
 
 def siblings(kconfig: Kconfig, values: Mapping[str, str], needs: Mapping[str, set[str]], option: str) -> set[str]:

@@ -57,6 +57,7 @@ class Definition:
     choice: Choice | None = None
     type: str = ""
     prompt: bool = False
+    defaults: list[str] = field(default_factory=list)  # as one expression each, with its condition
     ranges: list[Range] = field(default_factory=list)
 
 
@@ -273,6 +274,9 @@ class _FileParser:
                     entry.conditions.append(self.condition(prompt[2], line))
         elif word in ("def_bool", "def_tristate"):
             entry.type = entry.type or word.removeprefix("def_")
+            entry.defaults.append(_default(rest))
+        elif word == "default":
+            entry.defaults.append(_default(rest))
         elif word == "range":
             limits, _, condition = rest.partition(" if ")
             low, _, high = limits.strip().partition(" ")
@@ -283,6 +287,11 @@ class _FileParser:
             target, _, condition = rest.partition(" if ")
             select = Select(by=self.option, condition=condition.strip() or "y", where=self.name, line=line)
             self.parser.into.selects[target.strip()].append(select)
+
+
+def _default(rest: str) -> str:
+    value, _, condition = rest.partition(" if ")
+    return f"{value.strip()} && ({condition.strip()})" if condition else value.strip()
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -64,6 +64,7 @@ def test_a_module_that_a_new_one_may_depend_on_is_a_warning(tmp_path: Path) -> N
     found = check(texts(GOOD, f"{NIC}\n"), new, Policy())
     assert [(finding.kind, finding.error) for finding in found if finding.path == HASH] == [("maybe-unlisted", False)]
     assert f"may come along with {NIC}, which was never compiled" in found[0].what
+    assert "the first compile tells" in found[0].hint
     # Nobody asks for what only an unlisted module may depend on.
     assert [finding.path for finding in check(texts(GOOD), new, Policy()) if finding.error] == [HASH, NIC]
 

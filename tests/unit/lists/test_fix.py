@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from builder.lists.fix import HEADING, Change, apply, without_duplicates
 from builder.lists.model import Kernel, Policy
-from builder.lists.run import fixed
+from builder.lists.run import fixed, unsure_of
 from builder.settings import ListRule
 from builder.stages.modules import Module, ModuleSet
 from tests.unit.lists.kernels import BASE, BTRFS, HASH, NIC, NVME, XOR, kernel, texts
@@ -169,3 +169,12 @@ def test_a_path_that_cannot_be_a_line_is_left_to_the_user(tmp_path: Path, name: 
     after, left = fixed(texts("# none\n"), found, Policy(), replace_moved=False)
     assert (after.main, after.extra) == ("# none\n", "")
     assert [(item.path, item.why) for item in left] == [(odd, "its path cannot be a line of a list")]
+
+
+def test_fix_leaves_out_what_may_come_along(tmp_path: Path) -> None:
+    """Its first compile tells; but a line that names it by its former path is brought up to date."""
+    new = kernel(tmp_path, unseen=frozenset({NVME}), needs={NVME: (HASH, NIC)})
+    before = texts(f"{BTRFS}\n{NVME}\n", "kernel/drivers/net/nic.ko\n")
+    after, left = fixed(before, new, Policy(), replace_moved=False)
+    assert (after.main, after.extra, left) == (before.main, f"kernel/drivers/net/nic.ko\n{NIC}\n", [])
+    assert [item.path for item in unsure_of(after, new, Policy())] == [HASH]

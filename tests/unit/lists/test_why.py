@@ -53,6 +53,14 @@ def test_a_pulled_soft_dependency(small: Kernel) -> None:
     assert found.package == "kernel" and "soft dependency" in found.because
 
 
+def test_a_module_that_may_come_along_stops_no_build_as_far_as_is_known(tmp_path: Path) -> None:
+    new = kernel(tmp_path, unseen=frozenset({NIC}), needs={NIC: (HASH,)})
+    found = why(new, HASH, extra=f"{NIC}\n")
+    assert found.package is None and "stops a build" not in found.because
+    assert f"it may come along with {NIC}, which was never compiled" in found.because
+    assert why(new, HASH, extra=f"{NIC}\n", unlisted="extra").package == "extras"
+
+
 def test_a_module_in_no_list(small: Kernel) -> None:
     found = why(small, "nvme")
     assert found.package is None and "stops a build" in found.because and "core" in found.because

@@ -41,9 +41,38 @@ config PQ
 \ttristate
 config XOR
 \ttristate
+config CIFS
+\ttristate "a client"
+config SERVER
+\ttristate "a server"
+config SMBFS
+\ttristate
+\tdefault y if CIFS=y || SERVER=y
+\tdefault m if CIFS=m || SERVER=m
+config VIRT
+\ttristate "virtual machines"
+config VIRT_INTEL
+\ttristate "of Intel"
+\tdepends on VIRT
+config VIRT_X86
+\tdef_tristate VIRT if (VIRT_INTEL != n || VIRT_AMD != n)
+config TV_DVB
+\ttristate "digital"
+config TV_MPEG
+\ttristate
+\tdepends on TV_DVB || TV_BLACKBIRD
+\tdefault y
+config NAT
+\ttristate "addresses"
+config TRACK_FTP
+\ttristate "connections"
+config NAT_FTP
+\ttristate
+\tdefault NAT && TRACK_FTP
 """
 VALUES = {
-    **dict.fromkeys(("FS", "LIB", "ACL", "OFF", "BUS", "DRIVER", "RAID", "PQ", "XOR"), "m"),
+    **dict.fromkeys(("FS", "LIB", "ACL", "OFF", "BUS", "DRIVER", "RAID", "PQ", "XOR", "CIFS", "SMBFS"), "m"),
+    **dict.fromkeys(("VIRT", "VIRT_INTEL", "VIRT_X86", "TV_DVB", "TV_MPEG", "NAT", "TRACK_FTP", "NAT_FTP"), "m"),
     **dict.fromkeys(("FS_ACL", "BUS_EXTRA"), "y"),
 }
 OPTIONS = {f"kernel/{name.lower()}.ko": [name] for name, value in VALUES.items() if value == "m"}
@@ -72,6 +101,17 @@ def test_a_module_may_need_what_its_option_depends_on_also_through_a_bool(needs:
 def test_an_option_without_a_prompt_may_need_what_is_selected_beside_it(needs: dict[str, list[str]]) -> None:
     assert needs["pq"] == ["raid", "xor"]
     assert needs["raid"] == ["pq", "xor"]
+
+
+def test_what_may_need_a_helper_that_its_defaults_put_on(needs: dict[str, list[str]]) -> None:
+    assert "smbfs" in needs["cifs"]
+    assert "virt_x86" in needs["virt_intel"]
+    assert "tv_mpeg" in needs["tv_dvb"]
+
+
+def test_what_joins_two_modules_needs_both_and_neither_needs_it(needs: dict[str, list[str]]) -> None:
+    assert needs["nat_ftp"] == ["nat", "track_ftp"]
+    assert needs["nat"] == needs["track_ftp"] == []
 
 
 def test_what_is_foreseen_of_the_fake_kernel_is_what_its_compile_makes(compiled: Path, tmp_path: Path) -> None:
