@@ -84,6 +84,10 @@ def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
     if shown == "source":
         kind = FetchError
         event = {"where": SETTINGS_FILE, **{key: value for key, value in event.items() if value is not None}}
+    firmware = project.settings.firmware.path
+    if firmware is not None and (shown == "firmware" or shown.startswith("offered-")):
+        kind = InputError  # what is wrong is in the user's own folder or archive, where no list of the project is named
+        event = {**event, "where": event.get("where") or str(firmware)}
     if "No space left on device" in str(event["what"]):
         kind = NoSpaceError
     where, line, details = event.get("where"), event.get("line"), event.get("details")
