@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from builder.arch import Arch, find_arch, host_arch
@@ -55,8 +56,9 @@ class Choice:
         found = {}
         for name in (*LISTS, *MORE_LISTS):
             path = root / own / self.arch.name / name if own else folder / name
-            path = path if path.exists() else folder / name
-            if name in LISTS or path.exists():
+            # A link to nothing is there, and a mistake: it does not stand for a list that was left out.
+            path = path if lexists(path) else folder / name
+            if name in LISTS or lexists(path):
                 found[f"lists/{name}"] = path
         return found
 

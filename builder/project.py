@@ -13,7 +13,7 @@ from builder.arch import ARCHES, Arch, host_arch
 from builder.choice import Choice, choose, every_choice, kernel_name
 from builder.config.policy import Policy, load_policies
 from builder.errors import InputError
-from builder.inputs.check import check_inputs, within
+from builder.inputs.check import check_inputs, no_file, within
 from builder.inputs.kernelorg import VERSION
 from builder.kernelversion import of_archive, of_tree
 from builder.series import Toolchain, check_llvm
@@ -250,7 +250,7 @@ def _collect(root: Path, choice: Choice, settings: Settings) -> dict[str, Path]:
             inputs[f"hooks/{path.name}"] = path
     for path in inputs.values():
         if not path.is_file():
-            raise InputError("there is no such file", where=path, hint=f"a project for {arch} needs it")
+            raise no_file(path, f"a project for {arch} needs it")
     return inputs
 
 

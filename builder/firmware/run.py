@@ -22,6 +22,7 @@ from builder.lists.learn import ListOptions
 from builder.lists.model import Finding
 from builder.lists.render import diff, line
 from builder.project import load_project
+from builder.stages.lists import FIRMWARE
 from builder.verify.model import count
 
 _HEADING = "# Added by `rosk firmware fix`"
@@ -128,7 +129,7 @@ def read_files(files: Files) -> Texts:
     Raises:
         InputError: One is no text, or cannot be read.
     """
-    main, extra = (read_text(path) if path.exists() else "" for path in files.inputs.values())
+    main, extra = (read_text(path, FIRMWARE) if path.exists() else "" for path in files.inputs.values())
     with as_input_error(files.inputs, files.root):
         return read_texts(main, extra)
 

@@ -62,6 +62,19 @@ def within(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
+def no_file(path: Path, hint: str) -> InputError:
+    """What is wrong where a project needs a file and has none that can be read."""
+    if path.is_symlink() and not path.exists():
+        what = f"it is a link to {path.readlink()}, which is not there"
+    elif path.is_dir():
+        what = "it is a folder, and no file"
+    elif path.exists():
+        what = "it is no file: a pipe, or a device"
+    else:
+        return InputError("there is no such file", where=path, hint=hint)
+    return InputError(what, where=path, hint=f"put a file there, or take it away ({hint})")
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from os.path import lexists
 from pathlib import Path
 from typing import Protocol
 
 from builder.choice import choose
 from builder.errors import InputError
 from builder.files import file_errors, replace_files
-from builder.inputs.check import as_input_error, within
+from builder.inputs.check import as_input_error, no_file, within
 from builder.lists.model import Finding, Texts, read_texts
 from builder.project import SETTINGS_FILE
 from builder.settings import load_settings
+from builder.stages.lists import MODULES, Kind
 from builder.stages.split import EXTRA_LIST, MAIN_LIST
 
 
@@ -94,13 +96,16 @@ def find_files(
     folder = root / "lists" / chosen.arch.name
     inputs = {name: there.get(name, folder / Path(name).name) for name in names}
     for path in inputs.values():
-        if needed and not path.is_file():
-            raise InputError("there is no such file", where=path, hint=f"a project for {chosen.arch.name} needs it")
+        if not path.is_file() and (needed or lexists(path)):
+            raise no_file(path, f"a project for {chosen.arch.name} needs it" if needed else "it may be left out")
     return Files(root=root, inputs=inputs)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, kind: Kind = MODULES) -> str:
     """The text of a list.
+
+    Args:
+        kind: What it lists.
 
     Raises:
         InputError: It is no text, or cannot be read.
@@ -108,7 +113,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        hint = "write one path a line, as kernel/fs/overlayfs/overlay.ko"
+        hint = f"write one path a line, as {kind.example}"
         raise InputError("this list is not a text file", where=path, hint=hint) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from error

@@ -20,6 +20,8 @@ from builder.stages.lists import FIRMWARE, parse_list
 from builder.stages.split import MAIN_LIST, absent, place
 from builder.verify.model import count
 
+_ADD = "add each to modules.list (kernel package) or modules-extra.list (extras package)"
+
 
 def run_check(options: ListOptions, *, strict: bool = False) -> None:
     """Print what is wrong with the lists.
@@ -34,11 +36,11 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
     files = find_files(options.root, options.arch, options.flavour)
     texts = files.read()
     # A project with lists that are wrong in themselves is none, and nothing is asked of the engine for it.
-    kernel, findings = None, static_findings(texts)
+    kernel, policy, findings = None, Policy(), static_findings(texts)
     if not findings:
         project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
-        kernel = learn(project, options)
-        findings = check(texts, kernel, policy_of(project))
+        kernel, policy = learn(project, options), policy_of(project)
+        findings = check(texts, kernel, policy)
     findings = [files.rename_finding(finding) for finding in findings]
     findings = [finding.made_strict() for finding in findings] if strict else findings
     if options.as_json:
@@ -46,12 +48,15 @@ def run_check(options: ListOptions, *, strict: bool = False) -> None:
     else:
         render.print_check(_console(), kernel, findings, texts)
     if errors := [finding for finding in findings if finding.error]:
-        raise _error(errors, complete=kernel is not None)
+        raise _error(errors, policy, complete=kernel is not None)
 
 
-def _error(errors: Sequence[Finding], *, complete: bool) -> InputError:
+def _error(errors: Sequence[Finding], policy: Policy, *, complete: bool) -> InputError:
     kinds = {finding.kind for finding in errors}
-    hint = "`rosk lists fix` adds what no list names" if kinds & {"unlisted", "moved"} else "mend the lists"
+    new = [policy.destination(finding.path)[0] for finding in errors if finding.kind == "unlisted"]
+    hint = _ADD if new and set(new) == {LEFT} else "mend the lists"
+    if "moved" in kinds or set(new) - {LEFT}:
+        hint = "`rosk lists fix` adds what no list names"
     if not complete:
         hint = "mend these first: what the kernel makes of the lists was not looked at"
         if "duplicate" in kinds:
@@ -80,28 +85,31 @@ def run_fix(
     if remove_duplicates:
         texts = read_texts(without_duplicates(before.main), without_duplicates(before.extra))
     if texts.problems:
-        raise _error([files.rename_finding(finding) for finding in static_findings(texts)], complete=False)
+        raise _error([files.rename_finding(finding) for finding in static_findings(texts)], Policy(), complete=False)
     # A project is loaded only with lists that are right in themselves.
     if not dry_run:
         files.write(before, texts)
     complete = not (before.problems and dry_run)
-    after, left = texts, list[Unlisted]()
+    after, left, unsure = texts, list[Unlisted](), list[Unlisted]()
     if complete:
         project = load_project(options.root, kernel=options.kernel, arch=options.arch, flavour=options.flavour)
-        after, left = fixed(texts, learn(project, options), policy_of(project), replace_moved=replace_moved)
+        kernel, policy = learn(project, options), policy_of(project)
+        after, left = fixed(texts, kernel, policy, replace_moved=replace_moved)
+        unsure = unsure_of(after, kernel, policy)
     if not dry_run:
         files.write(texts, after)
     if options.as_json:
-        print(json.dumps(render.fix_json(files, before, after, left, complete=complete), indent=1))
+        print(json.dumps(render.fix_json(files, before, after, left, unsure, complete=complete), indent=1))
     else:
         print(render.diff(files, before, after) or "nothing to add\n", end="")
     if not complete:
-        note = "what there is to add can be told once the duplicates are removed"
-        Console(stderr=True, highlight=False, emoji=False).print(note)
+        _note("what there is to add can be told once the duplicates are removed")
+    if unsure:
+        _note(f"{count(len(unsure), 'module')} left out that may come along with listed ones: the first compile tells")
     if left:
         raise InputError(
             f"the settings leave {count(len(left), 'module')} to you",
-            hint="add each to modules.list (kernel package) or modules-extra.list (extras package)",
+            hint=_ADD,
             details=[f"{item.path} ({item.why})" for item in left],
         )
 
@@ -109,7 +117,8 @@ def run_fix(
 def fixed(texts: Texts, kernel: Kernel, policy: Policy, *, replace_moved: bool) -> tuple[Texts, list[Unlisted]]:
     """The lists with all that none of them names; and the modules that a rule leaves to the user."""
     placed = place(kernel.built, texts.lists, softdeps=policy.softdeps)
-    missing = unlisted(texts.lists, kernel, policy, placed)
+    # What may come along with others is added once its first compile tells that it does not.
+    missing = [item for item in unlisted(texts.lists, kernel, policy, placed) if item.moved or not item.maybe]
     changes: dict[str, list[Change]] = {CORE: [], EXTRA: [], LEFT: []}
     for item in missing:
         old = item.moved.path if item.moved else None
@@ -124,6 +133,12 @@ def fixed(texts: Texts, kernel: Kernel, policy: Policy, *, replace_moved: bool) 
     after = read_texts(apply(texts.main, changes[CORE]), apply(texts.extra, changes[EXTRA]))
     rest = place(kernel.built, after.lists, softdeps=policy.softdeps).rest
     return after, [item for item in missing if item.path in rest and not item.maybe]
+
+
+def unsure_of(texts: Texts, kernel: Kernel, policy: Policy) -> list[Unlisted]:
+    """The modules that no list names and that may come along with listed ones."""
+    placed = place(kernel.built, texts.lists, softdeps=policy.softdeps)
+    return [item for item in unlisted(texts.lists, kernel, policy, placed) if item.maybe]
 
 
 def run_why(module: str, options: ListOptions) -> None:
@@ -147,6 +162,10 @@ def run_why(module: str, options: ListOptions) -> None:
         print(json.dumps(render.why_json(files, kernel, found), indent=1))
     else:
         render.print_why(_console(), files, kernel, found)
+
+
+def _note(text: str) -> None:
+    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(text)
 
 
 def _console() -> Console:

@@ -182,7 +182,7 @@ def problem(path: str, kind: Kind = MODULES) -> tuple[str, str] | None:
         return f"{path} starts with {kind.root}", example
     if path.endswith("/"):
         return f"{path} is a folder", f"for all below it write {path}**"
-    if posixpath.normpath(path) != path:
+    if path and posixpath.normpath(path) != path:
         return f"{path} is not in its plain form", f"write {posixpath.normpath(path)}"
     return _name_problem(path, kind)
 
@@ -197,7 +197,7 @@ def _name_problem(path: str, kind: Kind) -> tuple[str, str] | None:
         return None
     plain = re.sub(r"\.ko\.(gz|xz|zst)$", ".ko", path)
     hint = f"write {plain}" if plain != path else f"name the module's file, for example {kind.example}"
-    return f"{path} is not a module's path", hint
+    return f"{path or 'an empty text'} is not a module's path", hint
 
 
 def _raise(problems: Sequence[Problem]) -> None:

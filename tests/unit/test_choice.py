@@ -35,6 +35,10 @@ flavours:
 """
 
 
+MODULES: dict[str, Any] = {}
+FIRMWARE: dict[str, Any] = {"names": ("lists/firmware.list", "lists/firmware-extra.list"), "needed": False}
+
+
 def settings(tmp_path: Path, more: str = "") -> Settings:
     path = tmp_path / "rosk.yaml"
     path.write_text(SETTINGS + more)
@@ -245,3 +249,18 @@ def test_a_misspelt_key_of_a_flavour(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         settings(tmp_path, "flavours:\n  cloud: {fragmets: [b]}\n")
     assert caught.value.hint == "did you mean flavours.cloud.fragments?"
+
+
+def test_a_link_to_nothing_is_no_list_that_was_left_out(root: Path) -> None:
+    """Else `lists fix --flavour` would write the list of all flavours, and `firmware fix` what the link names."""
+    links = {"lists/cloud/x86/modules-extra.list": MODULES, "lists/x86/firmware.list": FIRMWARE}
+    for name, names in links.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).unlink(missing_ok=True)
+        (root / name).symlink_to("/nowhere/at/all.list")
+        with pytest.raises(InputError, match="it is a link to /nowhere/at/all") as caught:
+            find_files(root, "x86", "cloud", **names)
+        assert caught.value.where == root / name
+        with pytest.raises(InputError, match="it is a link to /nowhere/at/all"):
+            load_project(root, flavour="cloud")
+        (root / name).unlink()

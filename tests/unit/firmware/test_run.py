@@ -14,6 +14,7 @@ from builder.errors import BuildError, FetchError, InputError
 from builder.firmware.run import run_check, run_fix
 from builder.firmware.source import read_told
 from builder.lists.learn import ListOptions
+from builder.stages.lists import FIRMWARE
 from tests.conftest import serving
 from tests.unit.lists.kernels import ALL, NIC, V, write_modules
 from tests.unit.projects import SETTINGS, write_project
@@ -264,3 +265,10 @@ def test_what_is_newer_upstream(
         checked(str(tmp_path))
     with pytest.raises(InputError, match="no WHENCE"):
         checked(str(project / LIST))
+
+
+def test_a_list_that_is_no_text_is_refused_with_what_belongs_there(project: Path) -> None:
+    (project / LIST).write_bytes(b"nic/\xff.fw\n")
+    with pytest.raises(InputError, match="not a text file") as caught:
+        run_fix(ListOptions(root=project, arch="x86", engine=False))
+    assert FIRMWARE.example in caught.value.hint and ".ko" not in caught.value.hint

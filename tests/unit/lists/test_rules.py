@@ -29,6 +29,7 @@ def test_the_first_rule_that_matches_decides(tmp_path: Path) -> None:
     [
         ("{glob: kernel/net, to: core}", "not a module's path", "overlay.ko"),
         ("{glob: '/kernel/*', to: core}", "absolute", "lib/modules"),
+        ("{glob: '', to: core}", "an empty text is not a module's path", "overlay.ko"),
         ("{glob: 'kernel/*', to: main}", "'main' is none of the values", "'core', 'extra' or 'error'"),
         ("{glob: 'kernel/*', too: core}", "unknown key lists.rules[1].too", "lists.rules.to"),
         ("{glob: 'kernel/*'}", "lists.rules[1].to is missing", "add it"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from builder.errors import InputError
 from builder.lists.files import Files
 from builder.lists.learn import ListOptions
 from builder.lists.run import run_check, run_fix, run_why
+from builder.project import load_project
 from tests.unit.lists.kernels import ALL, BTRFS, HASH, NIC, NVME, V, write_modules
 from tests.unit.projects import write_project
 from tests.unit.verify.releases import release
@@ -118,6 +122,16 @@ def test_fix_leaves_to_the_user_what_a_rule_says(project: Path, capsys: pytest.C
     assert (project / EXTRA).read_text() == f"{NIC}\n"
 
 
+def test_check_does_not_name_fix_where_that_adds_nothing(project: Path) -> None:
+    settings = project / "config/rosk.yaml"
+    rule = "lists:\n  rules:\n    - {glob: kernel/crypto/*, to: error}\n"
+    settings.write_text(settings.read_text() + rule)
+    (project / EXTRA).write_text(f"{NIC}\n")
+    assert refused(run_check, options(project)).hint.startswith("add each to modules.list")
+    (project / EXTRA).write_text("")
+    assert "`rosk lists fix` adds" in refused(run_check, options(project)).hint
+
+
 def test_fix_removes_duplicates_only_when_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     twice = f"{HASH}\n{HASH}\n"
     (project / EXTRA).write_text(twice)
@@ -149,6 +163,21 @@ def test_a_damaged_release_is_refused(project: Path) -> None:
     package.write_bytes(package.read_bytes()[:200])
     error = refused(run_check, options(project))
     assert error.where == package and "cannot be read" in error.what
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (Path.mkdir, "it is a folder"),
+        (os.mkfifo, "a pipe"),
+        (lambda path: path.symlink_to("absent.list"), r"it is a link to absent\.list, which is not there"),
+    ],
+)
+def test_what_is_there_and_no_file_is_said(project: Path, make: Callable[[Path], None], what: str) -> None:
+    (project / MAIN).unlink()
+    make(project / MAIN)
+    for error in (refused(run_check, options(project)), refused(load_project, project, arch="x86")):
+        assert re.search(what, error.what) and error.where == project / MAIN and error.hint
 
 
 def test_a_list_that_is_no_text_is_refused(project: Path) -> None:
