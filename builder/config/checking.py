@@ -9,7 +9,7 @@ from typing import Any
 
 from builder.config.ask import ConfigOptions, ask, console, shown
 from builder.config.model import Answer, Dropped
-from builder.config.policy import Policy
+from builder.config.policy import Policy, check_values, is_idle, unknown_note
 from builder.errors import InputError
 from builder.project import Project
 from builder.stages.policy import Broken, check
@@ -61,13 +61,18 @@ class Checked:
 def rule_line(broken: Broken, answer: Answer) -> str:
     """A rule that was broken, with its place."""
     rule = broken.rule
-    unknown = [f"CONFIG_{name}" for name in rule.options if name not in answer.facts.options]
-    more = f" (Linux {answer.facts.version} has no {', '.join(unknown)})" if unknown else ""
+    note = unknown_note(rule, answer.facts)
+    more = f" ({note})" if note else ""
     return f"{rule.where}:{rule.line}: {rule.describe(answer.config.values)}{more}"
 
 
 def broken_rules(policies: Sequence[Policy], answer: Answer) -> tuple[Broken, ...]:
-    """The rules of policies that a config breaks."""
+    """The rules of policies that a config breaks.
+
+    Raises:
+        InputError: A rule has a value that its option can never have.
+    """
+    check_values(policies, answer.facts)
     found = check([policy.as_json() for policy in policies], answer.config.values, answer.facts.version)
     return tuple(found)
 
@@ -140,6 +145,11 @@ def as_json(checked: Checked) -> dict[str, Any]:
                     for each in checked.broken
                     if each.policy == policy.name
                 ],
+                "idle": [
+                    {"options": list(rule.options), "where": rule.where, "line": rule.line}
+                    for rule in policy.meant(checked.answer.facts.version)
+                    if is_idle(rule, checked.answer.facts)
+                ],
             }
             for policy in project.policies
         ],
@@ -162,6 +172,10 @@ def _print(checked: Checked) -> None:
         place = f"{shown(checked.project, str(warning['where']))}:{warning['line']}: " if warning["where"] else ""
         out.print(f"warning: {place}{warning['what']}", markup=False)
     for policy in checked.project.policies:
+        facts = checked.answer.facts
+        for rule in policy.meant(facts.version):
+            if is_idle(rule, facts):
+                out.print(f"warning: {rule.where}:{rule.line}: {unknown_note(rule, facts)}", markup=False)
         own = [each.rule for each in checked.broken if each.policy == policy.name]
         required = sum(rule.required for rule in own)
         rules = len(policy.meant(checked.answer.facts.version))

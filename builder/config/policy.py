@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.config.model import Facts
 from builder.errors import InputError
 from builder.inputs.check import within
 from builder.inputs.document import Document, Place, read_document
@@ -28,6 +29,9 @@ _KEYS = ("option", "any_of", "must", "must_not", "should", "should_not", "reason
 _VERDICTS = ("must", "must_not", "should", "should_not")
 _NAME = re.compile(r"(?:CONFIG_)?(\w+)")
 _BUILT_IN = re.compile(r"[a-z0-9-]+")
+_YES, _NO = ("yes", "Yes", "YES", "on", "On", "ON", "true", "Y"), ("no", "No", "NO", "off", "Off", "OFF", "false", "N")
+_MEANT = {**dict.fromkeys(_YES, "y"), **dict.fromkeys(_NO, "n"), "M": "m"}
+"""What looks like a value of an option, to what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,37 @@ def load_policies(names: Sequence[str], root: Path) -> tuple[Policy, ...]:
         InputError: There is none of a name, or a file is wrong; with the line.
     """
     return tuple(load_policy(name, root) for name in dict.fromkeys(names))
+
+
+def unknown_names(rule: Rule, facts: Facts) -> list[str]:
+    """The options of a rule that a kernel does not have."""
+    return [name for name in rule.options if name not in facts.options]
+
+
+def unknown_note(rule: Rule, facts: Facts) -> str:
+    """The same in words; empty where it has them all."""
+    names = [f"CONFIG_{name}" for name in unknown_names(rule, facts)]
+    return f"Linux {facts.version} has no {', '.join(names)}" if names else ""
+
+
+def is_idle(rule: Rule, facts: Facts) -> bool:
+    """Whether a rule is kept only for there is no such option: its name may be wrong."""
+    return len(unknown_names(rule, facts)) == len(rule.options) and rule.is_kept({})
+
+
+def check_values(policies: Sequence[Policy], facts: Facts) -> None:
+    """Refuse a rule with a value that its option can never have.
+
+    Raises:
+        InputError: There is one; with its line.
+    """
+
+    def type_of(name: str) -> str:
+        return facts.options[name].type if name in facts.options else ""
+
+    for rule in (rule for policy in policies for rule in policy.meant(facts.version)):
+        if misfit := rule.misfit(type_of):
+            raise InputError(misfit[0], hint=misfit[1], where=rule.where, line=rule.line)
 
 
 def load_policy(name: str, root: Path) -> Policy:
@@ -171,7 +206,12 @@ def _values(document: Document, place: Place, given: object) -> tuple[str, ...]:
     if not words or words != given:
         hint = "write y, m, n, a number or a text; several with | between them"
         raise _wrong(document, place, "it is not the value of an option", hint)
-    return tuple(word.strip() for word in words)
+    words = [word.strip() for word in words]
+    for word in words:
+        if word in _MEANT:
+            hint = f"write {_MEANT[word]}; a text that is so called has quotes of its own: '\"{word}\"'"
+            raise _wrong(document, place, f"{word} is not the value of an option", hint)
+    return tuple(word[1:-1] if len(word) > 1 and word[0] == word[-1] == '"' else word for word in words)
 
 
 def _limits(document: Document, place: Place, given: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from builder.config.ask import ConfigOptions, ask, console
 from builder.config.hardening import Advice, advise, find_program
 from builder.config.model import Answer
-from builder.config.policy import HARDENING, Policy, load_policies
+from builder.config.policy import HARDENING, Policy, check_values, is_idle, load_policies, unknown_names, unknown_note
 from builder.errors import InputError
 from builder.stages.policy import Rule
 from builder.verify.model import count
@@ -37,6 +37,7 @@ def run_policy(names: Sequence[str], options: ConfigOptions, *, strict: bool = F
     if HARDENING in wanted:
         find_program()  # before the engine is asked
     answer = ask(project, options.asking)
+    check_values(policies, answer.facts)
     advice = advise(answer.config.text) if HARDENING in wanted else ()
     if options.as_json:
         print(json.dumps(as_json(policies, answer, advice), indent=1))
@@ -77,6 +78,7 @@ def as_json(policies: Sequence[Policy], answer: Answer, advice: Sequence[Advice]
                         "wish": rule.wish,
                         "required": rule.required,
                         "kept": rule.is_kept(answer.config.values),
+                        "unknown": unknown_names(rule, answer.facts),
                         "reason": rule.reason,
                         "where": rule.where,
                         "line": rule.line,
@@ -114,20 +116,15 @@ def _print(policy: Policy, answer: Answer, *, every: bool) -> None:
     )
     for rule in rules:
         kept = rule.is_kept(answer.config.values)
-        if kept and every:
+        idle = is_idle(rule, answer.facts)
+        if kept and (every or idle):
             held = ", ".join(f"CONFIG_{name}={answer.config.value(name)}" for name in rule.options)
             out.print(f"  kept    {held}: {rule.reason}", markup=False)
         elif not kept:
             word = "BROKEN" if rule.required else "advice"
             out.print(f"  {word}  {rule.describe(answer.config.values)}", markup=False)
-            reason = _option_note(rule, answer)
-            if reason:
-                out.print(f"          {reason}", markup=False)
-
-
-def _option_note(rule: Rule, answer: Answer) -> str:
-    unknown = [f"CONFIG_{name}" for name in rule.options if name not in answer.facts.options]
-    return f"Linux {answer.facts.version} has no {', '.join(unknown)}" if unknown else ""
+        if (not kept or idle) and (note := unknown_note(rule, answer.facts)):
+            out.print(f"          {note}", markup=False)
 
 
 def _print_advice(advice: Sequence[Advice], *, every: bool) -> None:

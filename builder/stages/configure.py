@@ -232,6 +232,7 @@ def configure(args: argparse.Namespace) -> None:
         values,
         release,
         lambda option, value: kconfig.explain(option, value, values),
+        kconfig.type_of,
     )
     changed = {f"CONFIG_{ask.name}": value_of(values, ask.name) for ask in dropped(asked_for, values)}
     args.out.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from builder.stages.common import StageError
 from builder.stages.dotconfig import value_of
+from builder.stages.kexpr import LEVEL, to_number
 from builder.stages.patchlimits import parse_limits
 
 FILE = "config/policies.json"
@@ -44,8 +45,28 @@ class Rule:
 
     def is_kept(self, values: Mapping[str, str]) -> bool:
         """Whether a config keeps it."""
-        got = (value_of(values, name).strip('"') for name in self.options)
-        return any((value in self.values) != self.forbids for value in got)
+        return any(self._names(value_of(values, name)) != self.forbids for name in self.options)
+
+    def _names(self, got: str) -> bool:
+        """Whether a value is one of its own; a number however it is written."""
+        number = to_number(got)
+        return got.strip('"') in self.values or (number is not None and number in map(to_number, self.values))
+
+    def misfit(self, type_of: Callable[[str], str]) -> tuple[str, str] | None:
+        """A value that an option of it can never have, and what to write; a rule with one would say nothing.
+
+        Args:
+            type_of: Of an option: its type; empty where the kernel has none of the name.
+        """
+        for name in self.options:
+            kind = type_of(name)
+            for value in self.values:
+                what = f"{value!r} is no value of CONFIG_{name}: its type is {kind}"
+                if kind in ("bool", "tristate") and value not in LEVEL:
+                    return what, "write y, m or n"
+                if kind in ("int", "hex") and to_number(value) is None:
+                    return what, "write a number"
+        return None
 
     def applies(self, version: str) -> bool:
         """Whether it is meant for a kernel version."""
@@ -99,17 +120,22 @@ def enforce(
     values: Mapping[str, str],
     version: str,
     explain: Callable[[str, str], str],
+    type_of: Callable[[str], str],
 ) -> list[dict[str, Any]]:
     """Check the policies of a project; returns for its report how each was kept.
 
     Args:
         file: The policies; none when it is not there.
         explain: Of option and value: why the option does not have it; may be empty.
+        type_of: As of `Rule.misfit`.
 
     Raises:
-        StageError: A required rule is broken.
+        StageError: A required rule is broken, or a rule has a value that its option cannot have.
     """
     policies = json.loads(file.read_text()) if file.is_file() else []
+    for rule in (rule for policy in policies for rule in rules_of(policy)):
+        if rule.applies(version) and (misfit := rule.misfit(type_of)):
+            raise StageError(misfit[0], hint=misfit[1], where=rule.where, line=rule.line)
     broken = list(check(policies, values, version))
     refused = [each for each in broken if each.rule.required]
     if refused:

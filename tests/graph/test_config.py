@@ -174,7 +174,8 @@ def test_a_config_goes_to_another_kernel(fake: FakeProject, config: Config) -> N
     (gone,) = kernel["gone"]
     assert (gone["name"], gone["where"], gone["renamed"], gone["sure"]) == ("DUMMY", CONFIG, "NET_DUMMY", True)
     assert [(each["name"], each["new"]) for each in kernel["changed"]] == [("SND_TIMER", "n")]
-    assert list(caught.value.details) == [f"{CONFIG}:11: CONFIG_SND_TIMER=m became n: needs XEN (n) [sound/Kconfig:7]"]
+    (lost,) = caught.value.details
+    assert lost.startswith(f"{CONFIG}:11: CONFIG_SND_TIMER=m became n: needs XEN (n) [sound/Kconfig:7]")
 
     config.set("SND_TIMER=n")
     before = (fake.root / CONFIG).read_text()

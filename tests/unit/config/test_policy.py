@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builder.config.policy import Policy, built_in, load_policies
+from builder.config import checking, reporting
+from builder.config.ask import ConfigOptions
+from builder.config.policy import Policy, built_in, check_values, load_policies
 from builder.context import write_context
 from builder.errors import InputError
 from builder.project import load_project
 from builder.stages.common import StageError
 from builder.stages.policy import Rule, check, enforce, rules_of
+from tests.unit.config.answers import FACTS, answer
 from tests.unit.projects import SETTINGS, write_project
 
 FILE = """\
@@ -82,14 +87,83 @@ def test_a_build_stops_at_a_required_rule_only(tmp_path: Path) -> None:
     file.write_text(json.dumps([policy.as_json()]))
     explain = {"INET": "needs NET (n) [net/Kconfig:7]"}
     values = {**VALUES, "OVERLAY_FS": "n"}
-    (report,) = enforce(file, values, "6.12.99-acme", lambda name, _: explain.get(name, ""))
+
+    def enforced(file: Path, values: dict[str, str]) -> list[dict[str, Any]]:
+        return enforce(file, values, "6.12.99-acme", lambda name, _: explain.get(name, ""), lambda _: "")
+
+    (report,) = enforced(file, values)
     assert report["rules"] == 5 and len(report["not_met"]) == 1
     with pytest.raises(StageError) as caught:
-        enforce(file, {**values, "INET": "n", "DEVMEM": "m"}, "6.12.99-acme", lambda name, _: explain.get(name, ""))
+        enforced(file, {**values, "INET": "n", "DEVMEM": "m"})
     assert (caught.value.where, caught.value.line) == ("acme.yaml", 3)
     assert "they talk (needs NET (n) [net/Kconfig:7]) (and 1 more)" in caught.value.what
     assert len(caught.value.details) == 2 and caught.value.details[1].startswith("acme.yaml:6: CONFIG_DEVMEM is m")
-    assert enforce(tmp_path / "none", values, "6.12.99", lambda *_: "") == []
+    assert enforced(tmp_path / "none", values) == []
+
+
+TYPES = {"NET": "bool", "VXLAN": "tristate", "LOG_BUF_SHIFT": "int", "PHYSICAL_START": "hex", "CMDLINE": "string"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("NET", "quiet", "'quiet' is no value of CONFIG_NET: its type is bool"),
+        ("VXLAN", "y|17", "'17' is no value of CONFIG_VXLAN: its type is tristate"),
+        ("LOG_BUF_SHIFT", "y", "'y' is no value of CONFIG_LOG_BUF_SHIFT: its type is int"),
+        ("PHYSICAL_START", "1G", "'1G' is no value of CONFIG_PHYSICAL_START: its type is hex"),
+    ],
+)
+def test_a_value_that_an_option_can_never_have_is_refused(tmp_path: Path, option: str, value: str, says: str) -> None:
+    policy = load(tmp_path, f"rules:\n  - option: {option}\n    must_not: {value}\n    reason: none\n")
+    with pytest.raises(InputError, match=re.escape(says)) as refused:
+        check_values([policy], FACTS)
+    assert (refused.value.where, refused.value.line) == ("acme.yaml", 2) and refused.value.hint
+    file = tmp_path / "policies.json"
+    file.write_text(json.dumps([policy.as_json()]))
+    with pytest.raises(StageError, match=re.escape(says)):
+        enforce(file, {}, "6.12.99", lambda *_: "", lambda name: TYPES.get(name, ""))
+
+
+def test_a_value_of_the_type_is_none_to_refuse(tmp_path: Path) -> None:
+    words = {"NET": "y|m", "VXLAN": "m", "LOG_BUF_SHIFT": '"18"', "PHYSICAL_START": '"16"', "CMDLINE": "y", "NONE": "x"}
+    for option, value in words.items():
+        check_values([load(tmp_path, f"rules: [{{option: {option}, must: {value}, reason: none}}]\n")], FACTS)
+
+
+@pytest.mark.parametrize(
+    ("value", "got", "kept"),
+    [
+        ('"16777216"', "0x1000000", True),
+        ("0x1000000", "0x1000000", True),
+        ("0x1000001", "0x1000000", False),
+        ("018", "18", True),
+        ("'\"yes\"'", '"yes"', True),
+        ("18", '"018"', False),
+    ],
+)
+def test_a_number_is_the_same_however_it_is_written(tmp_path: Path, value: str, got: str, kept: bool) -> None:
+    policy = load(tmp_path, f"rules: [{{option: A, must: {value}, reason: none}}]\n")
+    assert (broken(policy, {"A": got}) == []) == kept
+
+
+def test_a_rule_of_an_option_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is kept, and says nothing: `must_not` of a name with a typing error."""
+    text = "rules:\n  - {option: VXLANN, must_not: y, reason: none}\n  - {option: VXLAN, must_not: y, reason: none}\n"
+    settings = SETTINGS + "config:\n  policies: [config/acme.yaml]\n"
+    root = write_project(tmp_path, **{"config/rosk.yaml": settings, "config/acme.yaml": text})
+    for module in (checking, reporting):
+        monkeypatch.setattr(module, "ask", lambda *_: answer({"NET": "y"}))
+    note = "Linux 6.12.99 has no CONFIG_VXLANN"
+    checking.run_check(ConfigOptions(root=root, arch="x86"))
+    assert f"warning: config/acme.yaml:2: {note}\n" in capsys.readouterr().out
+    reporting.run_policy([], ConfigOptions(root=root, arch="x86"))
+    out = capsys.readouterr().out
+    assert f"kept    CONFIG_VXLANN=n: none\n          {note}\n" in out and "CONFIG_VXLAN=" not in out
+    checking.run_check(ConfigOptions(root=root, arch="x86", as_json=True))
+    (policy,) = json.loads(capsys.readouterr().out)["policies"]
+    assert policy["idle"] == [{"options": ["VXLANN"], "where": "config/acme.yaml", "line": 2}]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +173,8 @@ def test_a_build_stops_at_a_required_rule_only(tmp_path: Path) -> None:
         ("    must: y\n", "    must: y\n    should: y\n", 3, "one of must"),
         ("    must: y\n", "    must: true\n", 4, "value of an option"),
         ("    must: y\n", "    must: []\n", 4, "value of an option"),
+        ("    must: y\n", "    must: yes\n", 4, "yes is not the value of an option"),
+        ("    must: y\n", "    must: y|M\n", 4, "M is not the value of an option"),
         ("    must: y\n", "    mustt: y\n", 4, "unknown key mustt"),
         ("    reason: they talk\n", "", 3, "no reason"),
         ("  - option: DEVMEM\n", "  - reasons: DEVMEM\n", 6, "unknown key reasons"),
