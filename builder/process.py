@@ -39,11 +39,13 @@ def _words(argv: Sequence[str | Path]) -> list[str]:
 
 @contextmanager
 def _installed(words: Sequence[str], error: type[RoskError], hint: str) -> Iterator[None]:
-    """Turn the start of a program that is not there into an error."""
+    """Turn the start of a program that is not there, or is none, into an error."""
     try:
         yield
     except FileNotFoundError as missing:
         raise error(f"{words[0]} is not installed", hint=hint or f"install {words[0]}") from missing
+    except OSError as refused:
+        raise error(f"{words[0]} cannot be run: {refused.strerror}", hint=hint or "is it a program?") from refused
 
 
 def run(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from builder.errors import InputError, RoskError
+from builder.errors import InputError
 from builder.process import run
 
 PROGRAM = "kernel-hardening-checker"
@@ -65,14 +65,14 @@ def advise(text: str) -> tuple[Advice, ...]:
     """What the program says of a whole .config.
 
     Raises:
-        InputError: It is not installed.
-        RoskError: It failed, or said nothing that can be understood.
+        InputError: It is not installed, is no such program, failed, or said nothing that can be understood.
     """
     program = find_program()
     with TemporaryDirectory(prefix="rosk-config-") as folder:
         file = Path(folder, "kernel.config")
         file.write_text(text)
-        done = run([program, "-c", file, "-m", "json"], timeout=_SECONDS, hint=f"run {program} -c FILE yourself")
+        hint = f"is it {PROGRAM}? run {program} -c FILE yourself; {VARIABLE} names another"
+        done = run([program, "-c", file, "-m", "json"], timeout=_SECONDS, error=InputError, hint=hint)
     try:
         return tuple(
             Advice(
@@ -87,7 +87,7 @@ def advise(text: str) -> tuple[Advice, ...]:
             if row.get("type", "kconfig") == "kconfig"
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RoskError(
+        raise InputError(
             f"{program} printed no report that is understood: {error}",
-            hint=f"rosk knows the JSON of {PROGRAM} 0.6.17",
+            hint=f"rosk knows the JSON of {PROGRAM} 0.6.17; {VARIABLE} names another program",
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builder.config.hardening import PROGRAM, VARIABLE, advise, find_program
-from builder.errors import InputError, RoskError
+from builder.errors import InputError
 
 REPORT = """\
 [{"option_name": "CONFIG_BUG", "type": "kconfig", "reason": "self_protection", "decision": "defconfig",
@@ -52,9 +52,20 @@ def test_a_program_that_says_something_else_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(install(tmp_path, body)))
-    with pytest.raises(RoskError) as caught:
+    with pytest.raises(InputError) as caught:
         advise("CONFIG_BUG=y\n")
-    assert caught.value.hint
+    assert VARIABLE in caught.value.hint
+
+
+@pytest.mark.host_programs
+def test_a_text_file_is_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "notes"
+    path.write_text("words\n")
+    path.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(path))
+    with pytest.raises(InputError, match=f"{path} cannot be run: Exec format error") as caught:
+        advise("CONFIG_BUG=y\n")
+    assert VARIABLE in caught.value.hint
 
 
 def test_one_that_is_missing_is_said_with_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
