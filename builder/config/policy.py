@@ -127,7 +127,7 @@ def load_policy(name: str, root: Path) -> Policy:
 
 def _read(path: Path, name: str, where: str) -> Policy:
     try:
-        document = read_document(path)
+        document = read_document(path, least="a list `rules:`, each with option, must and reason")
     except InputError as error:
         if not path.exists():
             raise InputError("there is no such policy file", where=where, hint="config.policies names it") from error

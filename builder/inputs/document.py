@@ -37,8 +37,11 @@ class Document:
         return self.lines[place]
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, *, least: str = "`org: NAME` and a `kernel:` section") -> Document:
     """Read a YAML file that has one mapping at its top.
+
+    Args:
+        least: What such a file says at least, for hints.
 
     Raises:
         InputError: It is missing, not UTF-8, not YAML, not a mapping, or has a key twice; with the line.
@@ -48,9 +51,9 @@ def read_document(path: Path) -> Document:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
-            raise InputError("the file is empty", where=path, hint="write at least `org: NAME` and a `kernel:` section")
+            raise InputError("the file is empty", where=path, hint=f"write at least {least}")
         if not isinstance(root, yaml.MappingNode):
-            raise _error(root, "the file is not a mapping", "write `key: value` lines, such as `org: NAME`")
+            raise _error(root, "the file is not a mapping", f"write `key: value` lines, at least {least}")
         lines: dict[Place, int] = {(): root.start_mark.line + 1}
         data = _mapping(root, (), lines)
     except InputError as error:

@@ -208,6 +208,13 @@ def test_an_unknown_name_is_said(tmp_path: Path) -> None:
         load_policies(["config/none.yaml"], tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", "- NET\n"])
+def test_what_is_no_policy_is_told_what_one_says(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text)
+    assert "a list `rules:`" in caught.value.hint and "org" not in caught.value.hint
+
+
 def test_what_ships_can_be_read_and_says_why(tmp_path: Path) -> None:
     assert built_in() == ["containerd", "docker"]
     for policy in load_policies(built_in(), tmp_path):
