@@ -21,6 +21,16 @@ Compiler = Literal["gcc", "clang"]
 Version = tuple[int, int]
 """VERSION and PATCHLEVEL: a series."""
 
+NEEDED_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "MODULE_SIG": ("openssl",),
+    "DEBUG_INFO_BTF": ("dwarves",),
+    "KERNEL_LZ4": ("lz4",),
+    "KERNEL_LZO": ("lzop",),
+    "KERNEL_BZIP2": ("bzip2",),
+}
+"""Debian packages with what the build of an option runs that rosk's toolchain lacks: certs/Makefile (openssl makes the
+key that signs modules), scripts/link-vmlinux.sh (pahole), scripts/Makefile.lib."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:

@@ -55,6 +55,8 @@ class Checked:
     def line(self, dropped: Dropped) -> str:
         """A dropped option with its place."""
         first = f"; set first {dropped.remedy()}" if dropped.first else ""
+        if dropped.packages:
+            first = f"; toolchain.packages: [{', '.join(dropped.packages)}] in the settings brings it"
         return f"{shown(self.project, dropped.where)}:{dropped.line}: {dropped.describe()}{first}"
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import BuildError, InputError
+from builder.series import NEEDED_PACKAGES
 from builder.stages.dotconfig import parse_config, value_of
 
 OWN = frozenset({"LOCALVERSION", "LOCALVERSION_AUTO"})
 """What the build decides: no difference, and nothing to set."""
 
-_NUMBER = re.compile(r"-?\d+|0[xX][0-9a-fA-F]+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+"""A text as a .config has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,11 @@ class Dropped:
         """One line: what was asked, what came out, and why."""
         why = f": {self.reason}" if self.reason else ""
         return f"CONFIG_{self.name}={self.asked} became {self.got}{why}"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Debian packages that have what it lacks: kconfig asks the toolchain for some programs."""
+        return NEEDED_PACKAGES["DEBUG_INFO_BTF"] if "PAHOLE_VERSION" in self.reason else ()
 
     def remedy(self) -> str:
         """What to set first, as words for `rosk config set`; empty where that is not known."""
@@ -170,7 +177,7 @@ def parse_value(facts: Facts, name: str, given: str) -> str:
     """The value of an option as a .config has it.
 
     Args:
-        given: As the user wrote it; a text may be without its quotes.
+        given: As the user wrote it; a text may be as in a .config, or plain, without quotes and what they take.
 
     Raises:
         InputError: There is no such option, it is not for a config to set, or this is no value of its type.
@@ -186,8 +193,10 @@ def parse_value(facts: Facts, name: str, given: str) -> str:
     if option.type == "string":
         if "\n" in given:
             raise InputError(f"a text for {name} has one line", hint="leave the line break out")
+        if _QUOTED.fullmatch(given):
+            return given
         inside = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
-        return '"' + re.sub(r'(?<!\\)"', r"\"", inside) + '"'
+        return '"' + re.sub(r'["\\]', r"\\\g<0>", inside) + '"'
     expected = {
         "bool": ("y or n", wish in ("y", "n")),
         "tristate": ("y, m or n", wish in ("y", "m", "n")),

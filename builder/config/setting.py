@@ -18,7 +18,7 @@ from builder.files import file_errors
 from builder.inputs.store import write_atomically
 from builder.project import Project
 from builder.stages.configtext import assign
-from builder.stages.dotconfig import is_kept
+from builder.stages.dotconfig import config_values, is_kept
 from builder.verify.model import count
 
 _SHOWN = 40
@@ -33,6 +33,7 @@ class Setting:
         was, value, got: Its value before, the one it was set to, and the one that comes out.
         reason: Why these two differ.
         first: What to set first, as words for the command; may be empty.
+        packages: Debian packages whose programs it needs in the toolchain.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Setting:
     got: str
     reason: str = ""
     first: str = ""
+    packages: tuple[str, ...] = ()
 
     @property
     def took(self) -> bool:
@@ -55,6 +57,7 @@ class Setting:
             "took": self.took,
             "reason": self.reason,
             "first": self.first.split(),
+            "packages": list(self.packages),
         }
 
 
@@ -65,6 +68,7 @@ class Outcome:
     Attributes:
         file: Its name in the build context.
         before, after: Its texts.
+        removed: Options that the kernel does not have, whose lines are gone.
         also: What changed beside what was set.
         broken: What other lines ask for and no longer get.
     """
@@ -72,6 +76,7 @@ class Outcome:
     file: str
     before: str
     after: str
+    removed: tuple[str, ...] = ()
     settings: tuple[Setting, ...]
     also: tuple[Change, ...]
     broken: tuple[Dropped, ...]
@@ -119,7 +124,14 @@ def with_choices(text_values: Mapping[str, str], wanted: Mapping[str, str], fact
 
 
 def outcome(
-    wanted: Mapping[str, str], before: Answer, after: Answer, *, file: str, texts: tuple[str, str], project: Project
+    wanted: Mapping[str, str],
+    before: Answer,
+    after: Answer,
+    *,
+    file: str,
+    texts: tuple[str, str],
+    project: Project,
+    removed: Sequence[str] = (),
 ) -> Outcome:
     """What an edit comes to, of what the engine told before and after it."""
     dropped = {each.name: each for each in after.config.dropped}
@@ -140,21 +152,30 @@ def outcome(
         for each in after.config.dropped
         if each.name not in wanted and each.name not in lost_before
     )
-    return Outcome(file=file, before=texts[0], after=texts[1], settings=settings, also=also, broken=broken)
+    return Outcome(
+        file=file,
+        before=texts[0],
+        after=texts[1],
+        removed=tuple(removed),
+        settings=settings,
+        also=also,
+        broken=broken,
+    )
 
 
 def _setting(
     name: str, value: str, before: Answer, after: Answer, lost: Dropped | None, *, file: str, project: Project
 ) -> Setting:
-    got, reason, first = after.config.value(name), "", ""
+    got, reason, first, packages = after.config.value(name), "", "", tuple[str, ...]()
     asked = after.config.asked.get(name)
     if is_kept(value, got):
         pass
     elif asked is not None and asked.where != file and not is_kept(value, asked.value):
         reason = f"{shown(project, asked.where)}:{asked.line} sets it to {asked.value}, and wins"
     elif lost is not None:
-        reason, first = lost.reason, lost.remedy()
-    return Setting(name=name, was=before.config.value(name), value=value, got=got, reason=reason, first=first)
+        reason, first, packages = lost.reason, lost.remedy(), lost.packages
+    was = before.config.value(name)
+    return Setting(name=name, was=was, value=value, got=got, reason=reason, first=first, packages=packages)
 
 
 def run_set(
@@ -184,9 +205,10 @@ def run_set(
     path = project.inputs[file]
     text = path.read_bytes().decode()  # with its own line ends
     before = ask(project, options.asking)
-    wanted = {name: parse_value(before.facts, name, value) for name, value in given.items()}
-    after_text, after = edited(project, options, before, file, text, wanted)
-    found = outcome(wanted, before, after, file=file, texts=(text, after_text), project=project)
+    removed = unknown_lines(given, before, text, file)
+    wanted = {name: parse_value(before.facts, name, value) for name, value in given.items() if name not in removed}
+    after_text, after = edited(project, options, before, file, text, wanted, removed)
+    found = outcome(wanted, before, after, file=file, texts=(text, after_text), project=project, removed=removed)
     refused = found.refused
     write = not dry_run and (not refused or force) and after_text != text
     if write:
@@ -196,18 +218,27 @@ def run_set(
     elif write or dry_run or not refused:
         _print(found, project, written=write, dry_run=dry_run)
     if refused and not force:
-        first = next((each for each in found.settings if each.first), None)
-        others = " ".join(f"{name}={given[name]}" for name in given)
-        hint = "set what it needs first, or give --force to write it all the same"
-        if first is not None:
-            hint = f"set first what it needs: `rosk config set{_where(options, fragment)} {first.first} {others}`"
         raise InputError(
             refused[0] if len(refused) == 1 else f"{refused[0]} (and {len(refused) - 1} more)",
             where=shown(project, file),
-            hint=f"{hint}; nothing was written",
+            hint=f"{_remedy(found, given, _where(options, fragment))}; nothing was written",
             details=refused if len(refused) > 1 else (),
         )
     return found
+
+
+def _remedy(found: Outcome, given: Mapping[str, str], where: str) -> str:
+    """What to do so that all takes.
+
+    Args:
+        where: The options of the command that name the same file.
+    """
+    if packages := sorted({package for each in found.settings for package in each.packages}):
+        return f"have the toolchain bring it: `packages: [{', '.join(packages)}]` in the settings' section toolchain"
+    if first := next((each.first for each in found.settings if each.first), ""):
+        others = " ".join(f"{name}={value}" for name, value in given.items())
+        return f"set first what it needs: `rosk config set{where} {first} {others}`"
+    return "set what it needs first, or give --force to write it all the same"
 
 
 def _where(options: ConfigOptions, fragment: str | None) -> str:
@@ -216,13 +247,25 @@ def _where(options: ConfigOptions, fragment: str | None) -> str:
     return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value is not None)
 
 
+def unknown_lines(given: Mapping[str, str], before: Answer, text: str, file: str) -> list[str]:
+    """The options whose lines a file loses: those that the kernel does not have, and that are to be off."""
+    unknown = config_values(text, file).keys() - before.facts.options.keys()
+    return [name for name, value in given.items() if value in ("n", "N") and name in unknown]
+
+
 def edited(
-    project: Project, options: ConfigOptions, before: Answer, file: str, text: str, wanted: Mapping[str, str]
+    project: Project,
+    options: ConfigOptions,
+    before: Answer,
+    file: str,
+    text: str,
+    wanted: Mapping[str, str],
+    removed: Sequence[str] = (),
 ) -> tuple[str, Answer]:
     """The new text of a file with options set, and what it comes to; a whole .config is a whole one again."""
     order = list(before.facts.options)
     inside = {name: asked.value for name, asked in before.config.asked.items() if asked.where == file}
-    new = assign(text, with_choices(inside, wanted, before.facts), order)
+    new = assign(text, {**with_choices(inside, wanted, before.facts), **dict.fromkeys(removed)}, order)
     after = ask(project, options.asking, {file: new})
     if before.config.form == "minimal" or file != "config/kernel-config":
         return new, after
@@ -253,6 +296,7 @@ def as_json(found: Outcome, project: Project, *, written: bool) -> dict[str, Any
     return {
         "file": shown(project, found.file),
         "set": [each.as_json() for each in found.settings],
+        "removed": list(found.removed),
         "also": [each.as_json() for each in found.also],
         "broken": [
             {"name": each.name, "asked": each.asked, "new": each.got, "reason": each.reason, "where": each.where}
@@ -275,6 +319,8 @@ def _print(found: Outcome, project: Project, *, written: bool, dry_run: bool) ->
     for each in found.settings:
         if each.took:
             out.print(f"CONFIG_{each.name}: {each.was} → {each.got}", markup=False)
+    for option in found.removed:
+        out.print(f"CONFIG_{option}: its line is out; this kernel has no such option", markup=False)
     if found.also:
         out.print(f"\n{count(len(found.also), 'option')} changed along with that:", markup=False)
     for change in found.also[:_SHOWN]:

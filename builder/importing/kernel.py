@@ -16,22 +16,12 @@ from builder.errors import InputError
 from builder.importing.gitrefs import tags_at_head
 from builder.importing.layout import HEADER, Checkout
 from builder.inputs.kernelorg import VERSION
-from builder.series import SUITES, suite_for
+from builder.series import NEEDED_PACKAGES, SUITES, suite_for
 from builder.settings import Settings
 from builder.stages.dotconfig import Option
 
 GCC = {suite.name: suite.gcc for suite in SUITES}
 """The compiler of each Debian suite that rosk compiles with, oldest first."""
-
-_NEEDS = {
-    "MODULE_SIG": ("openssl",),
-    "DEBUG_INFO_BTF": ("dwarves",),
-    "KERNEL_LZ4": ("lz4",),
-    "KERNEL_LZO": ("lzop",),
-    "KERNEL_BZIP2": ("bzip2",),
-}
-"""What the build of an option runs that rosk's toolchain lacks: certs/Makefile (openssl makes the key that signs
-modules), scripts/link-vmlinux.sh (pahole), scripts/Makefile.lib."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +164,6 @@ def packages(options: Iterable[Option], gcc: int) -> dict[str, str]:
     for option in options:
         if option.value == "y":
             plugins = ("g++", f"gcc-{gcc}-plugin-dev") if option.name == "GCC_PLUGINS" else ()
-            for package in (*_NEEDS.get(option.name, ()), *plugins):
+            for package in (*NEEDED_PACKAGES.get(option.name, ()), *plugins):
                 needed.setdefault(package, f"CONFIG_{option.name}")
     return dict(sorted(needed.items()))

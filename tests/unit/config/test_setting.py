@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.config.model import Asked, parse_value
-from builder.config.setting import outcome, parse_words, with_choices
+from builder.config import setting
+from builder.config.ask import ConfigOptions
+from builder.config.checking import checked
+from builder.config.model import Answer, Asked, parse_value
+from builder.config.setting import outcome, parse_words, run_set, with_choices
 from builder.errors import InputError
 from builder.project import Project, load_project
 from tests.unit.config.answers import FACTS, FILE, answer, dropped
@@ -39,6 +42,10 @@ def test_words_that_set_nothing_are_refused(words: list[str]) -> None:
         ("CMDLINE", "quiet", '"quiet"'),
         ("CMDLINE", '"quiet"', '"quiet"'),
         ("CMDLINE", 'a "b"', '"a \\"b\\""'),
+        ("CMDLINE", r"a\b", r'"a\\b"'),
+        ("CMDLINE", '"a', r'"\"a"'),
+        ("CMDLINE", r'"a\\b \"c\""', r'"a\\b \"c\""'),
+        ("CMDLINE", r'"a\"', r'"a\\"'),
         ("CMDLINE", "", '""'),
     ],
 )
@@ -104,6 +111,45 @@ def test_a_line_that_loses_what_it_asks_for_is_a_refusal(project: Project) -> No
     before = answer({"NET": "y"}, dropped=(lost,))
     found = outcome({"DUMMY": "n"}, before, before, file=FILE, texts=("", ""), project=project)
     assert found.refused == []
+
+
+def test_a_line_of_an_option_that_is_not_there_goes(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the hint of `config check` says; one that no line asks for is a typing error."""
+    (path := project.inputs[FILE]).write_text("CONFIG_NET=y\nCONFIG_FB_NVIDIA=m\n")
+    lost = dropped("FB_NVIDIA", "m", "this kernel has no such option", line=2)
+    asked = {"NET": Asked(value="y", where=FILE, line=1), "FB_NVIDIA": Asked(value="m", where=FILE, line=2)}
+
+    def ask(_project: Project, _asking: object, texts: dict[str, str] | None = None) -> Answer:
+        left = () if texts and "NVIDIA" not in texts[FILE] else (lost,)
+        return answer({"NET": "y"}, asked=asked, dropped=left)
+
+    monkeypatch.setattr(setting, "ask", ask)
+    options = ConfigOptions(root=project.root, arch="x86")
+    with pytest.raises(InputError, match="no option FB_NVIDIO"):
+        run_set(["FB_NVIDIO=n"], options)
+    with pytest.raises(InputError, match="no option FB_NVIDIA"):
+        run_set(["FB_NVIDIA=y"], options)
+    assert run_set(["FB_NVIDIA=n"], options).removed == ("FB_NVIDIA",)
+    assert path.read_text() == "CONFIG_NET=y\n"
+    assert "CONFIG_FB_NVIDIA: its line is out" in capsys.readouterr().out
+
+
+def test_a_program_that_the_toolchain_lacks_is_named_with_its_package(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = dropped("VXLAN", "m", "needs PAHOLE_VERSION (0)>=116 [lib/Kconfig.debug:395]")
+
+    def ask(_project: Project, _asking: object, texts: dict[str, str] | None = None) -> Answer:
+        return answer({"NET": "y"}, dropped=(lost,) if texts else ())
+
+    monkeypatch.setattr(setting, "ask", ask)
+    with pytest.raises(InputError) as caught:
+        run_set(["VXLAN=m"], ConfigOptions(root=project.root, arch="x86"))
+    assert "`packages: [dwarves]` in the settings' section toolchain" in caught.value.hint
+    (error,) = checked(project, answer({}, dropped=(lost,))).errors
+    assert error.endswith("; toolchain.packages: [dwarves] in the settings brings it")
 
 
 def test_a_fragment_that_wins_is_named(project: Project) -> None:
