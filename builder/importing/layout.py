@@ -17,7 +17,7 @@ from pathlib import Path
 
 from builder.errors import InputError
 
-HEADER = re.compile(rb"^# Linux/\S+ (\d+\.\d+(?:\.\d+)?)(-\S+)? Kernel Configuration$", re.MULTILINE)
+HEADER = re.compile(rb"^# Linux/\S+ (\d+\.\d+(?:\.\d+)?)(-\S+)? Kernel Configuration\r?$", re.MULTILINE)
 """The line of a config that says of which kernel it is; the second group is what is no release of kernel.org."""
 
 BUILT = frozenset(

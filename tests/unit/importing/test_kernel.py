@@ -54,6 +54,7 @@ def test_then_the_header_of_a_config(tmp_path: Path, header: str, found: str, wh
     write_checkout(tmp_path, ARCHES)
     assert version(tmp_path, config(header)) == (found, where)
     assert version(tmp_path, "CONFIG_A=y\n", config(header))[0] == found
+    assert version(tmp_path, config(header).replace("\n", "\r\n")) == (found, where)
 
 
 def test_a_kernel_that_nothing_names(tmp_path: Path) -> None:
