@@ -41,6 +41,7 @@ def choose(checkout: Checkout, taken: Taken, *, version: str | None, target: Pat
     _say_kernel(checkout, taken, found, given=version is not None, report=report)
     suffixes = _suffixes(taken, report)
     org = kernel.org(checkout, suffixes)
+    _say_org(checkout, org, report)
     every = [option for options in taken.options.values() for option in options]
     suite = kernel.suite(checkout, every, found.value)
     gcc = kernel.GCC[suite.value]
@@ -84,6 +85,15 @@ def _say_kernel(checkout: Checkout, taken: Taken, found: kernel.Found, *, given:
             f"the source was {url.value}; here it is kernel.org's {found.value}. To keep it, download it and set "
             "kernel.source to tarball, and kernel.path to the file",
         )
+
+
+def _say_org(checkout: Checkout, org: kernel.Found, report: Report) -> None:
+    """That OS_REPO cannot name the images, where it does not."""
+    wanted = checkout.settings.get("OS_REPO")
+    problem = kernel.org_problem(wanted.value) if wanted else None
+    if wanted and problem:
+        why = f"OS_REPO cannot be the org: {problem[0]}; it is {org.value} now, by {org.where}"
+        report.leave(wanted.where, why, error=True)
 
 
 def _suffixes(taken: Taken, report: Report) -> list[str]:

@@ -126,18 +126,20 @@ class _Importer:
         try:
             if arch.config is None:
                 raise ValueError("it has no config/ARCH/kernel-config")
-            data = self.checkout.read(arch.config)
+            data = self._text(arch.config)
             options = parse_config(data, arch.config)
             lists = self._lists(arch)
         except (InputError, StageError) as error:
             line = f":{error.line}" if error.line else ""
-            self.report.leave(f"{error.where}{line}", f"{error.what}: nothing of {arch.name} is taken over")
+            why = f"{error.what}: nothing of {arch.name} is taken over"
+            self.report.leave(f"{error.where}{line}", why, error=True)
             return self._without(arch)
         except ValueError as error:
-            self.report.leave(arch.name, f"{error}: nothing of it is taken over")
+            self.report.leave(arch.name, f"{error}: nothing of it is taken over", error=True)
             return self._without(arch)
         self._configs[arch.config], self._options[arch.name] = data, options
-        self._add(f"config/{arch.name}/kernel-config", data, arch.config, f"unchanged, {len(options)} options")
+        same = "unchanged" if data == self.checkout.read(arch.config) else "in UTF-8"
+        self._add(f"config/{arch.name}/kernel-config", data, arch.config, f"{same}, {len(options)} options")
         self._look_at(arch.config, options)
         for name, (origin, made) in lists.items():
             self._list(f"lists/{arch.name}/{name}", origin, made)
@@ -146,7 +148,8 @@ class _Importer:
 
     def _without(self, arch: ArchFiles) -> bool:
         if arch.files:
-            self.report.leave(some(list(arch.files)), f"belongs to {arch.name}, which was not taken over")
+            why = f"belongs to {arch.name}, which was not taken over"
+            self.report.leave(some(list(arch.files)), why, error=True)
         return False
 
     def _add(self, name: str, data: bytes, origin: str, said: str) -> None:
@@ -186,7 +189,7 @@ class _Importer:
         made["modules-extra.list"] = arch.extra, self._adapted(arch.extra, set(main.paths))
         if arch.firmware:
             try:
-                listed = adapt(self.checkout.read(arch.firmware), FIRMWARE)
+                listed = adapt(self._text(arch.firmware), FIRMWARE)
             except ValueError as error:
                 raise ValueError(f"{arch.firmware} is no list: {error}") from error
             made["firmware.list"] = arch.firmware, listed
@@ -196,11 +199,26 @@ class _Importer:
                 made["firmware-extra.list"] = None, adapt(rest, FIRMWARE)
         return made
 
+    def _text(self, name: str) -> bytes:
+        """A file's content in UTF-8, as rosk reads it: one of another encoding is taken for Latin-1, and said.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        data = self.checkout.read(name)
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            self.report.change(f"{name}:{line}", "is not UTF-8: the file was read as Latin-1, and is UTF-8 now")
+            return data.decode("latin-1").encode()
+        return data
+
     def _adapted(self, name: str | None, other: set[str] | None = None) -> List:
         if name is None:
             return adapt(b"# os-kernel had no such list here.\n", MODULES)
         try:
-            return adapt(self.checkout.read(name), MODULES, other or ())
+            return adapt(self._text(name), MODULES, other or ())
         except ValueError as error:
             raise ValueError(f"{name} is no list: {error}") from error
 
@@ -233,7 +251,7 @@ class _Importer:
                 data, problem = b"", (None, error.what)
             if problem:
                 line, why = problem
-                self.report.leave(f"{origin}:{line}" if line else origin, why)
+                self.report.leave(f"{origin}:{line}" if line else origin, why, error=True)
                 continue
             name = patches.name_for(origin, folder, names)
             names.append(name)
@@ -257,7 +275,7 @@ class _Importer:
                 data = self.checkout.read(origin)
                 problem = hooks.refusal(name, data, executable=self.checkout.is_executable(origin))
             except InputError as error:
-                self.report.leave(origin, error.what)
+                self.report.leave(origin, error.what, error=True)
                 continue
             self.files[f"hooks/{name}"] = File(data=data, executable=problem is None)
             if problem is None:

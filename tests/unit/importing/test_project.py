@@ -12,7 +12,8 @@ import builder.cli.project  # noqa: F401 - the commands are registered by it
 from builder.cli.app import app
 from builder.errors import InputError
 from builder.importing.project import import_project
-from builder.importing.report import Item, Report
+from builder.importing.report import WIDTH, Item, Report
+from builder.importing.run import run_import
 from builder.project import load_project
 from builder.settings import load_settings
 from tests.unit.importing.checkouts import ARCHES, BARE, FLAT, PATCH, config, write_checkout
@@ -152,6 +153,56 @@ def test_an_architecture_with_a_wrong_file(tmp_path: Path, file: str, text: str 
     assert "belongs to arm64, which was not taken over" in said(report.left, "modules/arm64/modules-extra.list")
 
 
+def test_what_is_left_because_of_an_error_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"config/arm64/kernel-config": "<html>\n", "patches/x86/b.patch": "words\n"}
+    _, report = imported(tmp_path, ARCHES, **wrong)
+    lines = report.text().splitlines()
+    at = lines.index("not taken over, because of an error:")
+    assert at < lines.index("taken over:") < lines.index("not taken over:")
+    assert lines[at + 2].startswith("  config/arm64/kernel-config:1: the file is an HTML page")
+    assert next(item.what for item in report.left if item.error) == "patches/x86/b.patch:1"
+    run_import(tmp_path / "checkout", tmp_path / "again", version=None, force=False, as_json=True)
+    printed = capsys.readouterr()
+    assert "not taken over: config/arm64/kernel-config:1: " in printed.err and "README" not in printed.err
+    assert [item["what"] for item in json.loads(printed.out)["left"] if item["error"]] == [
+        item.what for item in report.left if item.error
+    ]
+
+
+def test_one_byte_that_is_not_utf8_loses_no_architecture(tmp_path: Path) -> None:
+    checkout = write_checkout(tmp_path / "checkout", ARCHES)
+    for name, line in (("config/x86/kernel-config", b"# f\xfcr\n"), ("modules/x86/modules.list", b"# gr\xfc\xdfe\n")):
+        (checkout / name).write_bytes((checkout / name).read_bytes() + line)
+    report = import_project(checkout, tmp_path / "project")
+    assert report.facts["arches"] == "x86, arm64" and not report.errors
+    assert "# für\n" in (tmp_path / "project/config/x86/kernel-config").read_text()
+    assert "# grüße\n" in (tmp_path / "project/lists/x86/modules.list").read_text()
+    assert "is not UTF-8: the file was read as Latin-1" in said(report.changed, "config/x86/kernel-config:8")
+    assert "is not UTF-8" in said(report.changed, "modules/x86/modules.list:2")
+
+
+def test_lines_are_as_wide_as_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_checkout(tmp_path / "checkout", ARCHES)
+    for columns, widest in (("60", 60), (None, WIDTH)):
+        monkeypatch.delenv("COLUMNS", raising=False)
+        if columns:
+            monkeypatch.setenv("COLUMNS", columns)
+        run_import(tmp_path / "checkout", tmp_path / f"to-{columns}", version=None, force=False, as_json=False)
+        said, _, _ = capsys.readouterr().out.partition("\nnext:\n")
+        assert widest - 20 < max(len(line) for line in said.splitlines()[1:]) <= widest
+
+
+def test_an_org_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+    dapper = ARCHES["Dockerfile.dapper"].replace("ARG OS_REPO=acme", "ARG OS_REPO=Acme!")
+    _, report = imported(tmp_path, ARCHES, **{"Dockerfile.dapper": dapper})
+    assert report.facts["org"].startswith("acme (CONFIG_LOCALVERSION")
+    (told,) = [item for item in report.left if item.error]
+    assert told.what == "Dockerfile.dapper:5" and told.why.startswith("OS_REPO cannot be the org: ")
+    assert told.why.endswith("; it is acme now, by CONFIG_LOCALVERSION")
+
+
 def test_nothing_that_can_be_taken_over(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no architecture of the checkout can be taken over") as error:
         imported(tmp_path, FLAT, **{"config/kernel-config": "hello\n"})
@@ -204,7 +255,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = json.loads(done.stdout)
     assert report["project"] == str(tmp_path / "os-kernel-rosk")
     assert report["facts"]["kernel"].startswith("6.12.30 ")
-    assert {"what", "why"} == set(report["left"][0])
+    assert {"what", "why", "error"} == set(report["left"][0])
     done = CliRunner().invoke(app, ["import", "os-kernel", "--into", "other"])
     assert "not taken over:\n" in done.stdout
     assert f"  rosk build -C {tmp_path / 'other'}" in done.stdout
