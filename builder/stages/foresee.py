@@ -31,7 +31,7 @@ def built_modules(kbuild: Kbuild, values: Mapping[str, str]) -> set[str]:
 
 
 def option_needs(kconfig: Kconfig, values: Mapping[str, str]) -> dict[str, set[str]]:
-    """Option that is set → options that it selects or depends on, and its further options.
+    """Option that is set → options that it selects, implies or depends on, and its further options.
 
     A further option is a bool that depends on it (EXT4_FS_SECURITY of EXT4_FS). A bool that depends on no module and
     selects none leads nowhere, and only makes the graph larger.
@@ -43,6 +43,7 @@ def option_needs(kconfig: Kconfig, values: Mapping[str, str]) -> dict[str, set[s
                 needs[select.by].add(target)
     for name, entries in kconfig.options.items():
         if _is_set(name, values):
+            needs[name] |= kconfig.implies.get(name, set())
             words = {word for entry in entries for condition in entry.conditions for word in tokens(condition.text)}
             modules = {word for word in words if values.get(word) == "m"} - {name}
             bools = {word for word in words if values.get(word) == "y" and kconfig.type_of(word) == "bool"} - {name}
@@ -91,13 +92,17 @@ def module_needs(
 ) -> dict[str, list[str]]:
     """Path of each built module → paths of the built modules that it may depend on.
 
+    Where a makefile does not tell which option builds a module, it may have to do with all in its folder.
+
     Args:
         options: Path of each module that the tree knows → the options that build it.
         needs: See `option_needs`.
         beside: Option → its `siblings`.
     """
     modules: dict[str, set[str]] = defaultdict(set)
+    folders: dict[str, set[str]] = defaultdict(set)
     for path in built:
+        folders[path.rpartition("/")[0]].add(path)
         for option in options.get(path, ()):
             modules[option].add(path)
     found: dict[str, list[str]] = {}
@@ -109,7 +114,9 @@ def module_needs(
             seen |= new
             todo += new
         seen = seen.union(*(beside.get(option, set()) for option in own))
-        found[path] = sorted({other for option in seen for other in modules.get(option, ())} - {path})
+        near = folders[path.rpartition("/")[0]]
+        near = {other for other in near if not (options.get(path) and options.get(other))}
+        found[path] = sorted({other for option in seen for other in modules.get(option, ())}.union(near) - {path})
     return found
 
 

@@ -82,6 +82,7 @@ class Kconfig:
     def __init__(self, tree: Path, srcarch: str) -> None:
         self.options: dict[str, list[Definition]] = defaultdict(list)
         self.selects: dict[str, list[Select]] = defaultdict(list)
+        self.implies: dict[str, set[str]] = defaultdict(set)  # option → those that it proposes
         _Parser(self, tree, {"SRCARCH": srcarch, "ARCH": srcarch}).file("Kconfig", [])
 
     def type_of(self, name: str) -> str:
@@ -283,6 +284,8 @@ class _FileParser:
             entry.ranges.append(
                 Range(low=low, high=high.strip(), condition=condition or "y", where=self.name, line=line)
             )
+        elif word == "imply":
+            self.parser.into.implies[self.option].add(rest.partition(" if ")[0].strip())
         elif word == "select":
             target, _, condition = rest.partition(" if ")
             select = Select(by=self.option, condition=condition.strip() or "y", where=self.name, line=line)

@@ -41,6 +41,11 @@ config PQ
 \ttristate
 config XOR
 \ttristate
+config THUNDER
+\ttristate "a card"
+\timply CLOCK
+config CLOCK
+\ttristate "a clock"
 config CIFS
 \ttristate "a client"
 config SERVER
@@ -72,6 +77,7 @@ config NAT_FTP
 """
 VALUES = {
     **dict.fromkeys(("FS", "LIB", "ACL", "OFF", "BUS", "DRIVER", "RAID", "PQ", "XOR", "CIFS", "SMBFS"), "m"),
+    **dict.fromkeys(("THUNDER", "CLOCK"), "m"),
     **dict.fromkeys(("VIRT", "VIRT_INTEL", "VIRT_X86", "TV_DVB", "TV_MPEG", "NAT", "TRACK_FTP", "NAT_FTP"), "m"),
     **dict.fromkeys(("FS_ACL", "BUS_EXTRA"), "y"),
 }
@@ -101,6 +107,17 @@ def test_a_module_may_need_what_its_option_depends_on_also_through_a_bool(needs:
 def test_an_option_without_a_prompt_may_need_what_is_selected_beside_it(needs: dict[str, list[str]]) -> None:
     assert needs["pq"] == ["raid", "xor"]
     assert needs["raid"] == ["pq", "xor"]
+
+
+def test_a_module_may_need_what_its_option_proposes(needs: dict[str, list[str]]) -> None:
+    assert needs["thunder"] == ["clock"] and needs["clock"] == []
+
+
+def test_a_module_of_an_unknown_option_may_have_to_do_with_its_whole_folder() -> None:
+    eth, netlink, core, other = "net/l2tp/eth.ko", "net/l2tp/netlink.ko", "net/l2tp/core.ko", "net/tipc/tipc.ko"
+    options = {core: ["L2TP"], other: ["TIPC"]}
+    found = module_needs({eth, netlink, core, other}, options, {}, {})
+    assert found == {eth: [core, netlink], netlink: [core, eth], core: [eth, netlink], other: []}
 
 
 def test_what_may_need_a_helper_that_its_defaults_put_on(needs: dict[str, list[str]]) -> None:
