@@ -27,6 +27,8 @@ _COMPRESSIONS = {
 }
 _TAR_MAGIC = slice(257, 262)
 _PLAIN = "--no-auto-compress"
+# A key has lines of it after this one; scripts that only look for the line have not.
+_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\s+(?:[A-Za-z-]+: |[A-Za-z0-9+/]{32})")
 _APT = ("-o", "Acquire::Retries=3", "-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any")
 
 
@@ -58,8 +60,8 @@ def read_version(tree: Path) -> str:
     """The kernel version of `tree`, once it is known to be a Linux tree in which nobody has built.
 
     Raises:
-        StageError: It is no Linux tree, has files of a build (kbuild: "The source tree is not clean"), or a symbolic
-            link that leads out of it.
+        StageError: It is no Linux tree, has files of a build (kbuild: "The source tree is not clean"), a private key
+            among its certificates, or a symbolic link that leads out of it.
     """
     missing = [name for name in ("Makefile", "Kconfig", "scripts", "arch") if not (tree / name).exists()]
     if missing:
@@ -75,8 +77,20 @@ def read_version(tree: Path) -> str:
                 f"the source tree is not clean: it holds {path.relative_to(tree)} of a build",
                 hint="run `make mrproper` in it (keep a copy of its .config)",
             )
+    _refuse_keys(tree)
     _refuse_escaping_links(tree)
     return version
+
+
+def _refuse_keys(tree: Path) -> None:
+    """See that no key for modules lies where kbuild makes one, or is given one: it would be in the source package."""
+    for path in sorted((tree / "certs").rglob("*")):
+        if path.is_file() and _PRIVATE_KEY.search(path.read_bytes()):
+            raise StageError(
+                f"the source holds a private key, which would be in the source package: {path.relative_to(tree)}",
+                hint="take it out (`make mrproper` removes one that a build has made), and name a key of your own with "
+                "signing.key in the settings",
+            )
 
 
 def _refuse_escaping_links(tree: Path) -> None:

@@ -16,6 +16,7 @@ from builder.stages.compressor import format_of
 from builder.stages.firmwaretree import REPOSITORY
 from builder.verify.links import links_of, through
 from builder.verify.model import Finding, MissingProgram, check, count, skipped, verdict
+from builder.verify.privatekeys import private_key
 from builder.verify.subject import MODULE_KINDS, Subject, plain
 
 _PACKAGE = re.compile(r"(?:extra-|build-)?linux-.+\.(?:tar\.(?:gz|xz|zst)|tgz)")
@@ -112,6 +113,18 @@ def source_package(subject: Subject) -> Finding:
             wrong.append("there is no Makefile at its top, nor in its only folder")
         wrong += _escapes(contents.members)
     return verdict(count(len(contents.members), "member"), wrong)
+
+
+@check("source-secrets", meaning="who has the package can sign modules that this kernel trusts", cheap=False)
+def source_secrets(subject: Subject) -> Finding:
+    """None of its certificates is a private key; elsewhere the kernel's tests have keys of their own."""
+    if "source" not in subject.release.packages:
+        return skipped("there is no source package")
+    tree = subject.tree("source")
+    files = [path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink()]
+    found = ((path, private_key("", path.read_bytes())) for path in files)
+    wrong = [f"{path.relative_to(tree)} {why}" for path, why in found if why]
+    return verdict(f"{count(len(files), 'file')} of certs, by content", wrong)
 
 
 @check("member-names", meaning="what unpacks ./boot/vmlinuz-V by that name finds nothing")

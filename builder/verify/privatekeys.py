@@ -27,6 +27,9 @@ def private_key(name: str, content: bytes) -> str:
 
     A certificate is none, but a file with a key's name is taken for one whatever is in it: the kernel's build keeps key
     and certificate together in `certs/signing_key.pem`.
+
+    Args:
+        name: The file's; where it is empty, only the content counts.
     """
     stem, _, suffix = name.rpartition("/")[2].rpartition(".")
     if stem and suffix.lower() in _SUFFIXES:

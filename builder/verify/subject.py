@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -25,6 +26,11 @@ MODULE_KINDS = ("kernel", "extras")
 """The packages that hold modules."""
 INSTALLED = (*MODULE_KINDS, "headers")
 """The packages that go onto a machine; the source is large, and is looked at only where there is time."""
+_UNPACKED: Mapping[str, re.Pattern[str] | None] = {
+    **dict.fromkeys(MODULE_KINDS),
+    "source": re.compile(r"(?:[^/]+/)?certs/"),
+}
+"""Which packages are unpacked when they are read, and what of them; None: all."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -55,13 +61,14 @@ class Subject:
         self._beside.shutdown(cancel_futures=True)
 
     def contents(self, kind: str) -> Contents:
-        """What a package (see `KINDS`) holds, as far as it can be read; those with modules are unpacked.
+        """What a package (see `KINDS`) holds, as far as it can be read; unpacked are those with modules, and of the
+        source the certificates.
 
         Raises:
             Unreadable: There is no such package.
             MissingProgram: The program that reads its compression is not installed.
         """
-        return self._read(kind, unpack=kind in MODULE_KINDS)
+        return self._read(kind, unpack=kind in _UNPACKED)
 
     @property
     def installed(self) -> list[str]:
@@ -89,10 +96,10 @@ class Subject:
             Unreadable: There is no such package, or it cannot be read to its end.
             MissingProgram: See `contents`.
         """
-        return list(self._whole(kind, unpack=kind in MODULE_KINDS).members)
+        return list(self._whole(kind, unpack=kind in _UNPACKED).members)
 
     def tree(self, kind: str) -> Path:
-        """A package unpacked, without what would leave the folder.
+        """A package unpacked (of the source, the certificates), without what would leave the folder.
 
         Raises:
             Unreadable: There is no such package, or it cannot be read to its end.
@@ -198,7 +205,7 @@ class Subject:
             if target is not None:
                 target.mkdir(exist_ok=True)
             tar = self._headers_tar if kind == "headers" and not unpack else None
-            self._contents[kind, unpack] = read_package(package, target, tar=tar)
+            self._contents[kind, unpack] = read_package(package, target, tar=tar, only=_UNPACKED.get(kind))
         return self._contents[kind, unpack]
 
 

@@ -70,13 +70,16 @@ def plain(name: str) -> str:
     return str(PurePosixPath(name)) if _NOT_PLAIN.search(name) else name
 
 
-def read_package(package: Path, target: Path | None = None, *, tar: Path | None = None) -> Contents:
+def read_package(
+    package: Path, target: Path | None = None, *, tar: Path | None = None, only: re.Pattern[str] | None = None
+) -> Contents:
     """Read a package to its end.
 
     Args:
         package: A tar archive, compressed as its name says.
         target: The folder that receives what it holds, without what would leave the folder; None: nothing is written.
         tar: The file that receives the archive itself, without the compression.
+        only: The plain names of what the folder receives; None: all.
 
     Raises:
         MissingProgram: The program that reads this compression is not installed.
@@ -85,7 +88,8 @@ def read_package(package: Path, target: Path | None = None, *, tar: Path | None 
     members: list[tarfile.TarInfo] = []
     stream = Stream(package, format_of(package.name), tar)
     try:
-        garbage = _read(stream, target, members, limit=min(LIMIT, max(_SMALL, _RATIO * package.stat().st_size)))
+        limit = min(LIMIT, max(_SMALL, _RATIO * package.stat().st_size))
+        garbage = _read(stream, target, members, only=only, limit=limit)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
@@ -95,7 +99,9 @@ def read_package(package: Path, target: Path | None = None, *, tar: Path | None 
     return Contents(members=tuple(members), garbage=garbage)
 
 
-def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *, limit: int) -> str:
+def _read(
+    stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *, only: re.Pattern[str] | None, limit: int
+) -> str:
     """Put the members in a list, and their files in a folder; says what follows the archive."""
     size = 0
     with (
@@ -107,7 +113,7 @@ def _read(stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *
             members.append(member)
             size += member.size
             _check_size(size, limit)
-            if tree is not None:
+            if tree is not None and (only is None or only.match(plain(member.name))):
                 tree.unpack(tar, stream, member)
         follows = ""
         while piece := stream.read(_PIECE):

@@ -152,6 +152,7 @@ def no_image(data: bytes) -> bytes:
     return data.replace(b"HdrS", b"HDRS")
 
 
+PRIVATE_KEY = b"-----BEGIN PRIVATE KEY-----\n" + b"M" * 64 + b"\n-----END PRIVATE KEY-----\n"
 OLDER_MAGIC = (b"vermagic=6.12.99-", b"vermagic=6.12.98-")
 
 
@@ -203,6 +204,11 @@ CASES: list[tuple[str, str, Doctor]] = [
         "source-package",
         "no Makefile",
         changed("source", lambda archive: archive.remove(f"{archive.names()[0]}/Makefile")),
+    ),
+    (
+        "source-secrets",
+        "a key",
+        changed("source", lambda archive: archive.add(f"{archive.names()[0]}/certs/signing_key.pem", PRIVATE_KEY)),
     ),
     ("member-names", "without ./", changed("kernel", no_dots)),
     ("members-unique", "a file twice", changed("kernel", doubled)),
@@ -258,7 +264,7 @@ CASES: list[tuple[str, str, Doctor]] = [
     ("depmod-inputs", "modules.order", changed("kernel", lambda archive: archive.remove("/modules.order"))),
     ("firmware-revision", "none", changed("kernel", lambda archive: archive.remove("/.git-commit"))),
 ]
-SLOW = ("readable-gnu-tar", "readable-busybox", "source-package")
+SLOW = ("readable-gnu-tar", "readable-busybox", "source-package", "source-secrets")
 """Checks that are not cheap, but need neither an engine nor a compiler."""
 
 

@@ -176,6 +176,19 @@ def test_a_tree_in_which_somebody_built_is_refused(tmp_path: Path, path: str) ->
     assert "make mrproper" in caught.value.hint
 
 
+@pytest.mark.parametrize("path", ["certs/signing_key.pem", "certs/own/signer"])
+def test_a_source_with_a_private_key_is_refused(tmp_path: Path, path: str) -> None:
+    tree = kernel_tree(tmp_path / "mine")
+    (tree / path).parent.mkdir(parents=True)
+    (tree / "certs/debian.pem").write_text("-----BEGIN CERTIFICATE-----\n" + "M" * 64)
+    (tree / "certs/check.sh").write_text("grep -e '-----BEGIN PRIVATE KEY-----' signing_key.pem\n")
+    source.from_tree(tree, EPOCH, tmp_path / "linux")
+    (tree / path).write_text("-----BEGIN RSA PRIVATE KEY-----\n" + "M" * 64)
+    with pytest.raises(StageError, match=f"private key.*: {path}") as caught:
+        source.from_tree(tree, EPOCH, tmp_path / "linux")
+    assert "signing.key" in caught.value.hint
+
+
 def debian_package(folder: Path, inner: str) -> Path:
     """A linux-source package, as Debian builds it: an archive in an archive."""
     (folder / "root/DEBIAN").mkdir(parents=True)

@@ -114,6 +114,20 @@ def test_what_extras_may_hold(tmp_path: Path, name: str, wrong: bool) -> None:
     assert bool(finding.details) == wrong
 
 
+def test_a_private_key_in_the_source_package(tmp_path: Path) -> None:
+    root = release(tmp_path, kernel=KERNEL)
+    key = b"-----BEGIN PRIVATE KEY-----\n" + b"M" * 64 + b"\n-----END PRIVATE KEY-----\n"
+    certificate = b"-----BEGIN CERTIFICATE-----\n" + b"M" * 64 + b"\n-----END CERTIFICATE-----\n"
+    files = {"linux/Makefile": b"", "linux/certs/rosk-modules.pem": certificate, "linux/tools/testing/key.pem": key}
+    source = root / f"kernel/linux-{V}-x86-src.tgz"
+    package(source, files)
+    assert found(root, "source-secrets").status is Status.OK
+    package(source, {**files, "linux/certs/signing_key.pem": key + certificate})
+    assert found(root, "source-secrets").details == ("linux/certs/signing_key.pem holds a private key (PEM)",)
+    package(source, {"./Makefile": b"", "./certs/mine/signer": key})
+    assert found(root, "source-secrets").details == ("certs/mine/signer holds a private key (PEM)",)
+
+
 def test_a_source_package(tmp_path: Path) -> None:
     root = release(tmp_path, kernel=KERNEL)
     for names, good in (
