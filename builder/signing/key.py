@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,24 @@ _PRIVATE = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 _ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 _RSA = bytes.fromhex("2a864886f70d010101")
 _EC = bytes.fromhex("2a8648ce3d0201")
+_CURVES = {
+    "P-192": bytes.fromhex("2a8648ce3d030101"),
+    "P-256": bytes.fromhex("2a8648ce3d030107"),
+    "P-384": bytes.fromhex("2b81040022"),
+    "P-521": bytes.fromhex("2b81040023"),
+}
+"""The curves that kernels know (crypto/asymmetric_keys/x509_cert_parser.c), the last since Linux 6.10, which the build
+looks at (`builder.stages.signingoptions`)."""
+_SIGNATURES = frozenset(
+    map(
+        bytes.fromhex,
+        (
+            *(f"2a864886f70d0101{number}" for number in ("05", "0b", "0c", "0d", "0e")),
+            *("2a8648ce3d0401", *(f"2a8648ce3d0403{number}" for number in ("01", "02", "03", "04"))),
+        ),
+    )
+)
+"""The signatures of certificates that kernels know: of RSA (PKCS #1 v1.5) and ECDSA, with SHA-1 and SHA-2."""
 _RSA_BITS = (2048, 3072, 4096)
 """The lengths that the kernel takes (crypto/rsa.c, rsa_check_key_length), without those that are too short today."""
 _MAKE_ONE = (
@@ -175,7 +194,7 @@ def _certificate(key: Path, content: bytes, path: Path | None) -> bytes:
 
 
 def _check_certificate(der: bytes, certificate: Path) -> bytes:
-    """The public key (DER), once it is one that a kernel can verify, in a certificate that is still good."""
+    """The public key (DER), once it is one that a kernel can verify, in a certificate that is good now."""
     pem = _to_pem(der)
     public = _openssl("x509", "-noout", "-pubkey", input=pem)
     if not public:
@@ -184,9 +203,27 @@ def _check_certificate(der: bytes, certificate: Path) -> bytes:
         date = _openssl("x509", "-noout", "-enddate", input=pem).strip().partition("=")[2]
         hint = "give the key a new certificate: openssl req -new -x509 -key FILE -days 36500"
         raise InputError(f"the certificate has expired ({date})", where=certificate, hint=hint)
+    date = _openssl("x509", "-noout", "-startdate", input=pem).strip().partition("=")[2]
+    if _seconds(date) > time.time():
+        hint = "see that the clock is right, and give the key a certificate that is valid now"
+        raise InputError(f"the certificate is not valid yet (from {date})", where=certificate, hint=hint)
     found = _der(public)
     _check_algorithm(found, certificate)
+    _check_form(der, certificate)
     return found
+
+
+def _check_form(der: bytes, certificate: Path) -> None:
+    """See that this is one certificate and no more, with a signature that kernels can read (RFC 5280, 4.1)."""
+    value = read_value(der)
+    if more := len(der) - len(value.whole):
+        what = f"the certificate is followed by {more} bytes that are no part of it"
+        raise InputError(what, where=certificate, hint="write it anew: openssl x509 -in FILE -out NEW")
+    _, algorithm, *_ = values(value.content)
+    if next(values(algorithm.content)).content not in _SIGNATURES:
+        what = "the certificate's own signature is of a kind that kernels do not read: they would not load it"
+        hint = "have it signed with RSA (PKCS #1 v1.5, not PSS) or ECDSA, and with SHA-2"
+        raise InputError(what, where=certificate, hint=hint)
 
 
 def _check_pair(key: Path, der: bytes, certificate: Path, *, encrypted: bool) -> None:
@@ -210,8 +247,11 @@ def _check_pair(key: Path, der: bytes, certificate: Path, *, encrypted: bool) ->
 def _check_algorithm(public: bytes, certificate: Path) -> None:
     """See that the kernel knows keys of this kind (RFC 5280, 4.1: SubjectPublicKeyInfo)."""
     algorithm, key = list(values(read_value(public).content))
-    (kind, *_) = values(algorithm.content)
+    (kind, *parameters) = values(algorithm.content)
     if kind.tag == OID and kind.content == _EC:
+        if not parameters or parameters[0].tag != OID or parameters[0].content not in _CURVES.values():
+            what = f"the ECDSA key is on none of the curves that kernels verify: {', '.join(_CURVES)}"
+            raise InputError(what, where=certificate, hint=_MAKE_ONE)
         return
     if kind.tag != OID or kind.content != _RSA:
         what = "the key is neither RSA nor ECDSA: kernels verify no others"
@@ -240,6 +280,12 @@ def _to_der(pem: str) -> bytes:
     import ssl  # noqa: PLC0415 - see _to_pem
 
     return ssl.PEM_cert_to_DER_cert(pem)
+
+
+def _seconds(date: str) -> int:
+    import ssl  # noqa: PLC0415 - see _to_pem
+
+    return ssl.cert_time_to_seconds(date)
 
 
 def _openssl(*words: str | Path, input: str = "", env: dict[str, str] | None = None) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from builder.stages.common import stage_main
 from builder.stages.filearchive import write_archive
 from builder.stages.journal import Changes, parse, read
-from builder.stages.signingoptions import VERIFIERS
+from builder.stages.signingoptions import PARSER, VERIFIERS
 
 _NAMES = ("Kconfig", "Makefile", "Kbuild", "localversion")
 _FOLDERS = ("scripts/", "certs/")
@@ -31,7 +31,7 @@ _VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 def chosen(tree: Path, paths: AbstractSet[str]) -> set[str]:
     """Of the paths under `tree`, those that configuring, and rosk's checks of a config, may read."""
     found = {path for path in paths if path.startswith(_FOLDERS) or path.rpartition("/")[2].startswith(_NAMES)}
-    found.update(VERIFIERS)
+    found.update((*VERIFIERS, PARSER))
     texts = [_text(tree, path) for path in found if path.rpartition("/")[2].startswith("Kconfig")]
     return (found | set(_named(tree, paths, texts))) & paths
 

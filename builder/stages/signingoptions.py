@@ -21,6 +21,10 @@ KEY = "MODULE_SIG_KEY"
 _GENERATED = '"certs/signing_key.pem"'
 VERIFIERS = ("kernel/module/signing.c", "kernel/module_signing.c")
 """Where a tree verifies modules; the second is the file's place before Linux 5.19."""
+PARSER = "crypto/asymmetric_keys/x509_cert_parser.c"
+"""Where a tree reads certificates, and refuses those of curves that it does not know."""
+_P521 = bytes.fromhex("06052b81040023")
+"""The object identifier secp521r1 (RFC 5480, 2.1.1.1), in DER."""
 _EC_KEY = bytes.fromhex("06072a8648ce3d0201")
 """The object identifier id-ecPublicKey (RFC 5480, 2.1.1), in DER."""
 
@@ -60,6 +64,12 @@ def check_options(values: Mapping[str, str], *, signing: bool, certificate: Path
             hint="set CONFIG_MODULE_SIG_KEY_TYPE_ECDSA=y, or use an RSA key",
             where=where,
         )
+    if signing and certificate.is_file() and _P521 in _der(certificate) and not knows_p521(tree):
+        raise StageError(
+            "the signing key is on the curve P-521, which this kernel does not know: it would not load the certificate",
+            hint="use a key on P-256 or P-384, an RSA key, or Linux 6.10 or newer",
+            where=where,
+        )
     if values.get("MODULE_SIG") == "y" and values.get("CRYPTO_SHA256") != "y" and bans_by_sha256(tree):
         raise StageError(
             "CONFIG_CRYPTO_SHA256 is not built in: with this source the kernel takes no signed module without it",
@@ -89,10 +99,21 @@ def bans_by_sha256(tree: Path) -> bool:
     return any(b'crypto_alloc_shash("sha256"' in file.read_bytes() for file in files if file.is_file())
 
 
+def knows_p521(tree: Path) -> bool:
+    """Whether a tree can verify keys on the curve P-521 (since Linux 6.10); one that does not tell can."""
+    parser = tree / PARSER
+    return not parser.is_file() or b"OID_id_ansip521r1" in parser.read_bytes()
+
+
 def is_ecdsa(certificate: Path) -> bool:
     """Whether a certificate (PEM) is for an ECDSA key."""
+    return _EC_KEY in _der(certificate)
+
+
+def _der(certificate: Path) -> bytes:
+    """A certificate (PEM) in DER; empty when it is none."""
     lines = certificate.read_text(errors="replace").split("-----")
     try:
-        return _EC_KEY in base64.b64decode("".join(lines[2].split()))
+        return base64.b64decode("".join(lines[2].split()))
     except (IndexError, binascii.Error):
-        return False
+        return b""

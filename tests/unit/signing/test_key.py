@@ -105,7 +105,49 @@ def test_keys_that_do_not_fit(tmp_path: Path, keys: Path) -> None:
     assert "neither RSA nor ECDSA" in refused(tmp_path, key=tmp_path / "ed.pem").what
 
 
-def test_an_expired_certificate(tmp_path: Path, keys: Path) -> None:
+def on_curve(name: str, *more: str) -> tuple[str, ...]:
+    return ("ec", "-pkeyopt", f"ec_paramgen_curve:{name}", *more)
+
+
+@pytest.mark.parametrize("curve", ["prime256v1", "secp384r1", "secp521r1"])
+def test_curves_that_kernels_know(tmp_path: Path, curve: str) -> None:
+    assert read(tmp_path, key=make_key(tmp_path / "ec.pem", *on_curve(curve)))[0].subject == "CN=modules of ec"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [on_curve("secp256k1"), on_curve("brainpoolP256r1"), on_curve("P-256", "-pkeyopt", "ec_param_enc:explicit")],
+    ids=["secp256k1", "brainpoolP256r1", "in numbers"],
+)
+def test_curves_that_no_kernel_knows(tmp_path: Path, kind: tuple[str, ...]) -> None:
+    error = refused(tmp_path, key=make_key(tmp_path / "ec.pem", *kind))
+    assert "none of the curves that kernels verify: P-192, P-256, P-384, P-521" in error.what
+
+
+def test_a_signature_of_a_certificate_that_no_kernel_reads(tmp_path: Path, keys: Path) -> None:
+    pss = ("-sigopt", "rsa_padding_mode:pss")
+    certificate = tmp_path / "pss.crt"
+    openssl("req", "-new", "-x509", "-key", keys / "rsa.pem", "-subj", "/CN=pss", *pss, "-out", certificate)
+    error = refused(tmp_path, key=keys / "rsa.pem", certificate=certificate)
+    assert "own signature is of a kind that kernels do not read" in error.what
+
+
+def test_bytes_after_a_certificate(tmp_path: Path, keys: Path) -> None:
+    certificate = tmp_path / "certificate"
+    openssl("x509", "-in", keys / "rsa.pem", "-outform", "DER", "-out", certificate)
+    certificate.write_bytes(certificate.read_bytes() + b"more\n")
+    error = refused(tmp_path, key=keys / "rsa.pem", certificate=certificate)
+    assert "is followed by 5 bytes" in error.what
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "what"),
+    [
+        ("20200101000000Z", "20210101000000Z", "has expired (Jan  1 00:00:00 2021 GMT)"),
+        ("20900101000000Z", "20910101000000Z", "is not valid yet (from Jan  1 00:00:00 2090 GMT)"),
+    ],
+)
+def test_a_certificate_of_another_time(tmp_path: Path, keys: Path, start: str, end: str, what: str) -> None:
     private, request = tmp_path / "key.pem", tmp_path / "request"
     private.write_text((keys / "rsa.pem").read_text().partition("-----BEGIN CERT")[0])
     openssl("req", "-new", "-key", private, "-subj", "/CN=old", "-out", request)
@@ -114,11 +156,11 @@ def test_an_expired_certificate(tmp_path: Path, keys: Path) -> None:
         f"[ca]\ndefault_ca = a\n[a]\ndatabase = {tmp_path}/index\nserial = {tmp_path}/serial\nrand_serial = yes\n"
         f"new_certs_dir = {tmp_path}\ndefault_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n"
     )
-    dates = ("-startdate", "20200101000000Z", "-enddate", "20210101000000Z")
+    dates = ("-startdate", start, "-enddate", end)
     sign = ("ca", "-batch", "-selfsign", "-config", tmp_path / "ca.conf", "-keyfile", private, *dates)
     openssl(*sign, "-in", request, "-out", tmp_path / "certificate")
     error = refused(tmp_path, key=private, certificate=tmp_path / "certificate")
-    assert "has expired (Jan  1 00:00:00 2021 GMT)" in error.what
+    assert what in error.what
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ FILES = {
     "arch/x86/extra.conf": "config C\n\tbool\n",
     "scripts/kconfig/conf.c": "int main;\n",
     "kernel/module/signing.c": "int verify;\n",
+    "crypto/asymmetric_keys/x509_cert_parser.c": "int parse;\n",
     "Documentation/readme.rst": "text\n",
 }
 
