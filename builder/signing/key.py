@@ -146,6 +146,7 @@ def _need_openssl() -> None:
 
 
 def _read(path: Path, what: str) -> bytes:
+    _refuse_others(path, what)
     try:
         with path.open("rb") as file:
             content = file.read(_LIMIT + 1)
@@ -155,6 +156,18 @@ def _read(path: Path, what: str) -> bytes:
     if len(content) > _LIMIT:
         raise InputError(f"this is too large for a {what}", where=path, hint=_MAKE_ONE)
     return content
+
+
+def _refuse_others(path: Path, what: str) -> None:
+    """See that this is a file that can be read more than once, by other programs too: openssl and BuildKit do."""
+    if any(part.startswith("pkcs11:") for part in path.parts) and not path.exists():
+        hint = "name a PEM file: a key that cannot leave its token cannot sign in a build"
+        raise InputError("keys in a token (PKCS #11) are not supported", where="signing.key", hint=hint)
+    if path.is_relative_to("/dev/fd") or path.is_relative_to("/proc") or path.is_fifo():
+        hint = "put it in a file, as in /dev/shm, that nobody else can read, and remove it after the build"
+        raise InputError(
+            f"the {what} is read more than once, and by other programs: here it cannot be", where=path, hint=hint
+        )
 
 
 def _refuse_inputs(project: Project, path: Path) -> None:

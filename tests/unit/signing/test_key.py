@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,19 @@ def test_files_that_are_no_keys(tmp_path: Path, content: str | None, what: str) 
     if content is not None:
         (tmp_path / "key.pem").write_text(content)
     assert what in refused(tmp_path, key=tmp_path / "key.pem").what
+
+
+def test_places_that_can_be_read_but_once(tmp_path: Path, keys: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with (keys / "rsa.pem").open() as file:
+        for path in (tmp_path / "fifo", Path(f"/dev/fd/{file.fileno()}"), Path(f"/proc/self/fd/{file.fileno()}")):
+            assert "is read more than once" in refused(tmp_path, key=path).what
+    assert "is read more than once" in refused(tmp_path, key=keys / "rsa.pem", certificate=tmp_path / "fifo").what
+
+
+def test_a_key_in_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROSK_SIGNING_KEY", "pkcs11:token=acme;object=modules?pin-source=/etc/pin")
+    assert "PKCS #11" in refused(tmp_path).what
 
 
 def test_a_damaged_key(tmp_path: Path, keys: Path) -> None:
