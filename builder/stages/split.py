@@ -114,8 +114,10 @@ def decide(built: ModuleSet, lists: Lists, *, unlisted: str = "error", softdeps:
         softdeps: `report` a soft dependency of the kernel package that would land in the extras, or `pull` it.
 
     Raises:
-        StageError: There are such unlisted modules and `unlisted` is `error`; the details are the lines to add.
+        StageError: There are such unlisted modules and `unlisted` is `error`; the details are the lines to add. Or an
+            external module has the name of one of the kernel's.
     """
+    _refuse_twice(built)
     placed = place(built, lists, softdeps=softdeps)
     if placed.rest and unlisted == "error":
         raise _unlisted(placed.rest, built, lists)
@@ -125,6 +127,19 @@ def decide(built: ModuleSet, lists: Lists, *, unlisted: str = "error", softdeps:
         listed=(placed.named_main & placed.main) | (placed.named_extra & placed.extra),
         warnings=list(_softdep_warnings(built, placed.main, lists)),
     )
+
+
+def _refuse_twice(built: ModuleSet) -> None:
+    """See that modprobe can tell an external module from the kernel's own: depmod prefers those in updates/ only."""
+    for paths in built.names.values():
+        own = [path for path in paths if path.startswith("kernel/")]
+        other = [path for path in paths if path.startswith("extra/")]
+        if own and other:
+            raise StageError(
+                f"a kernel module of this name exists: {other[0]} would be loaded, or {own[0]}, as chance has it",
+                hint="to replace it, give the external module `install: updates` in the settings; or turn the kernel's "
+                "own off in the config",
+            )
 
 
 def place(built: ModuleSet, lists: Lists, *, softdeps: str = "report") -> Placed:

@@ -184,6 +184,16 @@ def test_modules_outside_kernel_stay_in_the_kernel_package(root: Path) -> None:
     assert {"updates/zfs.ko", "extra/spl.ko", "extra/vhba.ko"} <= split.main
 
 
+def test_an_external_module_with_the_name_of_a_kernel_module_goes_to_updates(root: Path) -> None:
+    everything = lists("kernel/**\n")
+    write_module(root, "updates/raid6-pq.ko", depends="")
+    assert "updates/raid6-pq.ko" in decide(scan(root), everything).main
+    write_module(root, "extra/hash-generic.ko", depends="")
+    with pytest.raises(StageError, match=r"a kernel module of this name exists: extra/hash-generic\.ko") as caught:
+        decide(scan(root), everything)
+    assert "install: updates" in caught.value.hint
+
+
 def test_why_a_listed_module_was_not_built(root: Path) -> None:
     known = Known(
         options={
