@@ -99,6 +99,10 @@ def build(module: Module, dkms: Dkms, make: Make, out: Path, *, cached: bool) ->
     Raises:
         StageError: It does not build, or what was built is not what it should be.
     """
+    # What somebody has built is not built here, and must not be taken for it.
+    for path in module.top.rglob("*.ko"):
+        if path.is_file() or path.is_symlink():
+            path.unlink()
     try:
         make.run(module.make_arguments(cached=cached))
     except MakeError as error:

@@ -72,6 +72,7 @@ class Built:
 
 
 def source(folder: Path, **files: str) -> Path:
+    folder.mkdir(exist_ok=True)
     for name, text in files.items():
         path = folder / name.replace("__", "/").replace("_dot_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +124,17 @@ def test_what_a_dkms_file_names(tmp_path: Path, tree: Path, base: Path) -> None:
     assert [path.name for path in (built.folder / INSTALLED / "extra").iterdir()] == ["base.ko"]
     (base / "dkms.conf").write_text('BUILT_MODULE_NAME="other"\n')
     assert "other.ko, which its dkms.conf names" in Built(tmp_path / "2", tree, base).what()
+
+
+def test_a_module_that_somebody_has_built_is_none(tmp_path: Path, tree: Path, base: Path) -> None:
+    built = Built(tmp_path / "1", tree, base).folder / INSTALLED / "extra/base.ko"
+    shutil.copy(built, source(base / "old") / "other.ko")
+    (base / "dangling.ko").symlink_to("nothing")
+    again = Built(tmp_path / "2", tree, base)
+    assert [path.name for path in (again.folder / INSTALLED / "extra").iterdir()] == ["base.ko"]
+    (base / "Kbuild").write_text("obj-n := base.o\n")
+    shutil.copy(built, base)
+    assert "builds nothing" in Built(tmp_path / "3", tree, base).what()
 
 
 def test_a_module_that_does_not_compile(tmp_path: Path, tree: Path, base: Path) -> None:
