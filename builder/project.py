@@ -242,6 +242,7 @@ def _collect(root: Path, choice: Choice, settings: Settings) -> dict[str, Path]:
     for number, fragment in enumerate((*settings.config.fragments, *own.fragments)):
         inputs[f"config/fragments/{number:02}-{fragment.name}"] = root / fragment
     inputs |= choice.lists(root, settings)
+    _check_patches(root, choice, settings)
     by_name = {path.name: path for folder in choice.patches(root, settings) for path in folder.glob("*.patch")}
     for name, path in sorted(by_name.items(), key=lambda item: os.fsencode(item[0])):
         inputs[f"patches/{name}"] = path
@@ -252,6 +253,14 @@ def _collect(root: Path, choice: Choice, settings: Settings) -> dict[str, Path]:
         if not path.is_file():
             raise no_file(path, f"a project for {arch} needs it")
     return inputs
+
+
+def _check_patches(root: Path, choice: Choice, settings: Settings) -> None:
+    """See that a flavour's own patches are where the settings say; it need not have some for each architecture."""
+    own = choice.own(settings).patches
+    if own is not None and not any((root / own / name).is_dir() for name in ARCHES):
+        hint = f"the patches of the flavour {choice.flavour} for {choice.arch.name} belong there"
+        raise InputError("there is no such folder", where=root / own / choice.arch.name, hint=hint)
 
 
 def _source(root: Path, settings: Settings, kernel: str | None) -> Source:

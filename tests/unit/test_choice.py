@@ -187,6 +187,15 @@ def test_the_release_that_a_command_looks_at(root: Path, tmp_path: Path) -> None
     assert release_folder(None, nowhere, arch=None, flavour=None) == nowhere / "dist"
 
 
+def test_a_flavours_own_patches_are_there(root: Path) -> None:
+    (root / "more").rename(root / "mor")
+    with pytest.raises(InputError, match="there is no such folder") as caught:
+        load_project(root, arch="x86", flavour="cloud")
+    assert caught.value.where == root / "more/x86" and "cloud" in caught.value.hint
+    (root / "more/arm64").mkdir(parents=True)
+    assert load_project(root, arch="x86", flavour="cloud").flavour == "cloud"
+
+
 def test_the_patches_that_commands_look_at(root: Path) -> None:
     cloud = PatchOptions(root=root, flavour="cloud")
     assert [patch.name for patch in read_series(*cloud.folders)] == ["0001-a.patch", "0002-b.patch", "0003-c.patch"]
