@@ -19,6 +19,7 @@ from typing import Any
 import pydantic
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from builder.inputs.fetch import MirrorError, Patience
 from builder.inputs.kept import PATIENCE, age, fetch_or_keep
@@ -26,6 +27,7 @@ from builder.project import SETTINGS_FILE, Project, load_project
 from builder.series import Toolchain
 from builder.stages.common import StageError
 from builder.stages.source import kernel_version
+from builder.verify.model import shown
 
 RELEASES_URL = "https://www.kernel.org/releases.json"
 """Where kernel.org has its list; `--from` or ROSK_RELEASES_URL name another place."""
@@ -166,6 +168,8 @@ def _parse(data: bytes) -> tuple[Series, ...]:
                 eol=entry.iseol,
             )
         )
+    if not found:
+        raise MirrorError("answer", "what came names no release")
     return tuple(found)
 
 
@@ -300,7 +304,8 @@ def _table(series: Sequence[Series], used: Used | None) -> Table:
         found.add_column(name, no_wrap=True)
     for each in series:
         mine = used.version if used and used.series == each.name else ""
-        found.add_row(each.name, each.kind, each.newest, each.released, "end of life" if each.eol else "", mine)
+        cells = (each.name, each.kind, each.newest, each.released, "end of life" if each.eol else "", mine)
+        found.add_row(*(Text(shown(cell)) for cell in cells))
     return found
 
 

@@ -315,7 +315,7 @@ class LiveView(StageView):
             table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for row in rows:
             word = _ENDED.get(row.state, row.state) if ended else row.state
-            cells: list[RenderableType] = [Text(word, style=_STYLES[row.state]), row.title, self.board.time(row)]
+            cells: list[RenderableType] = [Text(word, style=_STYLES[row.state]), Text(row.title), self.board.time(row)]
             table.add_row(*cells, *([] if ended else [_detail(row, width)]))
         return table
 

@@ -124,6 +124,6 @@ def doctor(project: ProjectOption = Path(), arch: ArchOption = None, flavour: Fl
     findings = examine(project, arch=arch, flavour=flavour)
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     for finding in findings:
-        console.print(finding.text)
+        console.print(finding.text, markup=False)
     if any(finding.fatal for finding in findings):
         raise typer.Exit(EngineError.exit_code)

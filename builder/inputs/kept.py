@@ -60,7 +60,7 @@ def fetch_or_keep(
         FetchError: There is neither.
     """
     kept = default_cache() / name
-    why = ""
+    why, lack = "", "the cache has none yet"
     with cache_errors(default_cache()):
         if not offline:
             try:
@@ -78,11 +78,11 @@ def fetch_or_keep(
             if entry["url"] == url:
                 value = parse(entry["text"].encode())
                 return Kept(value=value, url=url, fetched=float(entry["fetched"]), stale=True, why=why)
-        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, MirrorError):
-            pass  # there is none, or it is damaged
-    raise FetchError(
-        f"{what} cannot be had, and the cache has none yet", where=url, hint=hint, details=[why] if why else []
-    )
+        except FileNotFoundError:
+            pass
+        except (ValueError, LookupError, TypeError, AttributeError, MirrorError):
+            lack = f"the cache's is damaged ({kept})"
+    raise FetchError(f"{what} cannot be had, and {lack}", where=url, hint=hint, details=[why] if why else [])
 
 
 def age(seconds: float) -> str:

@@ -118,7 +118,8 @@ def test_the_series_of_the_list(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(500, b""), (200, b"<!doctype html><p>log in"), (200, b'{"releases": 1}')]
+    ("status", "body"),
+    [(500, b""), (200, b"<!doctype html><p>log in"), (200, b'{"releases": 1}'), (200, b'{"releases": []}')],
 )
 def test_the_cache_stands_in_for_a_site_that_does_not_answer(site: Site, status: int, body: bytes) -> None:
     before = list_series(site.url, patience=PATIENCE, clock=lambda: 1000.0)
@@ -148,13 +149,13 @@ def test_a_damaged_cache_is_none(site: Site, tmp_path: Path) -> None:
     list_series(site.url)
     (kept,) = (tmp_path / "cache").rglob("releases.json")
     kept.write_bytes(kept.read_bytes()[:-20])
-    with pytest.raises(FetchError):
+    with pytest.raises(FetchError, match="the cache's is damaged"):
         list_series(site.url, offline=True)
 
 
 def test_the_cache_of_one_address_does_not_stand_in_for_another(site: Site) -> None:
     list_series(site.url)
-    with pytest.raises(FetchError):
+    with pytest.raises(FetchError, match="the cache has none yet"):
         list_series(f"{site.url}?other", offline=True)
 
 
@@ -215,6 +216,13 @@ def test_the_command(site: Site, root: Path) -> None:
     assert out.splitlines()[-1] == "compiled by gcc 14 of Debian 13 (trixie): named by toolchain.suite"
     assert rosk(root, site, "--exit-code")[0] == 1
     assert rosk(root, site, "--exit-code", "--kernel", "6.12.66")[0] == 0
+
+
+def test_what_the_list_says_is_no_markup(site: Site, root: Path) -> None:
+    odd = [entry("[/x]", "6.12.66", "[bold]\x1b[2J2025")]
+    site.body = json.dumps({"releases": odd}).encode()
+    code, out, _ = rosk(root, site)
+    assert code == 0 and "[/x]" in out and "[bold]\\x1b[2J2025" in out
 
 
 def test_the_command_says_how_old_its_list_is(site: Site, root: Path) -> None:
