@@ -43,6 +43,8 @@ _TOOLS = tuple(
     f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
 )
 _PROGRAMS = (".sh", ".pl", ".py", ".awk", ".sed")
+_INSTALLING = "scripts/Makefile.modinst"
+"""Read when all is made, and makes nothing of the object tree: its options leave nothing behind there."""
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _HEADERS = (".h", ".inc", ".def", ".lds")
@@ -197,7 +199,7 @@ class ObjectTree:
         settings = _settings(config)
         named: set[str] = set()
         for path in hidden:
-            if self._is_leftover_makefile(path):
+            if path != _INSTALLING and self._is_leftover_makefile(path):
                 named.update(_OPTION.findall((self.tree / path).read_text(errors="replace")))
         tools = sorted(path for path in now if path.startswith(_TOOLS) and path.endswith(_HEADERS))
         return {

@@ -20,6 +20,7 @@ def tree(tmp_path: Path) -> Path:
     files = {
         "Makefile": "ifdef CONFIG_DEBUG_INFO\n",
         "scripts/Makefile": "hostprogs-$(CONFIG_KALLSYMS) += kallsyms\n",
+        "scripts/Makefile.modinst": "sign := $(CONFIG_MODULE_SIG_HASH)\nsuffix-$(CONFIG_KALLSYMS) := .xz\n",
         "scripts/kallsyms.c": "int main;\n",
         "arch/x86/Makefile": "KBUILD_CFLAGS += $(CONFIG_X86_64)\n",
         "arch/x86/entry/Makefile": "out := include/generated\nhdr-$(CONFIG_XEN) += xen.h\n",
@@ -139,6 +140,7 @@ def test_a_change_that_was_not_built_stays_newer(kept: Callable[..., ObjectTree]
         ("scripts/kallsyms.c", "changed\n"),
         ("Makefile", "changed\n"),
         ("scripts/Makefile", None),
+        ("scripts/Makefile.modinst", "changed\n"),
         ("net/certs/one.hex", None),
         ("arch/x86/entry/Makefile", "changed\n"),
         ("net/gen.sh", "changed\n"),
@@ -192,6 +194,7 @@ def test_what_kbuild_looks_at_keeps_the_tree(
         (CONFIG + "CONFIG_MSR=m\n", True),
         (CONFIG.replace("CONFIG_NET=y", "# CONFIG_NET is not set"), True),
         (CONFIG + "# CONFIG_XEN is not set\n", True),
+        (CONFIG + 'CONFIG_MODULE_SIG_HASH="sha256"\n', True),  # only modules_install asks for it
         (CONFIG + "CONFIG_XEN=y\n", False),
         ("CONFIG_NET=y\n", False),
     ],
