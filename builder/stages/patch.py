@@ -15,12 +15,16 @@ import argparse
 import json
 import os
 import re
+import select
 import shutil
-from collections.abc import Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from builder.stages import headerstree, journal, kconfigtree
-from builder.stages.common import StageError, run, stage_main
+from builder.stages.common import StageError, progress, run, stage_main
 from builder.stages.patchfile import FilePatch, named_paths, parse_patch
 from builder.stages.signingoptions import IN_TREE
 
@@ -30,6 +34,9 @@ _PATCHING = re.compile(r"(?:patching|checking) (?:file|symbolic link) (.+?)(?: \
 _FAILED = re.compile(r"Hunk #(\d+) FAILED at (\d+)")
 _REVERSED = re.compile(r"Reversed \(or previously applied\) patch detected|which already exists!|which does not exist!")
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *=(.*)$", re.MULTILINE)
+_PIPE = 1 << 20
+"""More bytes than a pipe holds."""
+_LOOK_SECONDS = 0.1
 _ABSENT = re.compile(r"can't find file to patch at input line (\d+)")
 
 
@@ -134,25 +141,61 @@ def run_hooks(tree: Path, folder: Path, environment: Mapping[str, str] | None = 
         StageError: One failed; the details are the last lines that it printed.
     """
     found = [hook for hook in sorted(folder.glob("*"), key=_by_name) if hook.is_file() and os.access(hook, os.X_OK)]
-    for hook in found:
+    for number, hook in enumerate(found, 1):
         where = f"hooks/{hook.name}"
+        progress(number, len(found), where)
+        print(f"{where}:", flush=True)
         try:
-            done = run([hook.resolve()], cwd=tree, env=environment, check=False)
+            code, last = _run_hook(hook, tree, environment or {})
         except OSError as error:
             raise StageError(
                 f"the hook cannot be run: {error.strerror}",
                 hint="its first line has to name an interpreter of the toolchain image, as in #!/bin/sh",
                 where=where,
             ) from error
-        print(f"{where}:\n{done.stdout}{done.stderr}", end="", flush=True)
-        if done.returncode != 0:
+        if code != 0:
             raise StageError(
-                f"the hook failed with exit code {done.returncode}",
+                f"the hook failed with exit code {code}",
                 hint="it runs in the patched kernel tree; see the last lines that it printed",
                 where=where,
-                details=(done.stdout + done.stderr).splitlines()[-20:],
+                details=last,
             )
     return len(found)
+
+
+def _run_hook(hook: Path, tree: Path, environment: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a hook to its end, and show what it prints as it does; returns its exit code and the last lines of that."""
+    reader, writer = os.pipe()
+    last = b""
+    with os.fdopen(reader, "rb", buffering=0):
+        with os.fdopen(writer, "wb"):
+            process = subprocess.Popen(
+                [hook.resolve()],
+                cwd=tree,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+            )
+        for data in _said(process, reader):
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+            last = (last + data)[-_PIPE:]
+    if last and not last.endswith(b"\n"):
+        print(flush=True)  # what the stage itself says begins a line
+    return process.wait(), last.decode(errors="replace").splitlines()[-20:]
+
+
+def _said(process: subprocess.Popen[bytes], reader: int) -> Iterator[bytes]:
+    """What a process prints into a pipe, as it does; whoever else holds the pipe when it ends is not waited for."""
+    while process.poll() is None:
+        if select.select([reader], [], [], _LOOK_SECONDS)[0]:
+            if not (data := os.read(reader, _PIPE)):
+                return
+            yield data
+    os.set_blocking(reader, False)
+    with suppress(BlockingIOError):
+        yield os.read(reader, _PIPE)
 
 
 def add_certificate(tree: Path, certificate: Path) -> None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from builder.stages import headerstree, journal, kconfigtree, patch
-from builder.stages.common import StageError
+from builder.stages.common import MARK, StageError
 from tests.unit.stages import faketree
 
 LINES = "".join(f"line {number}\n" for number in range(1, 41))
@@ -170,6 +175,32 @@ def test_a_failing_hook_is_an_error_with_its_last_lines(tree: Path) -> None:
         patch.run_hooks(tree, tree.parent / "hooks")
     assert caught.value.where == "hooks/10-a.sh"
     assert caught.value.details == ["before", "broken"]
+
+
+def test_what_a_hook_prints_is_seen_as_it_does(tree: Path) -> None:
+    hook(tree, "10-a.sh", "#!/bin/sh\necho begun\nread -r line <go\nprintf ended\n")
+    os.mkfifo(tree / "go")
+    program = "import pathlib, sys; from builder.stages import patch; patch.run_hooks(*map(pathlib.Path, sys.argv[1:]))"
+    argv = [sys.executable, "-c", program, str(tree), str(tree.parent / "hooks")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(3)] == [
+            f'{MARK}{{"event": "progress", "done": 1, "total": 1, "text": "hooks/10-a.sh"}}\n',
+            "hooks/10-a.sh:\n",
+            "begun\n",
+        ]
+        (tree / "go").write_text("\n")
+        assert process.stdout.readline() == "ended\n"
+
+
+def test_a_hook_ends_with_itself(tree: Path) -> None:
+    """Not with what it has started, and left behind."""
+    hook(tree, "10-a.sh", "#!/bin/sh\necho before\nsleep 60 &\necho $! >left\necho after\nexit 4\n")
+    began = time.monotonic()
+    with pytest.raises(StageError, match="exit code 4") as caught:
+        patch.run_hooks(tree, tree.parent / "hooks")
+    os.kill(int((tree / "left").read_text()), signal.SIGKILL)
+    assert caught.value.details == ["before", "after"] and time.monotonic() - began < 30
 
 
 def test_what_hooks_are_told(tree: Path) -> None:
