@@ -12,7 +12,6 @@ from builder.errors import InputError
 from builder.external.git import commit_archive
 from builder.external.model import ModuleSource
 from builder.inputs.fetch import default_cache, fetch
-from builder.inputs.folders import not_ignored
 from builder.inputs.local import local_archive, staged
 from builder.process import run
 from builder.project import Project
@@ -61,7 +60,7 @@ def _folder(wanted: ExternalModule, path: Path, cache: Path) -> ModuleSource:
         hint = f"the path of the module {wanted.name} names a folder"
         raise InputError("there is no such folder", where=path, hint=hint)
     head = run(["git", "-C", path, "rev-parse", "HEAD"], check=False).stdout.strip() if (path / ".git").exists() else ""
-    folder = not_ignored(staged(path, cache=cache))
+    folder = staged(path, cache=cache)
     return ModuleSource(
         wanted=wanted, folder=folder, archive=False, origin=str(path), revision=head, sha256=folder_sha256(folder)
     )

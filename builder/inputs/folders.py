@@ -29,7 +29,7 @@ def source_folder(project: Project, say: Callable[[str], None]) -> tuple[Path | 
     if source.kind == "tree":
         assert source.path is not None
         tree = tree_context(source.path, cache=cache)
-        return not_ignored(tree.folder), tree.epoch
+        return tree.folder, tree.epoch
     if source.path is not None:
         return local_archive(source.path, sha256=source.sha256, cache=cache).parent, 0
     assert source.version is not None
@@ -61,19 +61,6 @@ def _quarters(say: Callable[[str], None]) -> Callable[[int, int | None], None]:
     return progress
 
 
-def not_ignored(folder: Path) -> Path:
-    """The folder itself, which BuildKit is to see whole.
-
-    Raises:
-        InputError: It has a .dockerignore, which BuildKit would follow.
-    """
-    if (folder / ".dockerignore").exists():
-        raise InputError(
-            "BuildKit would leave out what this file names", where=folder / ".dockerignore", hint="remove it"
-        )
-    return folder
-
-
 def firmware_folder(project: Project) -> tuple[Path | None, str]:
     """The folder with the linux-firmware archive, or with the firmware itself.
 
@@ -93,4 +80,4 @@ def firmware_folder(project: Project) -> tuple[Path | None, str]:
         raise InputError("there is no such folder", where=path, hint="firmware.path names a linux-firmware folder")
     # Staged like a source tree: a clone's .git has gigabytes that no stage reads.
     head = run(["git", "-C", path, "rev-parse", "HEAD"], check=False).stdout.strip() if (path / ".git").exists() else ""
-    return not_ignored(staged(path, cache=default_cache())), head
+    return staged(path, cache=default_cache()), head

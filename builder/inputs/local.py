@@ -94,7 +94,8 @@ def staged(path: Path, *, cache: Path) -> Path:
 
     Where it has a `.git`, its files are those that git knows or would add; else all but empty folders. The staged
     folder has hard links to them where that is possible. It is the same folder at each call, and follows the other:
-    what did not change is left alone there, what is gone vanishes.
+    what did not change is left alone there, what is gone vanishes. A `.dockerignore` at its top is left out, for
+    BuildKit would leave out what that names.
 
     Raises:
         InputError: It cannot be read, or git cannot list it.
@@ -104,6 +105,7 @@ def staged(path: Path, *, cache: Path) -> Path:
     folder = cache / "trees" / hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
     with cache_errors(cache):
         files = _stats(tree, _git_files(tree) if (tree / ".git").exists() else _all_files(tree))
+        files.pop(".dockerignore", None)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_suffix(".lock")):
             _prune(folder, "", files, _folders(files))

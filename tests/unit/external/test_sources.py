@@ -85,8 +85,8 @@ def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         sources(tmp_path, "{name: mod, source: folder, path: gone}")
     write(tmp_path / "project/mod", ".dockerignore", "*.c\n")
-    with pytest.raises(InputError, match="leave out"):
-        sources(tmp_path, "{name: mod, source: folder, path: mod}")
+    (found,) = sources(tmp_path, "{name: mod, source: folder, path: mod}")
+    assert found.sha256 in sums and not (found.folder / ".dockerignore").exists()
 
 
 def test_a_commit_of_a_repository_of_this_machine(tmp_path: Path, repository: Path) -> None:

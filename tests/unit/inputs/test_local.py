@@ -170,6 +170,13 @@ def test_a_tree_without_git(tree: Path, cache: Path) -> None:
     assert (staged.folder / "Makefile").samefile(tree / "Makefile")
 
 
+def test_what_buildkit_would_follow_is_left_out(tree: Path, cache: Path) -> None:
+    """In folders below the top it follows none."""
+    for name in (".dockerignore", "scripts/.dockerignore"):
+        _write(tree, name)
+    assert _names(tree_context(tree, cache=cache)) == {*ALL, "scripts/.dockerignore"}
+
+
 def test_a_git_tree_without_what_git_ignores(tree: Path, cache: Path) -> None:
     _write(tree, ".gitignore", "*.o\n.*\n!.gitignore\n")
     _commit(tree)
