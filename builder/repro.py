@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def run_repro(project: Project, options: ReproOptions) -> Proof:
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
     told = Console(stderr=True, highlight=False, emoji=False)
-    note = told.print if options.quiet else view.note
+    note = partial(told.print, markup=False) if options.quiet else view.note
     engine, base = prepare_for(project, allow_install=options.allow_install, note=note, builder=options.builder)
     if not options.toolchain:
         check_base(base, manifest)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def run_build(
     view = make_view(titles, console, shown=stagenames.shown_stage, quiet=options.quiet, verbose=options.verbose)
     # What changes this machine is said whatever the view: quiet is about the build.
     told = Console(stderr=True, highlight=False, emoji=False)
-    note = told.print if options.quiet else view.note
+    note = partial(told.print, markup=False) if options.quiet else view.note
     caches = [
         project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
         for project in projects
@@ -107,7 +108,7 @@ def run_build(
     with view:
         done = build_all(orders, engine, base, view=view, scope=options.scope)
     for project, built in zip(projects, done, strict=True):
-        _print_notices(view, project, built)
+        _print_notices(view, project, built, named=len(projects) > 1)
     signatures = [sign_when_wanted(project.settings.sign, project.root, project.dist) for project in projects]
     summary = not options.quiet and not options.as_json
     if summary:
@@ -133,11 +134,14 @@ def run_build(
     return done
 
 
-def _print_notices(view: View, project: Project, built: Built) -> None:
+def _print_notices(view: View, project: Project, built: Built, *, named: bool) -> None:
+    """Show what a build noticed; with the kernel's name where others were built too."""
+    kernel = f"{project.name}: " if named else ""
     for notice in built.notices[:SHOWN_NOTICES]:
-        view.warn(str(notice))
+        view.warn(f"{kernel}{notice}")
     if len(built.notices) > SHOWN_NOTICES:
-        view.warn(f"{len(built.notices) - SHOWN_NOTICES} more are in {shown_path(project.dist / 'build.log')}")
+        more = len(built.notices) - SHOWN_NOTICES
+        view.warn(f"{kernel}{more} more are in {shown_path(project.dist / 'build.log')}")
 
 
 def spots_of(project: Project, *, everywhere: bool) -> Spots:

@@ -14,7 +14,9 @@ from builder.build import Built
 from builder.engine.events import BuildResult
 from builder.errors import InputError
 from builder.project import load_project
-from builder.run import _print_files, spots_of
+from builder.reports import Notice
+from builder.run import _print_files, _print_notices, spots_of
+from builder.view import make_view
 from tests.unit.projects import SETTINGS, write_project
 
 V = "6.12.64-acme"
@@ -38,6 +40,21 @@ def test_the_checks(tmp_path: Path, statuses: list[str], said: str) -> None:
     _print_files(console, project, Built(manifest={"release": V}, images=(), notices=(), result=ran, compiled={}))
     assert isinstance(console.file, io.StringIO)
     assert said in console.file.getvalue()
+
+
+def test_notices_of_several_kernels_have_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = load_project(write_project(tmp_path), arch="x86")
+    ran = BuildResult(ran=frozenset(), cached=frozenset(), failed=frozenset())
+    notices = tuple(Notice(kind="module-not-built", what=f"m{number}.ko was not built") for number in range(30))
+    built = Built(manifest={}, images=(), notices=notices, result=ran, compiled={})
+    view = make_view({}, Console(), shown=str, quiet=True)
+    _print_notices(view, project, built, named=True)
+    several = capsys.readouterr()
+    assert all(line.startswith("warning: x86: ") for line in (several.out + several.err).splitlines())
+    assert "warning: x86: m0.ko was not built" in several.out + several.err
+    _print_notices(view, project, built, named=False)
+    alone = capsys.readouterr()
+    assert "warning: m0.ko was not built" in alone.out + alone.err
 
 
 def test_where_a_build_and_a_release_publish_to(tmp_path: Path) -> None:
