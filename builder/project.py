@@ -13,6 +13,7 @@ from builder.arch import ARCHES, Arch, host_arch
 from builder.choice import Choice, choose, every_choice, kernel_name
 from builder.config.policy import Policy, load_policies
 from builder.errors import InputError
+from builder.hooks import find_hooks
 from builder.inputs.check import check_inputs, no_file, within
 from builder.inputs.kernelorg import VERSION
 from builder.kernelversion import of_archive, of_tree
@@ -246,9 +247,7 @@ def _collect(root: Path, choice: Choice, settings: Settings) -> dict[str, Path]:
     by_name = {path.name: path for folder in choice.patches(root, settings) for path in folder.glob("*.patch")}
     for name, path in sorted(by_name.items(), key=lambda item: os.fsencode(item[0])):
         inputs[f"patches/{name}"] = path
-    for path in sorted((root / "hooks").glob("*"), key=lambda path: os.fsencode(path.name)):
-        if path.is_file() and os.access(path, os.X_OK):
-            inputs[f"hooks/{path.name}"] = path
+    inputs |= {f"hooks/{path.name}": path for path in find_hooks(root)}
     for path in inputs.values():
         if not path.is_file():
             raise no_file(path, f"a project for {arch} needs it")

@@ -17,6 +17,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,12 +156,19 @@ def run_hooks(tree: Path, folder: Path, environment: Mapping[str, str] | None = 
             ) from error
         if code != 0:
             raise StageError(
-                f"the hook failed with exit code {code}",
+                f"the hook failed with exit code {code}" if code > 0 else f"the hook was ended by {_signal(-code)}",
                 hint="it runs in the patched kernel tree; see the last lines that it printed",
                 where=where,
                 details=last,
             )
     return len(found)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _run_hook(hook: Path, tree: Path, environment: Mapping[str, str]) -> tuple[int, list[str]]:

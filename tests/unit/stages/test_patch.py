@@ -177,6 +177,13 @@ def test_a_failing_hook_is_an_error_with_its_last_lines(tree: Path) -> None:
     assert caught.value.details == ["before", "broken"]
 
 
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (11, "SIGSEGV"), (40, "signal 40")])
+def test_a_hook_that_a_signal_ends(tree: Path, number: int, name: str) -> None:
+    hook(tree, "10-a.sh", f"#!/bin/sh\nkill -{number} $$\n")
+    with pytest.raises(StageError, match=f"the hook was ended by {name}"):
+        patch.run_hooks(tree, tree.parent / "hooks")
+
+
 def test_what_a_hook_prints_is_seen_as_it_does(tree: Path) -> None:
     hook(tree, "10-a.sh", "#!/bin/sh\necho begun\nread -r line <go\nprintf ended\n")
     os.mkfifo(tree / "go")
