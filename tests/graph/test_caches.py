@@ -225,7 +225,7 @@ def test_exports_into_one_folder_at_once(base: BaseImage, tmp_path: Path) -> Non
 
 
 def test_a_mount_that_is_lost_costs_no_other_step(fake: FakeProject) -> None:
-    """Whatever is pruned, BuildKit must not forget what it has of the toolchain and the source (`Docker.import_tar`)."""
+    """Whatever is pruned, BuildKit must not forget what it has of toolchain and source (`Docker.import_tar`)."""
     fake.build()
     store = Docker().build_cache
     name = f'rosk-obj-x86-{fake.release}"'
