@@ -126,8 +126,9 @@ class Vertex:
 
     `step` of `steps` is its place in its stage, 0 when it has none. `executed` means that this solve really ran it: it
     was not in the cache, is no base image, and was not finished earlier by another solve of the same engine. `cached`
-    means that its result is in a cache; `lost`, that it had been pruned: what is reported after that counts.
-    `exported`: it wrote an archive, which `BuildState.exported` had.
+    means that its result is in a cache, and `cached_at` when each target said so; `lost`, that it had been pruned: what
+    is reported after that counts; `again`, that it had, and ran. `exported`: it wrote an archive, which
+    `BuildState.exported` had.
     """
 
     name: str = ""
@@ -139,8 +140,16 @@ class Vertex:
     completed: float | None = None
     error: str = ""
     cached: bool = False
+    cached_at: dict[str, float] = field(default_factory=dict)
     lost: bool = False
+    again: bool = False
     exported: bool = False
+
+    def is_again(self, target: str, started: float | None, *, cached: bool) -> bool:
+        """Whether a target says that the step begins of which it has said that it is cached; it was pruned then."""
+        if cached and started:
+            self.cached_at[target] = started
+        return not cached and started is not None and started > self.cached_at.pop(target, started)
 
     @property
     def cancelled(self) -> bool:
@@ -239,6 +248,7 @@ class BuildState:
         self._partial: dict[tuple[str, int], bytes] = {}
         self._reader = Reader()
         self._begun: float | None = None
+        self._fetches = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes of the stream (any cut) and return what happened, in order."""
@@ -313,8 +323,12 @@ class BuildState:
                 vertex.stages.add(name)
                 stage.vertexes.append(vertex)
         # Every target reports the steps that it shares with others, each at its own time: the first end counts.
-        vertex.cached = vertex.cached or bool(report.get("cached"))
-        if vertex.completed is None or vertex.lost:
+        cached = bool(report.get("cached"))
+        self._fetches = self._fetches or "importing cache" in vertex.name
+        if vertex.is_again(vertex.name.partition(" ")[0], started, cached=cached) and not self._fetches:
+            vertex.lost = vertex.again = True
+        vertex.cached = (vertex.cached or cached) and not vertex.again
+        if (vertex.completed is None or vertex.lost) and not (vertex.again and cached):
             vertex.started, vertex.completed = started or vertex.started, completed
             vertex.error = report.get("error", "")
             vertex.lost = vertex.error == _LOST
@@ -325,7 +339,7 @@ class BuildState:
                 vertex.error = ""
             if started and not vertex.lost and (report.get("inputs") or EXPORT in vertex.stages):
                 vertex.executed = completed is None or self._took_time(started, completed)
-        if vertex.cached:  # fetching it from a shared cache is reported as if it ran
+        if vertex.cached:  # fetching it from a cache that was imported is reported as if it ran
             vertex.executed = False
         return [self.stages[name] for name in vertex.stages]
 

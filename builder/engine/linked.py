@@ -23,9 +23,13 @@ _READ_HERE = ("/", ".", "oci-layout://")
 def linked(plan: Mapping[str, Any]) -> dict[str, Any]:
     """A bake file with a target more for each folder that several targets read; the other targets give the same.
 
-    A Dockerfile takes part that has the stage INPUTS_STAGE, and copies from the build context nowhere else.
+    A Dockerfile takes part that has the stage INPUTS_STAGE, and copies from the build context nowhere else. A plan that
+    reads caches stays as it is: what a step that targets share has of one is fetched in the session of one of them, and
+    fails when that target is done before (BuildKit 0.13: "Unavailable: connection error"); the step then runs.
     """
     targets: Mapping[str, Mapping[str, Any]] = plan["target"]
+    if any(target.get("cache-from") for target in targets.values()):
+        return dict(plan)
     sources = Counter(source for target in targets.values() for source in _sources(target))
     readers: dict[tuple[str, str], str] = {}
     added: dict[str, dict[str, Any]] = {}

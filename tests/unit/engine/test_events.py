@@ -296,6 +296,27 @@ class TestStages:
         assert kinds(events, "tools") == [StageCached, StageStarted, StageDone]
         assert state.result.ran == {"tools"}
 
+    def test_a_cached_result_that_was_pruned_and_is_made_again(self) -> None:
+        """Targets that share a step tell of it one by one: one that is late does not take back that it runs."""
+        cached = [
+            update(vertex(f"[{target} tools 2/2] RUN x", started=at(1), completed=at(1), cached=True))
+            for target in "ab"
+        ]
+        begins = update(vertex("[a tools 2/2] RUN x", started=at(2)))
+        ends = update(vertex("[a tools 2/2] RUN x", started=at(2), completed=at(3)))
+        state, events = replay(BEGIN + cached[0] + begins + cached[1] + ends)
+        assert kinds(events, "tools") == [StageCached, StageStarted, StageDone]
+        assert state.result.ran == {"tools"}
+
+    def test_a_cached_result_that_is_fetched(self) -> None:
+        """From a cache that was imported; it is reported as if the step ran."""
+        name = "[a tools 2/2] RUN x"
+        imported = update(vertex("[a] importing cache manifest from x", inputs=[], started=at(1), completed=at(1)))
+        cached = update(vertex(name, started=at(1), completed=at(1), cached=True))
+        fetched = update(vertex(name, started=at(2))) + update(vertex(name, started=at(2), completed=at(3)))
+        state, events = replay(BEGIN + imported + cached + fetched)
+        assert (kinds(events, "tools"), state.result.ran) == ([StageCached], frozenset())
+
     def test_a_stream_that_breaks_off(self) -> None:
         state, events = replay(BEGIN + update(vertex("[compile 1/1] RUN make", started=at(1))))
         assert kinds(events, "compile") == [StageStarted, StageStopped]

@@ -67,6 +67,11 @@ def test_folders_that_targets_share_are_read_by_a_target_of_their_own() -> None:
     assert found["group"] == plan["group"]
 
 
+def test_targets_that_read_caches_are_left_alone() -> None:
+    plan = {"target": {name: {**target(name, source="/source"), "cache-from": ["type=local,src=/c"]} for name in "ab"}}
+    assert linked(plan) == plan
+
+
 def test_targets_of_other_contexts_share_nothing() -> None:
     plan = {"target": {"a": target("a", "/one", source="/1"), "b": target("b", "/two", source="/2")}}
     assert linked(plan) == plan
