@@ -12,13 +12,13 @@ from builder.engine.events import (
     Event,
     LogLine,
     PlainLine,
-    Progress,
     StageCached,
     StageDone,
     StageFailed,
     StageStarted,
     StageStopped,
 )
+from builder.engine.stage import Progress
 from builder.stagenames import stage_of
 
 

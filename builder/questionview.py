@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from builder.engine.events import Event, LogLine, PlainLine, StageState
+from builder.engine.events import Event, LogLine, PlainLine
+from builder.engine.stage import StageState
 from builder.stagenames import STAGES
 from builder.view import PlainView
 

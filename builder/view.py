@@ -26,14 +26,13 @@ from builder.engine.events import (
     Event,
     LogLine,
     PlainLine,
-    Progress,
     StageCached,
     StageDone,
     StageFailed,
     StageStarted,
-    StageState,
     StageStopped,
 )
+from builder.engine.stage import Progress, StageState
 
 Clock = Callable[[], float]
 

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from builder.engine.docker import SolveError
-from builder.engine.events import MOMENT
+from builder.engine.stage import MOMENT
 from builder.errors import EngineError
 from builder.process import follow, run
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from builder import stagenames
-from builder.engine.events import EXPORT, BuildState, Stage, StageState
+from builder.engine.events import EXPORT, BuildState
+from builder.engine.stage import Stage, StageState
 
 State = Literal["ran", "cached", "failed", "stopped"]
 

@@ -15,13 +15,13 @@ from builder.engine.events import (
     Event,
     LogLine,
     PlainLine,
-    Progress,
     StageCached,
     StageDone,
     StageFailed,
     StageStarted,
     StageStopped,
 )
+from builder.engine.stage import Progress
 from builder.questionview import SLOW_SECONDS, QuestionView
 from builder.view import LiveView, PlainView, QuietView, StageView, View, clean, duration, make_view
 

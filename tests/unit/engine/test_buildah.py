@@ -8,7 +8,8 @@ import pytest
 
 from builder.context import dockerfiles
 from builder.engine.buildah import _Events, _local, resolved
-from builder.engine.events import BuildState, StageState
+from builder.engine.events import BuildState
+from builder.engine.stage import StageState
 from builder.stages.common import MARK
 
 OUTPUT = """\

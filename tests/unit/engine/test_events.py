@@ -17,14 +17,13 @@ from builder.engine.events import (
     Event,
     LogLine,
     PlainLine,
-    Progress,
     StageCached,
     StageDone,
     StageFailed,
     StageStarted,
-    StageState,
     StageStopped,
 )
+from builder.engine.stage import Progress, StageState
 
 RECORDED = Path(__file__).parent / "recorded"
 STAGES = frozenset({"toolchain", "source", "compile", "split", "headers", "kernel-package", "os-headers"})
