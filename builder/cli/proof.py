@@ -31,7 +31,8 @@ def repro(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the whole log.")] = False,
 ) -> None:
     """Prove that the release in dist is reproducible: build it again from nothing, and compare."""
-    from builder.repro import ReproOptions, run_repro  # noqa: PLC0415
+    from builder.repro.model import ReproOptions  # noqa: PLC0415
+    from builder.repro.run import run_repro  # noqa: PLC0415
 
     loaded = load_project(project, kernel=kernel, arch=arch, flavour=flavour)
     options = ReproOptions(

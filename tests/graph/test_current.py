@@ -12,7 +12,7 @@ import pytest
 from builder.build import Built
 from builder.engine.docker import Docker
 from builder.project import load_project
-from builder.repro import check_unchanged
+from builder.repro.preconditions import check_unchanged
 from tests.graph.conftest import FakeProject, use
 
 pytestmark = pytest.mark.engine

@@ -15,7 +15,8 @@ from builder.engine.events import BuildState
 from builder.errors import ReproError
 from builder.project import load_project
 from builder.release import describe
-from builder.repro import ReproOptions, run_repro
+from builder.repro.model import ReproOptions
+from builder.repro.run import run_repro
 from builder.stagenames import OPTIONAL, STAGES
 from tests.graph.conftest import FakeProject
 

@@ -22,7 +22,7 @@ from builder.inputs.folders import source_folder
 from builder.patches.limits import limit_context
 from builder.project import Project, load_project
 from builder.report.kept import write_kept
-from builder.repro import check_unchanged
+from builder.repro.preconditions import check_unchanged
 from tests.unit.projects import SETTINGS, write_project
 
 V = "6.12.64-acme"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from builder import graph, release, repro, stagenames
+from builder import graph, release, stagenames
 from builder.build import Built
 from builder.context import dockerfiles
 from builder.differ import Difference
@@ -24,7 +24,12 @@ from builder.errors import BuildError, EngineError, InputError, InterruptedBuild
 from builder.graph import Context, Resolved
 from builder.inputs.fetch import default_cache
 from builder.project import Project, load_project
-from builder.repro import Proof, ReproOptions
+from builder.repro import differences, rebuild
+from builder.repro import run as repro
+from builder.repro.differences import look_into
+from builder.repro.model import REPORT, Proof, ReproOptions
+from builder.repro.preconditions import check_base, check_keep, check_unchanged, known_causes, read_manifest
+from builder.repro.rebuild import second_project
 from builder.settings import Cache
 from builder.view import QuietView
 from tests.unit.projects import commit_release, write_project
@@ -112,7 +117,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             ran = BuildResult(ran=frozenset(), cached=frozenset(), failed=frozenset())
             return Built(manifest=manifest, images=(), notices=(), result=ran, compiled={})
 
-        monkeypatch.setattr(repro, "build", build)
+        monkeypatch.setattr(rebuild, "build", build)
 
     return given
 
@@ -122,7 +127,7 @@ def prove(project: Project, engine: Engine, notes: list[str] | None = None, **op
         project,
         engine,  # type: ignore[arg-type]
         BASE,
-        repro.read_manifest(project),
+        read_manifest(project),
         ReproOptions(**options),
         view=QuietView(Console(file=io.StringIO())),
         note=(notes if notes is not None else []).append,
@@ -135,7 +140,7 @@ def listed(dist: Path) -> set[str]:
 
 def test_without_a_release_there_is_nothing_to_prove(root: Path) -> None:
     with pytest.raises(InputError, match="no release") as caught:
-        repro.read_manifest(load_project(root, arch="x86"))
+        read_manifest(load_project(root, arch="x86"))
     assert caught.value.hint == "run `rosk build` first"
 
 
@@ -143,14 +148,14 @@ def test_without_a_release_there_is_nothing_to_prove(root: Path) -> None:
 def test_a_manifest_that_is_none(project: Project, text: str) -> None:
     (project.dist / "manifest.json").write_text(text)
     with pytest.raises(InputError, match="no manifest"):
-        repro.read_manifest(project)
+        read_manifest(project)
 
 
 def test_a_project_as_it_was(project: Project, root: Path) -> None:
-    repro.check_unchanged(project, repro.read_manifest(project))
+    check_unchanged(project, read_manifest(project))
     settings = root / "config/rosk.yaml"
     settings.write_text(settings.read_text().replace("localhost:5001", "localhost:5009") + "# a comment\n")
-    repro.check_unchanged(load_project(root, arch="x86"), repro.read_manifest(project))
+    check_unchanged(load_project(root, arch="x86"), read_manifest(project))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +173,7 @@ def test_changed_inputs_are_named(project: Project, root: Path, file: str, text:
     else:
         (root / file).write_text(text)
     with pytest.raises(InputError, match="not what the release in dist was built from") as caught:
-        repro.check_unchanged(load_project(root, arch="x86"), repro.read_manifest(project))
+        check_unchanged(load_project(root, arch="x86"), read_manifest(project))
     assert caught.value.details == (change,)
     assert caught.value.hint.endswith("run `rosk repro --arch x86 --kernel 6.12.64`")
 
@@ -177,7 +182,7 @@ def test_changed_settings_are_named(project: Project, root: Path) -> None:
     settings = root / "config/rosk.yaml"
     settings.write_text(settings.read_text().replace("6.12.64", "6.12.65") + "suffix: other\n")
     with pytest.raises(InputError) as caught:
-        repro.check_unchanged(load_project(root, arch="x86"), repro.read_manifest(project))
+        check_unchanged(load_project(root, arch="x86"), read_manifest(project))
     assert caught.value.details == (
         "the source was linux-6.12.64 from kernel.org and is linux-6.12.65 from kernel.org",
         'the setting kernel.version was "6.12.64" and is "6.12.65"',
@@ -186,10 +191,10 @@ def test_changed_settings_are_named(project: Project, root: Path) -> None:
 
 
 def test_another_base_image_is_refused(project: Project) -> None:
-    manifest = repro.read_manifest(project)
-    repro.check_base(BASE, manifest)
+    manifest = read_manifest(project)
+    check_base(BASE, manifest)
     with pytest.raises(InputError, match="base image"):
-        repro.check_base(replace(BASE, id="sha256:2"), manifest)
+        check_base(replace(BASE, id="sha256:2"), manifest)
 
 
 def test_a_damaged_release_is_refused(project: Project) -> None:
@@ -200,7 +205,7 @@ def test_a_damaged_release_is_refused(project: Project) -> None:
 
 
 def test_the_second_project_builds_the_same_elsewhere(project: Project, tmp_path: Path) -> None:
-    other = repro.second_project(project, tmp_path / "dist", "repro-1", toolchain=False)
+    other = second_project(project, tmp_path / "dist", "repro-1", toolchain=False)
     plans = [graph.build_plan(each, CONTEXT, RESOLVED, output=Path("/out")) for each in (project, other)]
     assert plans[0]["target"]["release"] == plans[1]["target"]["release"]
     assert plans[1]["target"]["os-kernel"]["tags"] == [f"repro-1/os-kernel:{V}"]
@@ -208,7 +213,7 @@ def test_the_second_project_builds_the_same_elsewhere(project: Project, tmp_path
 
 
 def test_a_toolchain_taken_anew_is_another_word(project: Project, tmp_path: Path) -> None:
-    other = repro.second_project(project, tmp_path / "dist", "repro-1", toolchain=True)
+    other = second_project(project, tmp_path / "dist", "repro-1", toolchain=True)
     args = graph.build_plan(other, CONTEXT, RESOLVED, output=Path("/out"))["target"]["release"]["args"]
     assert args["DEBIAN_AS_OF"] == "repro-1"
 
@@ -247,7 +252,7 @@ def test_images_are_copied_again(project: Project) -> None:
 
 def test_equal_builds(project: Project, second: Callable[..., None]) -> None:
     second()
-    (project.dist / repro.REPORT).write_text("of an earlier run\n")
+    (project.dist / REPORT).write_text("of an earlier run\n")
     engine = Engine()
     proof = prove(project, engine)
     assert proof.reproducible and not proof.inputs and not proof.differences
@@ -273,7 +278,7 @@ def test_different_builds(project: Project, second: Callable[..., None]) -> None
         'config: content (19 bytes), first at byte 17, line 1: "CONFIG_IKHEADERS=y" became "CONFIG_IKHEADERS=n"',
         f"image os-kernel: differs; the engine cannot save it (cannot save acme/os-kernel:{V})",
     ]
-    report = (project.dist / repro.REPORT).read_text().splitlines()
+    report = (project.dist / REPORT).read_text().splitlines()
     assert report[0] == "input: the toolchain's package gcc was 14 and is 15 now"
     assert "    +CONFIG_IKHEADERS=n" in report
 
@@ -290,7 +295,7 @@ def test_what_is_kept_has_the_projects_names(project: Project, second: Callable[
     second()
     prove(project, Engine(), keep=tmp_path / "kept")
     kept = json.loads((tmp_path / "kept/manifest.json").read_text())
-    first = repro.read_manifest(project)
+    first = read_manifest(project)
     assert (kept["images"], kept["settings"], kept["outputs"]) == (first["images"], first["settings"], first["outputs"])
     (tmp_path / "kept/kernel/config").write_text("edited\n")
     assert (project.dist / "kernel/config").read_text() == "CONFIG_IKHEADERS=y\n"
@@ -298,18 +303,18 @@ def test_what_is_kept_has_the_projects_names(project: Project, second: Callable[
 
 def test_a_folder_that_is_in_use_is_not_written_to(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="empty"):
-        repro.check_keep(tmp_path.parent)
-    repro.check_keep(tmp_path / "new")
-    repro.check_keep(None)
+        check_keep(tmp_path.parent)
+    check_keep(tmp_path / "new")
+    check_keep(None)
 
 
 @pytest.mark.parametrize(
     ("error", "left"),
     [
-        (BuildError("no", hint="the whole log is in dist/build.log"), {repro.REPORT: "the second log\n"}),
+        (BuildError("no", hint="the whole log is in dist/build.log"), {REPORT: "the second log\n"}),
         (
             VerifyError("no", hint="what was built is in dist/.rosk-x/second/rejected"),
-            {repro.REPORT: "the second log\n"},
+            {REPORT: "the second log\n"},
         ),
         (InterruptedBuild("stopped"), {}),
     ],
@@ -346,7 +351,7 @@ def test_what_could_not_be_cleaned_up_is_left_to_the_next_run(project: Project, 
 
 
 def test_what_the_config_is_known_for(project: Project) -> None:
-    (notice,) = repro.known_causes(project, repro.read_manifest(project))
+    (notice,) = known_causes(project, read_manifest(project))
     assert notice.startswith("CONFIG_IKHEADERS=y ")
 
 
@@ -403,13 +408,13 @@ def write_diffoscope(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.host_programs
 def test_diffoscope_says_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     difference = write_diffoscope(tmp_path, 'echo "$@"; exit 1', monkeypatch)
-    (line,) = repro.look_into(difference)
+    (line,) = look_into(difference)
     assert line == f"--no-progress --max-text-report-size=1048576 --text - {tmp_path}/one {tmp_path}/two"
 
 
 @pytest.mark.host_programs
 def test_diffoscope_may_not_take_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repro, "_DIFFOSCOPE_SECONDS", 0.2)
+    monkeypatch.setattr(differences, "_DIFFOSCOPE_SECONDS", 0.2)
     difference = write_diffoscope(tmp_path, "exec sleep 60", monkeypatch)
-    (line,) = repro.look_into(difference)
+    (line,) = look_into(difference)
     assert "did not finish in 0.2 s" in line
