@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from builder.cachespec import is_race
 from builder.engine.again import is_late
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
@@ -56,12 +57,8 @@ def _explain(project: Project, state: BuildState, error: SolveError) -> RoskErro
         )
     if state.errors:
         return _stage_error(project, state.errors[0])
-    if _BROKEN_CACHE.search(error.what):
-        hint = "run it again; if that does not help, `docker buildx prune` makes the cache anew"
-        return EngineError("the engine's build cache is damaged", hint=hint, details=[error.what])
-    if is_late(error.what):
-        hint = "`rosk cache prune --all` empties its cache, whose size slows it down; Docker 27 and newer are faster"
-        return EngineError("the engine was too slow to record the build", hint=hint, details=[error.what])
+    if known := _of_the_engine(error.what):
+        return known
     failed = state.failure
     if failed is None or failed.name == EXPORT:
         return EngineError(error.what, where="buildkit", hint="`rosk doctor` looks at the engine")
@@ -71,6 +68,20 @@ def _explain(project: Project, state: BuildState, error: SolveError) -> RoskErro
         hint=_in_its_log(project, "the whole log is in dist/build.log"),
         details=list(failed.tail)[-_TAIL:],
     )
+
+
+def _of_the_engine(what: str) -> EngineError | None:
+    """The error for a failure of BuildKit's own, where it is one that is known."""
+    if _BROKEN_CACHE.search(what):
+        hint = "run it again; if that does not help, `docker buildx prune` makes the cache anew"
+        return EngineError("the engine's build cache is damaged", hint=hint, details=[what])
+    if is_late(what):
+        hint = "`rosk cache prune --all` empties its cache, whose size slows it down; Docker 27 and newer are faster"
+        return EngineError("the engine was too slow to record the build", hint=hint, details=[what])
+    if is_race(what):
+        hint = "build again: what was done is kept; Docker 27 and newer do not lose it"
+        return EngineError("BuildKit lost a step that two targets share", hint=hint, details=[what])
+    return None
 
 
 def _is_full(folder: Path) -> bool:

@@ -87,7 +87,11 @@ def test_what_targets_share_is_done_one_by_one_before_it_is_done_again(tmp_path:
 
 @pytest.mark.parametrize(
     ("fails", "solves", "hint"),
-    [([LATE] * 5, 5, "rosk cache prune --all"), (["failed to solve: denied", LATE], 1, "rosk doctor")],
+    [
+        ([LATE] * 5, 5, "rosk cache prune --all"),
+        (["failed to solve: failed to get edge: inconsistent graph state"] * 5, 5, "build again"),
+        (["failed to solve: denied", LATE], 1, "rosk doctor"),
+    ],
 )
 def test_what_is_not(tmp_path: Path, fails: list[str], solves: int, hint: str) -> None:
     """It is an error with a next step, also where it had been tried again."""
