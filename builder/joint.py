@@ -145,7 +145,7 @@ class JointBuilder:
     def _release(self, resolved: graph.Resolved, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
         self.lead.check_toolchain(resolved.kernel_version)
         for name in idle_hooks(self.lead.project.root):
-            self.lead.view.note(f"{name} is passed over: it is not executable")
+            self.lead.view.warn(f"{name} is passed over: it is not executable")
         for member in self.members:
             own = member.builder
             for name in own.limit_patches(member.context, resolved):
