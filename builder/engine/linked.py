@@ -23,9 +23,9 @@ _READ_HERE = ("/", ".", "oci-layout://")
 def linked(plan: Mapping[str, Any]) -> dict[str, Any]:
     """A bake file with a target more for each folder that several targets read; the other targets give the same.
 
-    A Dockerfile takes part that has the stage INPUTS_STAGE, and copies from the build context nowhere else. A plan that
-    reads caches stays as it is: what a step that targets share has of one is fetched in the session of one of them, and
-    fails when that target is done before (BuildKit 0.13: "Unavailable: connection error"); the step then runs.
+    Of what a Dockerfile reads of the build context itself, the stage INPUTS_STAGE takes part. A plan that reads caches
+    stays as it is: what a step that targets share has of one is fetched in the session of one of them, and that fails
+    when this target is done before ("Unavailable: connection error" of BuildKit 0.13); the step then runs.
     """
     targets: Mapping[str, Mapping[str, Any]] = plan["target"]
     if any(target.get("cache-from") for target in targets.values()):
@@ -55,7 +55,8 @@ def _sources(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _reader(target: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     """A target that is what the client sends, with no step that copies it (but for the build context)."""
-    reader = {"context": target["context"], "platforms": target["platforms"], "output": _NO_OUTPUT}
+    reader = {"context": target["context"], "output": _NO_OUTPUT}
+    reader |= {"platforms": target["platforms"]} if "platforms" in target else {}
     if name == INPUTS_STAGE:
         # BuildKit tells a stage's name only where there are two.
         return {**reader, "dockerfile-inline": f"FROM scratch AS {name}\nCOPY . /\nFROM {name}\n"}

@@ -67,6 +67,15 @@ def test_folders_that_targets_share_are_read_by_a_target_of_their_own() -> None:
     assert found["group"] == plan["group"]
 
 
+def test_a_platform_is_that_of_the_targets() -> None:
+    plan = {"target": {name: {"context": "/context", "dockerfile": "/Dockerfile", "target": name} for name in "ab"}}
+    assert linked(plan)["target"]["rosk-context-0"] == {
+        "context": "/context",
+        "output": ["type=cacheonly"],
+        "dockerfile-inline": "FROM scratch AS rosk-inputs\nCOPY . /\nFROM rosk-inputs\n",
+    }
+
+
 def test_targets_that_read_caches_are_left_alone() -> None:
     plan = {"target": {name: {**target(name, source="/source"), "cache-from": ["type=local,src=/c"]} for name in "ab"}}
     assert linked(plan) == plan
