@@ -60,7 +60,7 @@ kernel/sound/core/snd-timer.ko
 """
 
 
-MANY_RECORDS = 4000
+MANY_RECORDS = 12000
 _DEAR = ("apt-get", "dpkg")
 """What the steps of the toolchain have in their text."""
 
