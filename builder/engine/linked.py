@@ -16,8 +16,9 @@ INPUTS_STAGE = "rosk-inputs"
 """The stage of a Dockerfile that alone reads the build context."""
 
 _NO_OUTPUT = ["type=cacheonly"]
-_READ_HERE = ("/", ".", "oci-layout://")
-"""How a named context starts that the client sends: a folder or an image layout of this machine."""
+_READ_HERE = ("/", ".")
+"""How a named context starts that is a folder of this machine. An image layout (`oci-layout://`) is sent piece by
+piece, when a step needs it, which the session of a target that is done cannot."""
 
 
 def linked(plan: Mapping[str, Any]) -> dict[str, Any]:

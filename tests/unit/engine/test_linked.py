@@ -40,16 +40,11 @@ def test_folders_that_targets_share_are_read_by_a_target_of_their_own() -> None:
     assert found["target"] == {
         "rosk-context-0": {**read, "dockerfile-inline": "FROM scratch AS rosk-inputs\nCOPY . /\nFROM rosk-inputs\n"},
         "rosk-context-1": {**read, "dockerfile-inline": "FROM source\n", "contexts": {"source": "/source"}},
-        "rosk-context-2": {
-            **read,
-            "dockerfile-inline": "FROM debian\n",
-            "contexts": {"debian": "oci-layout:///base@sha256:1"},
-        },
         "a": {
             **target("a"),
             "contexts": {
                 "source": "target:rosk-context-1",
-                "debian": "target:rosk-context-2",
+                "debian": "oci-layout:///base@sha256:1",
                 "known": "/known",
                 "rosk-inputs": "target:rosk-context-0",
             },
@@ -58,7 +53,7 @@ def test_folders_that_targets_share_are_read_by_a_target_of_their_own() -> None:
             **target("b"),
             "contexts": {
                 "source": "target:rosk-context-1",
-                "debian": "target:rosk-context-2",
+                "debian": "oci-layout:///base@sha256:1",
                 "other": "docker-image://x",
                 "rosk-inputs": "target:rosk-context-0",
             },
