@@ -56,17 +56,16 @@ _MADE = """\
 said= next=
 for word; do
     shift
-    case $next$word in
-        -o) next=. ;;
+    [ ! "$next" ] || {{ said=$word next= && continue; }}
+    case $word in
+        -o) next=yes ;;
         -c) ;;
-        .*) said=$word next= ;;
         *) set -- "$@" "$word" ;;
     esac
 done
-{compiler} -E "$@" -o "$said.i" && $ROSK_GENKSYMS <"$said.i" >"$said"
-code=$?
-rm -f "$said.i"
-exit $code
+{{ {compiler} -E "$@" || : >"$said.failed"; }} | $ROSK_GENKSYMS >"$said" && [ ! -e "$said.failed" ] && exit
+rm -f "$said.failed"
+exit 1
 """
 
 

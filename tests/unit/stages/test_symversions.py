@@ -29,10 +29,10 @@ GENKSYMS = scripts/genksyms/genksyms
 MAKEFILE = """\
 include scripts/Makefile.build
 CPP = gcc -E
-c_flags = -Wp,-MMD,.$(@).d -Iinclude -DNAME='"two  words"' $(more)
+c_flags = -Wp,-MMD,.$(@).d -I ./include -DNAME='"two  words"' $(more)
 all:
 \t@$(MAKE) --no-print-directory a.ver
-a.ver: a.c FORCE
+a.ver: ../tree/a.c FORCE
 \t@$(call cmd_gensymtypes_c,$(KBUILD_SYMTYPES),$(@:.ver=.symtypes)) > $@
 FORCE:
 """
@@ -125,6 +125,15 @@ def test_what_fails_fails(tree: Tree) -> None:
     tree.write("scripts/genksyms/genksyms", "#!/bin/sh\nexit 3\n")
     with pytest.raises(AssertionError):
         tree.make()
+
+
+def test_what_does_not_preprocess_is_not_kept(tree: Tree) -> None:
+    tree.write("a.c", '#include "gone.h"\n')
+    for _ in range(2):
+        with pytest.raises(AssertionError):
+            tree.make()
+    tree.write("include/gone.h", "found\n")
+    assert tree.make() == (tree.plain(), 1, 0)
 
 
 def test_another_rule_stays_as_it_is(tmp_path: Path) -> None:
