@@ -44,8 +44,7 @@ _SHOWN_AS = {
     "whole-source": "source-package",
     "changed-source": "source-package",
     "source-changes": "release",
-    "rosk-programs": "",
-    "rosk-inputs": "",
+    **dict.fromkeys(("rosk-programs", "rosk-inputs", "packer", "image-tools"), ""),
 }
 FILE_SUFFIX = "-file"
 """What the name of a stage ends in that has a package alone, to be fetched."""
@@ -53,7 +52,7 @@ FILE_SUFFIX = "-file"
 
 def shown_stage(dockerfile_stage: str) -> str:
     """The stage of `STAGES` that a stage of the Dockerfile belongs to (`os-extras-root` to `os-extras`); empty for one
-    that nobody is shown: what the build context becomes.
+    that nobody is shown: what the build context becomes, and what programs of it lie on.
 
     One of several builds in a solve (`builder.engine.events`) keeps its name (`os-kernel@cloud-x86`), but for what they
     share.
