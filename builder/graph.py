@@ -234,14 +234,22 @@ def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
 def apart(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Bake files that each do the work of one target and leave its result in the engine's cache; none for one target.
 
-    They read caches, and write none.
+    They read caches, and write none. A target that it is linked to (bake's `target:` contexts) comes with each.
     """
     if len(plan["target"]) == 1:
         return []
     alone = {name: {**target, "output": ["type=cacheonly"]} for name, target in plan["target"].items()}
     for target in alone.values():
         target.pop("cache-to", None)
-    return [{"target": {name: target}} for name, target in alone.items()]
+    return [{"target": _with_linked(name, alone)} for name in alone]
+
+
+def _with_linked(name: str, targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    found = {name: targets[name]}
+    for where in targets[name].get("contexts", {}).values():
+        if where.startswith("target:"):
+            found |= _with_linked(where.removeprefix("target:"), targets)
+    return found
 
 
 def _build_args(project: Project, context: Context, resolved: Resolved, scope: str) -> dict[str, str]:

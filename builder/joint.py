@@ -24,6 +24,9 @@ from builder.solver import Builder, unpack
 from builder.sourceparts import KnownSource, known_source, put_together
 from builder.stagenames import FILE_SUFFIX
 
+PROGRAMS = "rosk-programs"
+"""The stage with the programs that the others run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Solved:
@@ -226,13 +229,17 @@ class JointBuilder:
 
 
 def _solve(lead: Builder, plans: Mapping[str, Mapping[str, Any]], epoch: int) -> tuple[BuildResult, dict[str, Any]]:
-    """Solve the plans, one after the other; what ran, and the metadata of all targets.
+    """Solve the plans, in one solve where that can be; what ran, and the metadata of all targets.
 
-    What they share is in the cache after the first. In one solve, equal steps of different build contexts would
-    meet only while BuildKit is at them, and it loses track of such steps (moby/buildkit#3635).
+    Where the steps of several kernels cannot be the same ones (`builder.engine.linked`) it is one after the other, and
+    what they share is in the cache after the first: in one solve they would meet only while BuildKit is at them, and it
+    loses track of such steps (moby/buildkit#3635).
     """
     if len(plans) == 1:
         state, metadata = lead.solve(*plans.values(), epoch=epoch)
+        return state.result, metadata
+    if not (lead.engine.remote or lead.engine.brings_all or lead.caches.sources):
+        state, metadata = lead.solve(joined(plans), epoch=epoch)
         return state.result, metadata
     results: list[BuildResult] = []
     found: dict[str, Any] = {}
@@ -318,6 +325,21 @@ class _Take:
 def renamed(name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
     """The bake file of one of several builds (`cloud-x86`), whose targets have its name."""
     targets = {target_name(name, each): target for each, target in plan["target"].items()}
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The bake file of several builds in one solve.
+
+    All have the programs of the first: the steps that follow from these, and from no input of a kernel's own, are the
+    same for all.
+    """
+    several = [renamed(name, plan)["target"] for name, plan in plans.items()]
+    first = next(iter(several[0].values()))
+    read = {key: first[key] for key in ("context", "dockerfile", "args", "contexts", "platforms")}
+    targets = {PROGRAMS: {**read, "target": PROGRAMS, "output": ["type=cacheonly"]}}
+    for name, target in chain.from_iterable(each.items() for each in several):
+        targets[name] = {**target, "contexts": {**target["contexts"], PROGRAMS: f"target:{PROGRAMS}"}}
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 

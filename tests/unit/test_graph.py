@@ -62,6 +62,11 @@ def test_a_target_alone_does_the_same_work_and_hands_nothing_on(project: Project
     assert graph.apart(alone[0]) == []
 
 
+def test_a_target_alone_has_what_it_is_linked_to() -> None:
+    plan = {"target": {"a": {"contexts": {"x": "target:b"}}, "b": {"contexts": {"y": "target:c"}}, "c": {}}}
+    assert [sorted(each["target"]) for each in graph.apart(plan)] == [["a", "b", "c"], ["b", "c"], ["c"]]
+
+
 def test_packages_come_with_the_files_in_few_targets(project: Project) -> None:
     def targets(*packages: str, source: Path | None = None) -> dict[str, str]:
         plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), packages=packages, source=source)

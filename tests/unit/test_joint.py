@@ -15,7 +15,7 @@ from builder.cachetransfer import project_caches
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, LogLine, StageDone
 from builder.failure import explain
-from builder.joint import renamed
+from builder.joint import PROGRAMS, joined, renamed
 from builder.project import load_all
 from builder.report.timeline import timeline
 from builder.stages.common import MARK
@@ -37,6 +37,23 @@ def plans(root: Path) -> dict[str, dict[str, object]]:
         project.name: graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out", project.name))
         for project in projects
     }
+
+
+def test_one_plan_of_several(tmp_path: Path) -> None:
+    separate = plans(tmp_path)
+    whole = joined(separate)
+    renamed_targets = {
+        name: target for each in separate for name, target in renamed(each, separate[each])["target"].items()
+    }
+    assert list(whole["target"]) == [PROGRAMS, *renamed_targets]
+    assert whole["group"]["default"]["targets"] == list(whole["target"])
+    for name, target in renamed_targets.items():
+        contexts = {**target["contexts"], PROGRAMS: f"target:{PROGRAMS}"}
+        assert whole["target"][name] == {**target, "contexts": contexts}
+    programs = whole["target"][PROGRAMS]
+    assert (programs["target"], programs["output"]) == (PROGRAMS, ["type=cacheonly"])
+    assert not {"tags", "secret", "cache-to"} & programs.keys()
+    assert plans(tmp_path) == separate
 
 
 def test_a_plan_of_one_of_several(tmp_path: Path) -> None:
