@@ -28,11 +28,14 @@ WHAT = "a cache"
 HOW = "write a reference (registry.example/acme/cache:6.12), a folder (/path, ./path, ../path) or type=…,key=value"
 SECRET_HOW = "BuildKit takes it from the environment (AWS_SECRET_ACCESS_KEY, ACTIONS_RUNTIME_TOKEN and so on)"
 
-_RACES = ("failed to get state for index", "inconsistent graph state", "no access allowed to dir")
 _EXPORT = {"mode": "max", "ignore-error": "true"}
 _FORMAT = {"oci-mediatypes": "true", "image-manifest": "true", "compression": "zstd"}
 _OTHER_TAGS = 3
 _REF_NAME = "org.opencontainers.image.ref.name"
+
+
+NO_OUTPUT = ["type=cacheonly"]
+"""The output of a bake target whose result only stays in the engine's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +57,6 @@ def with_caches(plan: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
     if "release" in targets and caches.targets:
         targets["release"]["cache-to"] = list(caches.targets)
     return {**plan, "target": targets}
-
-
-def is_race(what: str) -> bool:
-    """Whether BuildKit failed in its own bookkeeping (moby/buildkit#3635): the same solve, done again, works.
-
-    Several targets that share steps can meet it; what they did is kept. That no access is allowed to a folder it says
-    where the target that sends it was done before another had begun (`builder.engine.linked`).
-    """
-    what = what.removeprefix("failed to solve: ")
-    return what == "not found" or any(words in what for words in _RACES)
 
 
 def check_entry(entry: str) -> str:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from builder import graph
 from builder.build import shown_result
-from builder.cachespec import Caches, check_entry, folder_tag, folder_tags, is_folder, make_caches, references
+from builder.cachespec import (
+    NO_OUTPUT,
+    Caches,
+    check_entry,
+    folder_tag,
+    folder_tags,
+    is_folder,
+    make_caches,
+    references,
+)
 from builder.engine.events import BuildResult
 from builder.engine.probe import client_environment
 from builder.errors import EngineError, InputError
@@ -24,7 +33,6 @@ if TYPE_CHECKING:
     from builder.solver import Builder
 
 _IMPORT = "rosk-import"
-_NO_OUTPUT = ["type=cacheonly"]
 _ANSWER_SECONDS = 60.0
 
 
@@ -177,7 +185,7 @@ def _solve(
     plan = graph.build_plan(
         builder.project, context, resolved, output=output, shared=True, scope=builder.scope, caches=caches
     )
-    release: dict[str, Any] = {**plan["target"]["release"], "target": stage, "output": _NO_OUTPUT}
+    release: dict[str, Any] = {**plan["target"]["release"], "target": stage, "output": NO_OUTPUT}
     state, _ = builder.solve({"target": {"release": release}}, epoch=resolved.epoch)
     for warning in state.warnings:
         builder.log.line(f"warning: {warning}")

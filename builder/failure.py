@@ -7,8 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.cachespec import is_race
-from builder.engine.again import is_late
+from builder.engine.again import is_late, is_race
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, FetchError, InputError, NoSpaceError, RoskError

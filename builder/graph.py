@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.cachespec import NONE, Caches, with_caches
+from builder.cachespec import NO_OUTPUT, NONE, Caches, with_caches
 from builder.cross import cross_args, cross_packages
 from builder.external.model import ModuleSource
 from builder.project import Project
@@ -238,7 +238,7 @@ def apart(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     if len(plan["target"]) == 1:
         return []
-    alone = {name: {**target, "output": ["type=cacheonly"]} for name, target in plan["target"].items()}
+    alone = {name: {**target, "output": NO_OUTPUT} for name, target in plan["target"].items()}
     for target in alone.values():
         target.pop("cache-to", None)
     return [{"target": _with_linked(name, alone)} for name in alone]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.cachespec import NONE
+from builder.cachespec import NO_OUTPUT, NONE
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, InputError
 from builder.foresight import has_built
@@ -337,7 +337,7 @@ def joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     several = [renamed(name, plan)["target"] for name, plan in plans.items()]
     first = next(iter(several[0].values()))
     read = {key: first[key] for key in ("context", "dockerfile", "args", "contexts", "platforms")}
-    targets = {PROGRAMS: {**read, "target": PROGRAMS, "output": ["type=cacheonly"]}}
+    targets = {PROGRAMS: {**read, "target": PROGRAMS, "output": NO_OUTPUT}}
     for name, target in chain.from_iterable(each.items() for each in several):
         targets[name] = {**target, "contexts": {**target["contexts"], PROGRAMS: f"target:{PROGRAMS}"}}
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}

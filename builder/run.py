@@ -20,7 +20,7 @@ from builder.cachetransfer import project_caches
 from builder.engine.base import BaseImage, Engine, resolve_base
 from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
-from builder.engine.install import ensure_engine
+from builder.engine.install import Say, ensure_engine
 from builder.errors import InputError
 from builder.project import Project
 from builder.release import REPORT, SIGNATURES, VERIFY, file_names, human_size, shown_path
@@ -86,9 +86,7 @@ def run_build(
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
     titles = stagenames.titles([project.name for project in projects])
     view = make_view(titles, console, shown=stagenames.shown_stage, quiet=options.quiet, verbose=options.verbose)
-    # What changes this machine is said whatever the view: quiet is about the build.
-    told = Console(stderr=True, highlight=False, emoji=False)
-    note = partial(told.print, markup=False) if options.quiet else view.note
+    note = machine_note(view, quiet=options.quiet)
     caches = [
         project_caches(project, sources=options.cache_from, targets=options.cache_to, warn=view.warn)
         for project in projects
@@ -132,6 +130,12 @@ def run_build(
 
         check(pushed)
     return done
+
+
+def machine_note(view: View, *, quiet: bool) -> Say:
+    """What tells of changes to this machine, whatever the view: quiet is about the build."""
+    told = Console(stderr=True, highlight=False, emoji=False)
+    return partial(told.print, markup=False) if quiet else view.note
 
 
 def _print_notices(view: View, project: Project, built: Built, *, named: bool) -> None:

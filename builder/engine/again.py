@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from builder.cachespec import is_race
 from builder.engine.docker import SolveError
 
 Result = TypeVar("Result")
 
+_RACES = ("failed to get state for index", "inconsistent graph state", "no access allowed to dir")
 PAUSES = (0.0, 1.0, 5.0, 20.0)
 """Seconds before the second try and those after it: each time BuildKit keeps what it has finished, and has less
 to do; and another solve, which this one got in the way of, has time to end."""
@@ -33,7 +33,6 @@ def once_more(
     Raises:
         SolveError: It failed.
     """
-
     for pause in PAUSES:
         with _by_its_own_fault(say):
             return solve()
@@ -52,6 +51,16 @@ def _by_its_own_fault(say: Callable[[str], None]) -> Iterator[None]:
         if not (is_late(error.what) or is_race(error.what)):
             raise
         say(error.what)
+
+
+def is_race(what: str) -> bool:
+    """Whether BuildKit failed in its own bookkeeping (moby/buildkit#3635): the same solve, done again, works.
+
+    Several targets that share steps can meet it; what they did is kept. That no access is allowed to a folder it says
+    where the target that sends it was done before another had begun (`builder.engine.linked`).
+    """
+    what = what.removeprefix("failed to solve: ")
+    return what == "not found" or any(words in what for words in _RACES)
 
 
 def is_late(what: str) -> bool:

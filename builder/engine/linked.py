@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from builder.cachespec import NO_OUTPUT
+
 INPUTS_STAGE = "rosk-inputs"
 """The stage of a Dockerfile that alone reads the build context."""
 
-_NO_OUTPUT = ["type=cacheonly"]
 _READ_HERE = ("/", ".")
 """How a named context starts that is a folder of this machine. An image layout (`oci-layout://`) is sent piece by
 piece, when a step needs it, which the session of a target that is done cannot."""
@@ -56,7 +57,7 @@ def _sources(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _reader(target: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     """A target that is what the client sends, with no step that copies it (but for the build context)."""
-    reader = {"context": target["context"], "output": _NO_OUTPUT}
+    reader = {"context": target["context"], "output": NO_OUTPUT}
     reader |= {"platforms": target["platforms"]} if "platforms" in target else {}
     if name == INPUTS_STAGE:
         # BuildKit tells a stage's name only where there are two.

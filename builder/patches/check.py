@@ -12,6 +12,7 @@ from typing import Any
 
 from builder import graph, stagenames
 from builder.arch import host_arch
+from builder.cachespec import NO_OUTPUT
 from builder.context import dockerfiles, write_context
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
@@ -176,7 +177,7 @@ def check_plan(project: Project, context: graph.Context, *, base: str, output: P
         "platforms": source["platforms"],
         "output": source["output"],
     }
-    only_made = {**source, "target": "kernel-source", "output": ["type=cacheonly"]}
+    only_made = {**source, "target": "kernel-source", "output": NO_OUTPUT}
     return {"target": {"kernel-source": only_made, "patch-check": check}}
 
 

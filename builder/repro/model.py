@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from builder.differ import Difference
 
 REPORT = "repro.log"
 """The file of `dist` with all that the last `rosk repro` found, when that was something."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)

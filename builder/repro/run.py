@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -18,15 +17,16 @@ from builder import release
 from builder.differ import differ
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
+from builder.engine.install import Say
 from builder.project import Project
 from builder.repro.compare import compare
 from builder.repro.differences import Look
-from builder.repro.model import REPORT, Proof, ReproOptions, Say
+from builder.repro.model import REPORT, Proof, ReproOptions
 from builder.repro.preconditions import check_base, check_keep, check_unchanged, known_causes, read_manifest
 from builder.repro.rebuild import build_again, keep, link_all, second_project, snapshot
 from builder.repro.render import as_json, print_proof, report_lines, repro_error
 from builder.repro.scope import own_scope
-from builder.run import prepare_for
+from builder.run import machine_note, prepare_for
 from builder.stagenames import STAGES, shown_stage
 from builder.view import View, make_view
 
@@ -44,8 +44,7 @@ def run_repro(project: Project, options: ReproOptions) -> Proof:
     check_keep(options.keep)
     console = Console(highlight=False, emoji=False, stderr=options.as_json)
     view = make_view(STAGES, console, shown=shown_stage, quiet=options.quiet, verbose=options.verbose)
-    told = Console(stderr=True, highlight=False, emoji=False)
-    note = partial(told.print, markup=False) if options.quiet else view.note
+    note = machine_note(view, quiet=options.quiet)
     engine, base = prepare_for(project, allow_install=options.allow_install, note=note, builder=options.builder)
     if not options.toolchain:
         check_base(base, manifest)

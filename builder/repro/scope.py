@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.engine.docker import Docker
+from builder.engine.install import Say
 from builder.errors import EngineError
 from builder.inputs.fetch import default_cache
-from builder.repro.model import Say
 
 
 @contextmanager

@@ -57,6 +57,13 @@ class StageError(Exception):
         }
 
 
+def put_program(path: Path, text: str) -> None:
+    """Write a script that can be run; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def emit(event: Mapping[str, Any]) -> None:
     """Send one event to the host: `{"event": "error" | "progress", ...}`."""
     print(MARK + json.dumps(event, ensure_ascii=True), flush=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from builder.stages import symversions
-from builder.stages.common import warning
+from builder.stages.common import put_program, warning
 
 # Stands before the compiler on PATH, so that ccache runs it for what it does not have. gcc's list of dependencies has
 # what the preprocessor read; `as --MD` lists the assembler's inputs. The temporary file among them is gone by then.
@@ -147,9 +147,7 @@ def wrap(name: str, folder: Path) -> None:
     compiler = shutil.which(name)
     if compiler is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(_WRAPPER.format(compiler=shlex.quote(compiler)))
-    (folder / name).chmod(0o755)
+    put_program(folder / name, _WRAPPER.format(compiler=shlex.quote(compiler)))
 
 
 def answers(address: str) -> bool:

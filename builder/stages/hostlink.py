@@ -14,7 +14,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from builder.stages.common import run
+from builder.stages.common import put_program, run
 
 _PROBE = "#include <libelf.h>\nint main(void) { return elf_end(elf_begin(0, ELF_C_READ, 0)); }\n"
 # The static libelf of elfutils 0.192 (Debian 13) lacks its own search trees (elfutils bug 32293). These are they,
@@ -79,9 +79,7 @@ def _is_old(tree: Path) -> bool:
 def wrap_pkg_config(folder: Path) -> Path:
     """Put a pkg-config in `folder` that says how to link statically, whatever it is asked; returns the folder."""
     if program := shutil.which("pkg-config"):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pkg-config").write_text(_PKG_CONFIG.format(program=shlex.quote(program)))
-        (folder / "pkg-config").chmod(0o755)
+        put_program(folder / "pkg-config", _PKG_CONFIG.format(program=shlex.quote(program)))
     return folder
 
 

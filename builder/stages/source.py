@@ -27,8 +27,8 @@ _COMPRESSIONS = {
 }
 _TAR_MAGIC = slice(257, 262)
 _PLAIN = "--no-auto-compress"
-# A key has lines of it after this one; scripts that only look for the line have not.
-_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\s+(?:[A-Za-z-]+: |[A-Za-z0-9+/]{32})")
+# RFC 7468; a passphrase adds header lines (RFC 1421). Scripts that only look for such a line have no key after it.
+PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\s+(?:[A-Za-z-]+: |[A-Za-z0-9+/]{32})")
 _APT = ("-o", "Acquire::Retries=3", "-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any")
 
 
@@ -85,7 +85,7 @@ def read_version(tree: Path) -> str:
 def _refuse_keys(tree: Path) -> None:
     """See that no key for modules lies where kbuild makes one, or is given one: it would be in the source package."""
     for path in sorted((tree / "certs").rglob("*")):
-        if path.is_file() and _PRIVATE_KEY.search(path.read_bytes()):
+        if path.is_file() and PRIVATE_KEY.search(path.read_bytes()):
             raise StageError(
                 f"the source holds a private key, which would be in the source package: {path.relative_to(tree)}",
                 hint="take it out (`make mrproper` removes one that a build has made), and name a key of your own with "

@@ -12,6 +12,8 @@ import re
 import shlex
 from pathlib import Path
 
+from builder.stages.common import put_program
+
 STATISTICS = ".symversions"
 """What the name of ccache's statistics log ends in for these."""
 
@@ -75,15 +77,9 @@ def install(folder: Path, compiler: str) -> None:
     Args:
         compiler: The path of gcc.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     quoted = shlex.quote(compiler)
-    programs = {
-        _NAME: _ASKED.format(compiler=quoted, statistics=STATISTICS, name=_NAME),
-        f"{_NAME}-gcc": _MADE.format(compiler=quoted),
-    }
-    for name, text in programs.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
+    put_program(folder / _NAME, _ASKED.format(compiler=quoted, statistics=STATISTICS, name=_NAME))
+    put_program(folder / f"{_NAME}-gcc", _MADE.format(compiler=quoted))
 
 
 def make_words(tree: Path) -> list[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
+from builder.stages.source import PRIVATE_KEY
 from builder.verify.der import SEQUENCE, read_value
 
 _SUFFIXES = ("pem", "key", "priv", "p12", "pfx", "pkcs8")
-# RFC 7468; a passphrase adds header lines (RFC 1421). Scripts that only look for such a line have no key after it.
-_PEM = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\s+(?:[A-Za-z-]+: |[A-Za-z0-9+/]{32})")
 _PGP = b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n"
 # What follows the outer SEQUENCE in DER: version and algorithm (PKCS #8, RFC 5958), version and modulus (PKCS #1, RFC
 # 8017), version and key (EC, RFC 5915), version (PKCS #12, RFC 7292); and the algorithm PBES2 (encrypted PKCS #8).
@@ -34,7 +31,7 @@ def private_key(name: str, content: bytes) -> str:
     stem, _, suffix = name.rpartition("/")[2].rpartition(".")
     if stem and suffix.lower() in _SUFFIXES:
         return "has the name of a private key"
-    if b"PRIVATE KEY" in content and (_PEM.search(content) or _PGP in content):
+    if b"PRIVATE KEY" in content and (PRIVATE_KEY.search(content) or _PGP in content):
         return "holds a private key (PEM)"
     if is_der_key(content):
         return "is a private key (DER)"

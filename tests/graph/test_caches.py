@@ -21,9 +21,10 @@ from rich.console import Console
 from builder import caches, graph, stagenames
 from builder.build import shown_result
 from builder.buildlog import BuildLog
-from builder.cachespec import NONE, Caches, folder_tags, is_race, make_caches, told
+from builder.cachespec import NONE, Caches, folder_tags, make_caches, told
 from builder.cachetransfer import export_cache, import_cache, project_caches
 from builder.context import dockerfiles
+from builder.engine.again import is_race
 from builder.engine.base import BaseImage
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache, Record
 from builder.engine.docker import Docker
