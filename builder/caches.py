@@ -32,6 +32,9 @@ _MOUNTS: tuple[tuple[str, str, str], ...] = (
 )
 """What follows `rosk-` in the name of a cache mount (a scope may follow), what it is, and what losing it costs."""
 
+_RECORD = re.compile(r"\b[a-z0-9]{25}\b")
+"""The ID of a record in a message of BuildKit's."""
+
 _LAYERS: Mapping[str, tuple[str, str]] = {
     "toolchain": ("toolchain layers", "the next build installs the compiler and the tools again"),
     "source": ("kernel source layers", "the next build unpacks and patches the source again"),
@@ -242,6 +245,18 @@ def prune(store: CacheStore, pieces: Sequence[Piece], chosen: Sequence[Piece], *
     freed = sum(piece.size for piece in gone)
     left = sum(piece.size for piece in pieces) - freed
     return Pruned(rows=tuple(rows(gone)), freed=freed, left=left, stayed=tuple(dict.fromkeys(reasons)))
+
+
+def forget_named(store: CacheStore, message: str) -> list[Record]:
+    """Remove the results of rosk's steps that a message of BuildKit names, and return those that are gone.
+
+    Raises:
+        EngineError: The engine refused.
+    """
+    names = set(_RECORD.findall(message))
+    steps = (piece.record for piece in find_pieces(store.records()) if piece.record and not piece.stays)
+    named = [step.id for step in steps if step.type != CACHE_MOUNT and step.id in names]
+    return store.prune(named) if named else []
 
 
 def show(store: CacheStore, cache: Path) -> list[Row]:

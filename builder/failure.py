@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.engine.again import is_late, is_race
+from builder.engine.again import is_broken, is_late, is_race
 from builder.engine.docker import SolveError
 from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, FetchError, InputError, NoSpaceError, RoskError
@@ -16,7 +15,6 @@ from builder.stagenames import STAGES, shown_stage
 
 _TAIL = 20
 _FULL = 1 << 16
-_BROKEN_CACHE = re.compile(r"snapshot \S+ does not exist|failed to stat active key")
 _INPUT_STAGES = frozenset({"patched", "configured", "split", "firmware"})
 """Stages that fail because of what the user wrote; a failure of another is one of the build."""
 
@@ -71,8 +69,8 @@ def _explain(project: Project, state: BuildState, error: SolveError) -> RoskErro
 
 def _of_the_engine(what: str) -> EngineError | None:
     """The error for a failure of BuildKit's own, where it is one that is known."""
-    if _BROKEN_CACHE.search(what):
-        hint = "run it again; if that does not help, `docker buildx prune` makes the cache anew"
+    if is_broken(what):
+        hint = "`docker buildx prune --all` empties its cache; a kernel is then compiled whole"
         return EngineError("the engine's build cache is damaged", hint=hint, details=[what])
     if is_late(what):
         hint = "`rosk cache prune --all` empties its cache, whose size slows it down; Docker 27 and newer are faster"

@@ -231,6 +231,18 @@ def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
     return {**plan, "target": targets}
 
 
+def uncached(plan: Mapping[str, Any], stage: str | None) -> dict[str, Any]:
+    """A bake file whose solve makes a stage, or all of them, without looking for a result in the cache.
+
+    It leaves new results in the place of the old ones. Cache mounts of what is made so are emptied first (`afresh`).
+    """
+    changed = {}
+    for name, target in plan["target"].items():
+        filtered = {"no-cache-filter": [*target.get("no-cache-filter", ()), stage]}
+        changed[name] = {**target, **(filtered if stage else {"no-cache": True})}
+    return {**plan, "target": changed}
+
+
 def apart(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Bake files that each do the work of one target and leave its result in the engine's cache; none for one target.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from builder import graph, release
 from builder.buildlog import Log
+from builder.caches import forget_named
 from builder.cachespec import NONE, Caches
 from builder.context import dockerfiles, without_secret, write_context
 from builder.current import own_code, release_key
@@ -29,6 +30,10 @@ from builder.project import SETTINGS_FILE, Project
 from builder.series import check_llvm, misfit
 from builder.signing.key import CERTIFICATE, SigningKey
 from builder.view import View
+
+_STAGE_ALONE = 3
+"""How often in a row a damaged build cache has failed a solve when the stage that failed is made again, whatever there
+is of it; after that it is all stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +99,37 @@ class Builder:
             for target in graph.apart(plan):
                 once(target)
 
+        def say(what: str) -> None:
+            self.log.line(f"solved once more: {what}")
+
+        def mend(what: str, times: int) -> None:
+            nonlocal plan
+            plan = self._mended(plan, what, times, state.failure.name if state.failure else "")
+
         try:
-            metadata = once_more(
-                lambda: once(plan), lambda what: self.log.line(f"solved once more: {what}"), apart=apart
-            )
+            metadata = once_more(lambda: once(plan), say, apart=apart, mend=mend)
         except SolveError as error:
             self._append_compile_log(state)
             raise explain(self.project, state, error, others=self.others) from error
         self.warnings.extend(state.warnings)
         self.states.append(state)
         return state, metadata
+
+    def _mended(self, plan: Mapping[str, Any], what: str, times: int, failed: str) -> Mapping[str, Any]:
+        """A bake file that does without what the engine's build cache has lost, in steps of rising cost.
+
+        Args:
+            plan: The one that met it.
+            what: BuildKit's message.
+            times: How often in a row there was one.
+            failed: The stage that failed; empty when BuildKit says of none.
+        """
+        if times == 2 and (store := self.engine.build_cache) is not None:
+            self.view.warn("the engine's build cache is damaged: what was lost is made again")
+            forget_named(store, what)
+            return plan
+        # What a solve that failed has read can be in use until the engine is started again: no prune removes it.
+        return graph.uncached(plan, failed.partition("@")[0] if times == _STAGE_ALONE else None)
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:

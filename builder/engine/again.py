@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from builder.engine.docker import SolveError
@@ -12,6 +12,9 @@ from builder.engine.docker import SolveError
 Result = TypeVar("Result")
 
 _RACES = ("failed to get state for index", "inconsistent graph state", "no access allowed to dir")
+_BROKEN = re.compile(
+    r"snapshot \S+ does not exist|failed to stat active key|failed to mount \S+: \[.*\]: no such file or directory"
+)
 PAUSES = (0.0, 1.0, 5.0, 20.0)
 """Seconds before the second try and those after it: each time BuildKit keeps what it has finished, and has less
 to do; and another solve, which this one got in the way of, has time to end."""
@@ -22,6 +25,7 @@ def once_more(
     say: Callable[[str], None] = lambda _: None,
     *,
     apart: Callable[[], None] = lambda: None,
+    mend: Callable[[str, int], None] = lambda _what, _time: None,
 ) -> Result:
     """What a solve gives; one that failed by no fault of its own is done again, as often as `PAUSES` says.
 
@@ -29,28 +33,36 @@ def once_more(
         say: Told what BuildKit said of one that failed, when there is a next one.
         apart: Called before each next one: does the work of the solve's targets, one after the other. BuildKit (0.13)
             loses a step that two targets share when the one that ran it is done before the other.
+        mend: Called instead where the build cache is damaged and another try has not helped: sees that the next one
+            does without what is lost. Told what BuildKit said, and how often in a row the cache was so.
 
     Raises:
         SolveError: It failed.
     """
+    broken = 0
     for pause in PAUSES:
-        with _by_its_own_fault(say):
+        try:
             return solve()
+        except SolveError as error:
+            _say_own_fault(error, say)
+            what = error.what
+            broken = broken + 1 if is_broken(what) else 0
         time.sleep(pause)
-        with _by_its_own_fault(say):
-            apart()
+        if broken > 1:
+            mend(what, broken)
+        elif not broken:
+            try:
+                apart()
+            except SolveError as error:
+                _say_own_fault(error, say)
     return solve()
 
 
-@contextmanager
-def _by_its_own_fault(say: Callable[[str], None]) -> Iterator[None]:
-    """Ends a block that fails by BuildKit's own fault, and says so; other failures go on."""
-    try:
-        yield
-    except SolveError as error:
-        if not (is_late(error.what) or is_race(error.what)):
-            raise
-        say(error.what)
+def _say_own_fault(error: SolveError, say: Callable[[str], None]) -> None:
+    """Say what failed by BuildKit's own fault; any other failure is raised again."""
+    if not (is_late(error.what) or is_race(error.what) or is_broken(error.what)):
+        raise error
+    say(error.what)
 
 
 def is_race(what: str) -> bool:
@@ -69,3 +81,12 @@ def is_late(what: str) -> bool:
     It gives the record of a build 20 seconds, for example, and fails a build that has succeeded when they are over.
     """
     return what.removeprefix("failed to solve: ").startswith("DeadlineExceeded: ")
+
+
+def is_broken(what: str) -> bool:
+    """Whether the engine's build cache lacks a result that it has a record of.
+
+    BuildKit (before 0.31) lets go of one that a failed step had read (moby/buildkit#6820), or it is gone for good. No
+    other try may help while the record is there.
+    """
+    return _BROKEN.search(what) is not None

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
 
 from builder.engine import apt
+from builder.engine.cacherecords import BuildCache
 from builder.engine.install import Say, announce
 from builder.errors import EngineError
 from builder.process import run
@@ -65,6 +66,11 @@ class Engine(Images, Protocol):
 
     brings_all: bool
     """A solve brings all packages to this machine, whatever it is asked for."""
+
+    @property
+    def build_cache(self) -> BuildCache | None:
+        """What it keeps of its steps; None where it keeps nothing."""
+        ...
 
     def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
         """Solve all targets of a bake file, and return their metadata."""

@@ -50,10 +50,12 @@ class Buildah:
     Attributes:
         remote: Never: buildah works here.
         brings_all: A run exports the packages too: there is no second one that gives them.
+        build_cache: None: no step is taken from an earlier run.
     """
 
     remote = False
     brings_all = True
+    build_cache = None
 
     def __init__(self) -> None:
         self._packages: dict[str, Path] = {}

@@ -264,3 +264,39 @@ def test_prune_leaves_what_others_made(lab: Lab, tmp_path: Path) -> None:
     foreign = [record for record in store.records() if word in record.description]
     assert len(foreign) == 2
     store.prune([record.id for record in foreign])
+
+
+@pytest.mark.heavy
+def test_a_result_that_the_engine_lost_is_made_again(fake: FakeProject) -> None:
+    """Also where the engine still has a record of it (`builder.engine.again.is_broken`)."""
+    store = Docker().build_cache
+    before = {record.id for record in store.records()}
+    fake.build()
+    checksums = (fake.root / "dist/SHA256SUMS").read_text()
+    (compiled,) = (
+        record.id
+        for record in store.records()
+        if record.id not in before
+        and record.description.startswith("mount / from exec /bin/sh -c python3 -m builder.stages.compile")
+    )
+    remove_snapshot(compiled)
+    lists = [fake.root / f"lists/x86/{name}.list" for name in ("modules", "modules-extra")]
+    texts = [path.read_text() for path in lists]
+    line = "kernel/drivers/net/dummy.ko\n"
+    for path, text in zip(lists, (texts[0] + line, texts[1].replace(line, "")), strict=True):
+        path.write_text(text)
+    built = fake.build()
+    assert {"split", "compile"} <= built.result.ran
+    assert "solved once more: failed to solve: " in (fake.root / "dist/build.log").read_text()
+    for path, text in zip(lists, texts, strict=True):
+        path.write_text(text)
+    assert "compile" not in fake.build().result.ran
+    assert (fake.root / "dist/SHA256SUMS").read_text() == checksums
+
+
+def remove_snapshot(id: str) -> None:
+    """Remove what a record stands for behind BuildKit's back."""
+    sockets = ("/var/run/docker/containerd/containerd.sock", "/run/containerd/containerd.sock")
+    socket = next(path for path in sockets if Path(path).exists())
+    argv = ["ctr", "--address", socket, "--namespace", "moby", "snapshots", "remove", id]
+    subprocess.run(argv, check=True, capture_output=True)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder import caches
-from builder.caches import Piece, Row, choose, find_pieces, prune, rows
+from builder.caches import Piece, Row, choose, find_pieces, forget_named, prune, rows
 from builder.cachespec import PATTERN, Caches, folder_tag, folder_tags, has_secret, make_caches, told, with_caches
 from builder.cachetransfer import import_dockerfile
 from builder.context import dockerfiles
@@ -176,12 +176,13 @@ def piece(what: str, size: int, idle: float, *, depth: int = 0, stays: str = "")
 class Store:
     """An engine that refuses some."""
 
-    def __init__(self, *refused: str) -> None:
+    def __init__(self, *refused: str, has: Sequence[Record] = ()) -> None:
         self.refused = refused
+        self.has = has
         self.asked: list[str] = []
 
     def records(self) -> list[Record]:
-        return []
+        return list(self.has)
 
     def prune(self, ids: Sequence[str]) -> list[Record]:
         self.asked += ids
@@ -228,6 +229,23 @@ class TestPrune:
         chosen = choose(self.PIECES, older_than=None, keep=None, all=True)
         assert prune(store, self.PIECES, chosen, dry_run=True).freed == 40
         assert store.asked == []
+
+    def test_what_is_damaged(self) -> None:
+        """What BuildKit names goes, if it is a step of rosk's."""
+        records = recorded()
+        step, mount, other = (
+            next(id for id, record in records.items() if record.description.startswith(words))
+            for words in (
+                "mount / from exec /bin/sh -c python3 -m builder.stages.compile",
+                "cached mount /ccache",
+                "mount / from exec /bin/sh -c echo foreign",
+            )
+        )
+        store = Store(has=tuple(records.values()))
+        gone = forget_named(store, f"failed to stat {step}: snapshot {step} does not exist, {mount}, {other}")
+        assert store.asked == [record.id for record in gone] == [step]
+        assert forget_named(store, f"failed to mount /var/x: {other}") == []
+        assert store.asked == [step]
 
     @pytest.mark.parametrize(
         ("text", "seconds"), [("14d", 14 * DAY), ("36h", 1.5 * DAY), ("2w", 14 * DAY), ("90m", 5400)]

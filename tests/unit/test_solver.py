@@ -13,6 +13,7 @@ from rich.console import Console
 
 from builder.buildlog import BuildLog
 from builder.engine.base import BaseImage
+from builder.engine.cacherecords import Record
 from builder.engine.docker import SolveError
 from builder.errors import EngineError
 from builder.project import load_project
@@ -27,14 +28,18 @@ LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
 class Engine:
     """Stands in for the engine: fails as it is told, one solve after the other."""
 
+    build_cache: Any = None
+
     def __init__(self, *fails: str) -> None:
         self.left = list(fails)
         self.solves = 0
         self.targets: list[list[str]] = []
+        self.plans: list[Mapping[str, Any]] = []
 
     def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
         self.solves += 1
         self.targets.append(sorted(plan["target"]))
+        self.plans.append(plan)
         if self.left:
             raise SolveError(self.left.pop(0))
         return {"resolve": {"epoch": epoch}}
@@ -85,10 +90,45 @@ def test_what_targets_share_is_done_one_by_one_before_it_is_done_again(tmp_path:
     assert engine.targets == [["a", "b"], ["a"], ["b"], ["a", "b"]]
 
 
+def test_a_damaged_cache_is_mended_in_steps_of_rising_cost(tmp_path: Path) -> None:
+    """Another try; then without the record; without the stage that failed; without any."""
+    id = "r7c6dbhl0bq7os5whzsl339b5"
+    gone = f"failed to solve: snapshot {id} does not exist: not found"
+    named = Record(id=id, description="local source for rosk-source")
+
+    class Store:
+        pruned: list[list[str]] = []
+
+        def records(self) -> list[Record]:
+            return [named]
+
+        def prune(self, ids: Sequence[str]) -> list[Record]:
+            self.pruned.append(list(ids))
+            return []
+
+    class Failing(Engine):
+        build_cache = Store()
+
+        def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+            if self.left:
+                failed = {"digest": "a", "name": "[release split 5/6] COPY", "error": self.left[0], "started": AT}
+                on_output(json.dumps({"vertexes": [{**failed, "completed": AT}]}) + "\n")
+            return super().bake(plan, epoch=epoch, on_output=on_output)
+
+    engine = Failing(*[gone] * 4)
+    assert solve(tmp_path, engine, targets=("a", "b")) == {"resolve": {"epoch": 7}}
+    assert engine.build_cache.pruned == [[id]]
+    plain: dict[str, Any] = {}
+    alone = {"no-cache-filter": ["split"]}
+    expected = [plain, plain, plain, alone, {**alone, "no-cache": True}]
+    assert [plan["target"] for plan in engine.plans] == [{"a": each, "b": each} for each in expected]
+
+
 @pytest.mark.parametrize(
     ("fails", "solves", "hint"),
     [
         ([LATE] * 5, 5, "rosk cache prune --all"),
+        (["failed to solve: snapshot a does not exist: not found"] * 5, 5, "docker buildx prune --all"),
         (["failed to solve: failed to get edge: inconsistent graph state"] * 5, 5, "build again"),
         (["failed to solve: denied", LATE], 1, "rosk doctor"),
     ],

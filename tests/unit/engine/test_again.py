@@ -9,6 +9,14 @@ from builder.engine.docker import SolveError
 
 RACE = "failed to solve: failed to get edge: inconsistent graph state"
 LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
+GONE = "failed to solve: snapshot z4dwir2wz70ul7xj7z2u1bwxc does not exist: not found"
+BROKEN = [
+    GONE,
+    "failed to solve: failed to finalize upper parent during diff: failed to commit a to b during finalize: failed to "
+    "stat active key during commit: snapshot a does not exist: not found",
+    "failed to solve: failed to calculate checksum of ref dqq4::gnwc: failed to mount /tmp/buildkit-mount37: "
+    "[{Type:overlay Source:overlay Target: Options:[index=off lowerdir=/s/1053/fs]}]: no such file or directory",
+]
 
 
 class Solve:
@@ -67,3 +75,24 @@ def test_another_failure_is_not_tried_again(paused: list[float]) -> None:
     with pytest.raises(SolveError, match="did not complete"):
         once_more(solve)
     assert (solve.calls, paused) == (1, [])
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_damaged_cache_is_mended_when_another_try_does_not_help(paused: list[float], what: str) -> None:
+    mended: list[tuple[str, int, int]] = []
+
+    def run(solve: Solve) -> int:
+        mended.clear()
+        return once_more(
+            solve, apart=lambda: pytest.fail("apart"), mend=lambda what, time: mended.append((what, time, solve.calls))
+        )
+
+    assert (run(Solve(what)), mended) == (7, [])
+    assert (run(Solve(what, what)), mended) == (7, [(what, 2, 2)])
+    assert (run(Solve(what, GONE, what)), mended) == (7, [(GONE, 2, 2), (what, 3, 3)])
+
+
+def test_another_fault_between_is_a_new_beginning(paused: list[float]) -> None:
+    solve, mended = Solve(GONE, RACE, GONE), list[str]()
+    assert once_more(solve, mend=lambda what, _time: mended.append(what)) == 7
+    assert mended == []
