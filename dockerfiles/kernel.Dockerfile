@@ -1,6 +1,6 @@
 # The whole graph: one stage for each thing that has a cache key of its own. Its build context is the folder that
 # rosk makes for each build (stages/ images/ config/ lists/ patches/ hooks/); `source` and `firmware` are named
-# contexts. FRESH is a word that makes every stage run again that is no input (builder.graph.afresh).
+# contexts. FRESH is a word that makes every stage run again that is no input (builder.replan.afresh).
 # Only what buildah builds too is used here, or what builder/engine/buildah.py takes out: no heredocs, no COPY --link, no
 # ADD --checksum.
 ARG BASE
@@ -267,7 +267,7 @@ FROM firmware-${FIRMWARE_KIND} AS kernel-firmware
 # (`scanPath` in cache/contenthash/checksum.go), and in the root of a stage with the kernel's source that is 86,000.
 FROM tools AS packer
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
-    stages/pack.py /rosk/builder/stages/
+    stages/members.py stages/squeeze.py stages/packmemo.py stages/pack.py /rosk/builder/stages/
 ARG EPOCH
 ARG CACHE_SCOPE=
 
@@ -292,7 +292,7 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
 # It is packed where it lies: copying thousands of files takes longer.
 FROM headers AS headers-package
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
-    stages/pack.py /rosk/builder/stages/
+    stages/members.py stages/squeeze.py stages/packmemo.py stages/pack.py /rosk/builder/stages/
 ARG EPOCH
 ARG LAYER
 ARG CACHE_SCOPE=
@@ -307,7 +307,7 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
 FROM ${SOURCE_AFTER} AS waited-for
 FROM patched AS source-package
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
-    stages/pack.py /rosk/builder/stages/
+    stages/members.py stages/squeeze.py stages/packmemo.py stages/pack.py /rosk/builder/stages/
 # The same file, whatever this stage is to wait for.
 COPY --from=waited-for /out/source.json /after/
 ARG RELEASE

@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +89,7 @@ def update(tree: Path, journal: str, paths: Iterable[str]) -> str:
     Raises:
         OSError: A file cannot be read.
     """
-    known = {_unescaped(line.split(" ", 5)[5]): line for line in _lines(journal)}
+    known = {_path(line): line for line in _lines(journal)}
     touched = set(paths)
     for path in touched:
         known.pop(path, None)
@@ -151,6 +151,17 @@ def compare(before: str, now: str) -> Changes:
     )
 
 
+def changed_paths(before: str, now: str) -> set[str] | None:
+    """The paths whose lines differ between two journals, as texts, of the same paths; None where the paths differ."""
+    first, second = set(_lines(before)), set(_lines(now))
+    old, new = ({_path(line) for line in lines} for lines in (first - second, second - first))
+    return new if old == new else None
+
+
+def _path(line: str) -> str:
+    return _unescaped(line.split(" ", 5)[5])
+
+
 def set_times(tree: Path, journal: Journal, since: Mapping[str, int], floor: int) -> int:
     """Give the files times that agree with when their content changed; returns how many had to be set.
 
@@ -182,6 +193,11 @@ def _line(path: str, entry: Entry) -> str:
 def parse(text: str) -> dict[str, Entry]:
     """The journal that a text is of."""
     return _parsed(_lines(text))
+
+
+def entries_of(text: str, paths: Collection[str]) -> dict[str, Entry]:
+    """Of the journal that a text is of, the entries of some paths."""
+    return _parsed(line for line in _lines(text) if _path(line) in paths)
 
 
 def _lines(text: str) -> list[str]:

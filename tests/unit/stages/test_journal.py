@@ -39,6 +39,23 @@ def test_content_is_what_counts(tree: Path) -> None:
     assert journal.compare(first, text(tree)) == Changes(changed=frozenset({"a.c"}))
 
 
+def test_lines_that_differ_are_known_where_the_paths_are_the_same(tree: Path) -> None:
+    (tree / "new\nline").write_text("1")
+    first = text(tree)
+    rewrite(tree / "a.c", "/* A.c */\n")
+    os.utime(tree / "net/b.c")
+    (tree / "new\nline").chmod(0o755)
+    second = text(tree)
+    assert journal.changed_paths(first, second) == {"a.c", "net/b.c", "new\nline"}
+    assert journal.changed_paths(second, second) == set()
+    parsed = journal.parse(second)
+    assert journal.entries_of(second, {"a.c", "new\nline", "none"}) == {
+        path: parsed[path] for path in ("a.c", "new\nline")
+    }
+    (tree / "net/b.h").rename(tree / "net/c.h")
+    assert journal.changed_paths(second, text(tree)) is None
+
+
 def test_what_comes_and_goes(tree: Path) -> None:
     first = text(tree)
     (tree / "net/b.h").unlink()

@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.stages import journal, pack
+from builder.stages import journal, pack, squeeze
+from builder.stages import members as archive
 from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError
 from builder.stages.compressor import FORMATS, Compressor, compressor
@@ -78,9 +79,9 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack, "CUT", 8)
-    monkeypatch.setattr(pack, "CAP", 32 << 10)
-    monkeypatch.setattr(pack, "PIECE", 4 << 10)
+    monkeypatch.setattr(archive, "CUT", 8)
+    monkeypatch.setattr(archive, "CAP", 32 << 10)
+    monkeypatch.setattr(archive, "PIECE", 4 << 10)
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_headers_are_those_of_tarfile(name: str, kind: bytes, size: int, time: i
     info.type, info.mode, info.size, info.mtime, info.linkname = kind, 0o755, size, time, link
     info.uname = info.gname = "root"
     path = name.encode() + (b"/" if kind == tarfile.DIRTYPE and not name.endswith("/") else b"")
-    assert pack.tar_header(path, kind, 0o755, size, time, link.encode()) == info.tobuf(tarfile.GNU_FORMAT, "utf-8")
+    assert archive.tar_header(path, kind, 0o755, size, time, link.encode()) == info.tobuf(tarfile.GNU_FORMAT, "utf-8")
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -182,7 +183,7 @@ def test_bytes_depend_on_neither_order_nor_times_nor_modes_nor_cpus(
 ) -> None:
     one = packed(make_many(make_tree(tmp_path / "1/root", order=1)), compression=compression)
     for cpus in (1, 2, 4):
-        monkeypatch.setattr(pack, "workers", lambda cpus=cpus: cpus)
+        monkeypatch.setattr(squeeze, "workers", lambda cpus=cpus: cpus)
         tree = make_many(make_tree(tmp_path / f"{cpus}cpus/root", order=cpus + 1))
         assert packed(tree, compression=compression) == one
 
@@ -252,14 +253,14 @@ def test_a_file_bigger_than_a_chunk_has_chunks_of_its_own(tmp_path: Path) -> Non
         file.truncate(40_000_001)
     (root / "a").write_text("before")
     (root / "z").write_text("after")
-    found = [pack.plain_bytes(chunk) for chunk in pack.chunks(pack.members(root, epoch=EPOCH, top="."))]
-    assert all(len(chunk) <= pack.CAP + pack.PIECE for chunk in found)
+    found = [squeeze.plain_bytes(chunk) for chunk in archive.chunks(archive.members(root, epoch=EPOCH, top="."))]
+    assert all(len(chunk) <= archive.CAP + archive.PIECE for chunk in found)
     assert [chunk[:3].rstrip(b"h\0") for chunk in found if chunk[:2] == b"./"] == [b"./a", b"./", b"./z"]
     whole = b"".join(found)
     assert [(member.name, member.size) for member in members(whole)] == [
         *(("./a", 6), ("./huge", 40_000_001), ("./z", 5))
     ]
-    assert unpacked(packed(root), "gzip") == whole
+    assert unpacked(packed(root), "gzip") == whole + squeeze.plain_bytes(archive.end(len(whole)))
 
 
 def test_what_is_no_file_folder_or_link_is_refused(root: Path) -> None:
@@ -373,7 +374,7 @@ def test_a_full_disk_does_not_fail_the_pack(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "rename", full)
-    monkeypatch.setattr(pack, "workers", lambda: 1)
+    monkeypatch.setattr(squeeze, "workers", lambda: 1)
     assert packed(root, cache=cache) == plain
     assert len(tries) == 1  # and no more, since the next would fail too
     assert list(cache.iterdir()) == []
@@ -414,7 +415,7 @@ def test_an_edit_of_a_size_moves_no_cut_behind_the_next_name(
     changed = {member.name for chunk in compressed for member in members(chunk + bytes(1024))}
     listed = [member.name for member in members(packed(root, compression="none"))]
     start = min(map(listed.index, changed), default=0)
-    cuts = [index for index, each in enumerate(listed) if zlib.crc32(each.encode()) % pack.CUT == 0]
+    cuts = [index for index, each in enumerate(listed) if zlib.crc32(each.encode()) % archive.CUT == 0]
     place = listed.index(f"./{name}")
     last = min((cut for cut in cuts if cut >= place), default=len(listed) - 1)
     assert changed <= {*listed[start : last + 1]} and f"./{name}" in changed
@@ -435,9 +436,9 @@ def test_one_format_does_not_take_anothers_chunks(root: Path, tmp_path: Path) ->
 @settings(max_examples=40, deadline=None)
 def test_any_tree_after_any_edit_is_the_same_with_the_cache(before: dict[str, bytes], edit: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pack, "CUT", 4)
-        patch.setattr(pack, "CAP", 4096)
-        patch.setattr(pack, "PIECE", 1024)
+        patch.setattr(archive, "CUT", 4)
+        patch.setattr(archive, "CAP", 4096)
+        patch.setattr(archive, "PIECE", 1024)
         patch.setenv("PATH", "/nowhere")  # zlib: no process for each chunk
         root, cache = Path(folder, "root"), Path(folder, "cache")
         root.mkdir()
@@ -555,13 +556,13 @@ def test_a_plain_archive_that_cannot_be_written_fails_the_stage(root: Path, tmp_
 def test_what_a_journal_tells_is_packed_as_what_is_read(
     root: Path, tmp_path: Path, compressed: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (root / "big").write_bytes(b"x" * (2 * pack.PIECE) + b"y")
-    (root / "even").write_bytes(b"x" * (2 * pack.PIECE))
+    (root / "big").write_bytes(b"x" * (2 * archive.PIECE) + b"y")
+    (root / "even").write_bytes(b"x" * (2 * archive.PIECE))
     read, cache = pack.pack(root, tmp_path / "read.tar.gz", epoch=EPOCH), tmp_path / "cache"
-    known = journal.read_tree(root)
+    known = journal.dump(journal.read_tree(root))
     first = pack.pack(root, tmp_path / "first.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     made = len(compressed)
-    monkeypatch.setattr(pack.Piece, "read", None)  # nothing is read for what the cache has
+    monkeypatch.setattr(archive.Piece, "read", None)  # nothing is read for what the cache has
     second = pack.pack(root, tmp_path / "second.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     assert (first.sha256, second.sha256) == (read.sha256, read.sha256)
     assert second.reused == len(second.parts)
@@ -569,7 +570,7 @@ def test_what_a_journal_tells_is_packed_as_what_is_read(
 
 
 def test_a_file_that_the_journal_lacks_is_read(root: Path, tmp_path: Path) -> None:
-    known, cache = journal.read_tree(root), tmp_path / "cache"
+    known, cache = journal.dump(journal.read_tree(root)), tmp_path / "cache"
     (root / "later").write_text("1")
     one = pack.pack(root, tmp_path / "one.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     (root / "later").write_text("2")
