@@ -22,11 +22,11 @@ from typing import NoReturn
 from builder.stages import journal as sources
 from builder.stages import symversions
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
-from builder.stages.compilercache import CompilerCache
+from builder.stages.compilercache import CompilerCache, may_cache
 from builder.stages.crosshost import CrossHost
 from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_config
 from builder.stages.journal import Journal
-from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments
+from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments, toolchain_digest
 from builder.stages.modinstall import Installation, UnknownCommandError
 from builder.stages.objtree import KEEP, ObjectTree, shadows
 from builder.stages.runmake import Make, MakeError, cpus, make_environment, new_log
@@ -101,7 +101,7 @@ class Build:
     @property
     def cache(self) -> Path | None:
         """The folder of the compiler cache, if that takes part."""
-        return None if self.on("GCC_PLUGINS") or self.on("RANDSTRUCT") else self.ccache
+        return self.ccache if may_cache(self.config) else None
 
     @property
     def srcarch(self) -> str:
@@ -120,7 +120,8 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     if build.cache is not None:
         # What only preprocesses (linker scripts) has nothing to gain from the cache.
         words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
-        words += symversions.make_words(build.tree) if build.compiler == GCC else []
+        if build.compiler == GCC and not build.on("GENDWARFKSYMS"):
+            words += symversions.make_words(build.tree)
     return words
 
 
@@ -207,7 +208,7 @@ def _stopped(number: int, _frame: object) -> NoReturn:
 def recipe(build: Build) -> dict[str, str]:
     """What an object tree is made with beside source and config, by what it is called when it differs."""
     return {
-        "the toolchain": digest(build.toolchain),
+        "the toolchain": toolchain_digest(build.toolchain, build.cc),
         "the date of the source": str(build.epoch),
         "the architecture": f"{build.arch} {build.cross_compile}",
         "the compiler": f"{build.compiler} {build.make_variables}",
@@ -247,7 +248,7 @@ def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerC
     return CompilerCache(
         build.cache,
         build.cc,
-        digest(build.toolchain),
+        toolchain_digest(build.toolchain, build.cc),
         shadows(build.tree, journal, build.srcarch),
         config=build.ccache_config,
         temporary=temporary,
@@ -288,6 +289,8 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
         "warnings": cache.warnings if cache else [],
     }
     write_json(out / "report.json", report)
+    if cache:
+        cache.close()
 
 
 def main() -> None:

@@ -58,6 +58,16 @@ _SECONDS = 3.0
 # A server that stops answering in the middle of a build costs this much for each compile.
 _PATIENCE = "|connect-timeout=200|operation-timeout=1000"
 
+_BY_NAME_ONLY = re.compile(r"^CONFIG_(GCC_PLUGINS|RANDSTRUCT)=y$", re.MULTILINE)
+
+
+def may_cache(config: str) -> bool:
+    """Whether ccache sees all that a compile for a kernel of this config follows from.
+
+    Of a plugin of gcc, and of the file with the seed by which structures are laid out, it sees the name.
+    """
+    return _BY_NAME_ONLY.search(config) is None
+
 
 class CompilerCache:
     """ccache for one run of make.
@@ -126,6 +136,10 @@ class CompilerCache:
         records = log.read_text(errors="replace").split("# ")[1:]
         lines = [record.splitlines() for record in records if not record.startswith("/dev/null")]
         return {"calls": len(lines), **Counter(word for _, *words in lines for word in words)}
+
+    def close(self) -> None:
+        """Remove what is there for this run alone: it has the server's password, and would stay in the step's layer."""
+        shutil.rmtree(self._work)
 
     def _configured(self, config: Path | None) -> Path:
         """The configuration file for this run: without a server that does not answer."""

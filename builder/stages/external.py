@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.stages.common import StageError, emit, run, stage_main
-from builder.stages.compilercache import CompilerCache
+from builder.stages.compilercache import CompilerCache, may_cache
 from builder.stages.dkms import Dkms, read_dkms
 from builder.stages.elf import modinfo
-from builder.stages.maketools import CLANG, add_options, tool_arguments
+from builder.stages.maketools import CLANG, add_options, tool_arguments, toolchain_digest
 from builder.stages.runmake import Make, MakeError, cpus, make_environment, new_log
 from builder.stages.source import unpack_archive
 
@@ -175,13 +175,14 @@ def headers_of(*folders: Path) -> Iterator[str]:
             yield from sorted(os.path.join(folder, name) for name in files if name.endswith(".h"))  # noqa: PTH118
 
 
-def compiler_cache(module: Module, folder: Path | None, config: Path | None, toolchain: Path) -> CompilerCache | None:
-    """The compiler cache, where there is to be one."""
-    if folder is None:
+def compiler_cache(module: Module, folder: Path | None, settings: Path | None, toolchain: Path) -> CompilerCache | None:
+    """The compiler cache, where there is to be one; `settings` is its configuration file."""
+    config = module.headers / "include/config/auto.conf"
+    if folder is None or not may_cache(config.read_text() if config.is_file() else ""):
         return None
     shadows = hashlib.sha256(os.fsencode("\n".join(headers_of(module.headers, module.top)))).hexdigest()
-    digest = hashlib.sha256(toolchain.read_bytes()).hexdigest()
-    return CompilerCache(folder, module.cc, digest, shadows, config=config)
+    digest = toolchain_digest(toolchain, module.cc)
+    return CompilerCache(folder, module.cc, digest, shadows, config=settings)
 
 
 def module_of(args: argparse.Namespace) -> tuple[Module, Dkms]:
@@ -239,6 +240,8 @@ def main() -> None:
         emit({"event": "log", "name": log.name})
         raise
     log.unlink()
+    if cache:
+        cache.close()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,12 @@ host programs (Documentation/kbuild/llvm.rst).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shlex
+import shutil
+from pathlib import Path
+
+from builder.stages.common import run
 
 GCC, CLANG = "gcc", "clang"
 
@@ -21,3 +26,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def tool_arguments(compiler: str, variables: str) -> list[str]:
     """The words, in the order in which make takes them."""
     return [*(["LLVM=1"] if compiler == CLANG else []), *shlex.split(variables)]
+
+
+def toolchain_digest(packages: Path, compiler: str) -> str:
+    """A checksum over the toolchain: Debian's packages, and the compiler itself, which may come from elsewhere.
+
+    Args:
+        packages: The list of the installed packages.
+        compiler: gcc or clang, as make calls it.
+    """
+    digest = hashlib.sha256(packages.read_bytes())
+    for program in (shutil.which(compiler), None if compiler == CLANG else _inner(compiler)):
+        if program:
+            digest.update(hashlib.sha256(Path(program).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _inner(compiler: str) -> str | None:
+    """What gcc's driver runs to compile."""
+    if shutil.which(compiler) is None:
+        return None
+    return shutil.which(run([compiler, "-print-prog-name=cc1"]).stdout.strip())

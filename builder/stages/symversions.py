@@ -40,7 +40,7 @@ done
 case $genksyms in
     *" -T "* | *" -p "* | *" -d"*) list= ;;
     *" -r /dev/null") ;;
-    *) list= ;;
+    *" -r "*) list= ;;
 esac
 [ "$list" ] && [ ! "$more" ] || {{ {compiler} -E "$@" | $genksyms; exit; }}
 program=${{genksyms# }}

@@ -183,6 +183,15 @@ def test_no_secret_is_in_the_records_of_the_engine(signed: Signed) -> None:
     assert found(signed.marks, history.stdout) == set()
 
 
+def test_no_secret_is_in_what_a_step_left_behind(signed: Signed) -> None:
+    """In the places for passing files of what the engine keeps of each step, which a shared cache would have too."""
+    root = subprocess.run(["docker", "info", "-f", "{{.DockerRootDir}}"], capture_output=True, text=True, check=True)
+    layers = [*Path(root.stdout.strip()).glob("containerd/daemon/*snapshotter*/snapshots/*/fs")]
+    assert any((layer / "out/report.json").exists() for layer in layers), "no step's layers are there"
+    left = files([layer / name for layer in layers for name in ("tmp", "root", "run", "var/tmp")])
+    assert {str(path): hit for path in left if (hit := found(signed.marks, path.read_bytes()))} == {}
+
+
 def test_the_documents(signed: Signed) -> None:
     dist = signed.project.root / "dist"
     contract.check_dist(contract.find_release(dist))

@@ -14,7 +14,7 @@ import pytest
 from builder.series import make_words
 from builder.stages import compile as compiling
 from builder.stages import runmake
-from builder.stages.common import MARK
+from builder.stages.common import MARK, put_program
 from tests.unit.stages import faketree
 
 BROKEN = "int ext4_inode_size(void)\n{\n\treturn sizeof(struct absent);\n}\n"
@@ -173,6 +173,20 @@ def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, o
     assert compiling.compiler_cache(made, {}, tmp_path) is None
 
 
+def test_symbol_versions_that_genksyms_does_not_make_are_kbuilds_own(tmp_path: Path) -> None:
+    """Since Linux 6.14 both rules are in scripts/Makefile.build, and the config chooses."""
+    rules = tmp_path / "scripts/Makefile.build"
+    rules.parent.mkdir()
+    rules.write_text(
+        "ifdef CONFIG_GENDWARFKSYMS\ncmd_gensymtypes_c = $(gendwarfksyms)\nelse\n"
+        "cmd_gensymtypes_c = $(CPP) -D__GENKSYMS__ $(c_flags) $< | $(genksyms)\nendif\n"
+    )
+    for config, own in (("CONFIG_GENKSYMS=y\n", True), ("CONFIG_GENDWARFKSYMS=y\n", False)):
+        made = build(tmp_path, ccache=tmp_path, config=config, tree=tmp_path)
+        words = compiling.make_arguments(made, 3)
+        assert bool([word for word in words if word.startswith("cmd_gensymtypes_c=")]) == own
+
+
 def test_clang_comes_with_the_rest_of_llvm(tmp_path: Path) -> None:
     words = compiling.make_arguments(build(tmp_path, ccache=tmp_path, compiler="clang"), 3)
     assert {"LLVM=1", "CC=ccache clang", "HOSTCC=ccache clang"} <= set(words)
@@ -183,6 +197,17 @@ def test_make_is_told_what_an_old_tree_needs(tmp_path: Path) -> None:
     words = make_words("4.14.240", "x86")
     assert "KCFLAGS=-fno-optimize-sibling-calls" in compiling.make_arguments(build(tmp_path, make_variables=words), 3)
     assert [word for word in compiling.make_arguments(build(tmp_path, make_variables=words), 3) if "-fcommon" in word]
+
+
+def test_a_compiler_of_no_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "packages").write_text("gcc 14\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = set()
+    for driver, inner in (("1", "1"), ("2", "1"), ("2", "2")):
+        put_program(tmp_path / "gcc", f"#!/bin/sh\n# {driver}\necho {tmp_path}/cc1\n")
+        put_program(tmp_path / "cc1", f"#!/bin/sh\n# {inner}\n")
+        found.add(compiling.recipe(build(tmp_path, toolchain=tmp_path / "packages"))["the toolchain"])
+    assert len(found) == 3
 
 
 def test_other_tools_make_a_new_object_tree(tmp_path: Path) -> None:

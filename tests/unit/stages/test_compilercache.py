@@ -109,6 +109,24 @@ def test_another_toolchain_and_headers_in_each_others_place_count(folder: Folder
     assert (second != first, calls) == (True, 1)
 
 
+@pytest.mark.parametrize("name", ["a.c", "a.h"])
+def test_what_asks_for_the_time_is_compiled_each_time(folder: Folder, name: str) -> None:
+    folder.write("a.h", "")
+    folder.write("a.c", '#include "a.h"\n')
+    folder.write(name, f"{(folder.root / name).read_text()}const char *built = __TIME__;\n")
+    assert [folder.compile("a.c")[1] for _ in range(3)] == [1, 1, 1]
+
+
+def test_the_password_of_a_server_goes_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "ccache.conf").write_text("remote_storage = http://rosk:hush@localhost:1\n")
+    cache = CompilerCache(tmp_path / "cache", "gcc", "1", "1", config=tmp_path / "ccache.conf")
+    assert list((tmp_path / "tmp").iterdir())
+    cache.close()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def test_an_error_is_the_compilers_own(folder: Folder) -> None:
     cache = CompilerCache(folder.root / "cache", "gcc", "1", "1")
     folder.write("a.c", "int a = ;\n")

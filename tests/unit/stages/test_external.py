@@ -183,3 +183,20 @@ def test_they_are_built_with_the_kernels_own_compiler(
     module, _ = external.module_of(external.arguments().parse_args([*line, *given]))
     assert words <= set(module.make_arguments(cached=True))
     assert module.strip == strip and "LLVM=1" not in set(module.make_arguments(cached=True)) - words
+
+
+@pytest.mark.parametrize("option", ["GCC_PLUGINS", "RANDSTRUCT"])
+def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, base: Path, option: str) -> None:
+    """As the kernel is: a plugin, and the file with the seed by which structures are laid out."""
+    recipe = {"name": "mod", "archive": False, "subdir": "", "make": {}, "install": "extra"}
+    (tmp_path / "module.json").write_text(json.dumps(recipe))
+    paths = ("--module", tmp_path / "module.json", "--input", base, "--sources", tmp_path / "src")
+    named = ("--told", "none", "--release", "6.12.99", "--arch", "x86", "--epoch", "0", "--toolchain", "/dev/null")
+    line = [*map(str, paths), *named, "--log", "log", "--out", "out", "--headers", str(tmp_path / "headers")]
+    module, _ = external.module_of(external.arguments().parse_args(line))
+    config = tmp_path / "headers/include/config/auto.conf"
+    config.parent.mkdir(parents=True)
+    for text, kept in (("CONFIG_MODULES=y\n", True), (f"CONFIG_MODULES=y\nCONFIG_{option}=y\n", False)):
+        config.write_text(text)
+        cache = external.compiler_cache(module, tmp_path / "cache", None, Path("/dev/null"))
+        assert (cache is not None) == kept
