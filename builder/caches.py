@@ -248,15 +248,23 @@ def prune(store: CacheStore, pieces: Sequence[Piece], chosen: Sequence[Piece], *
 
 
 def forget_named(store: CacheStore, message: str) -> list[Record]:
-    """Remove the results of rosk's steps that a message of BuildKit names, and return those that are gone.
+    """Remove the results of rosk's steps that a message of BuildKit names, with all that lies on them.
+
+    Returns:
+        Those that are gone; none where one of them has to stay.
 
     Raises:
         EngineError: The engine refused.
     """
     names = set(_RECORD.findall(message))
-    steps = (piece.record for piece in find_pieces(store.records()) if piece.record and not piece.stays)
-    named = [step.id for step in steps if step.type != CACHE_MOUNT and step.id in names]
-    return store.prune(named) if named else []
+    records = store.records()
+    below = _Chain(records)
+    named = [piece for piece in find_pieces(records) if piece.record and not piece.stays and piece.record.id in names]
+    found = {
+        each.id: each for piece in named if piece.record for each in (piece.record, *below.descendants(piece.record.id))
+    }
+    ids = [id for id, record in found.items() if record.type != CACHE_MOUNT]
+    return store.prune(ids) if ids else []
 
 
 def show(store: CacheStore, cache: Path) -> list[Row]:

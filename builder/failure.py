@@ -77,7 +77,7 @@ def _of_the_engine(what: str) -> EngineError | None:
         return EngineError("the engine was too slow to record the build", hint=hint, details=[what])
     if is_race(what):
         hint = "build again: what was done is kept; Docker 27 and newer do not lose it"
-        return EngineError("BuildKit lost a step that two targets share", hint=hint, details=[what])
+        return EngineError("BuildKit lost track of what targets share", hint=hint, details=[what])
     return None
 
 

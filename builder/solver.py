@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builder import graph, release
+from builder import graph, release, replan
 from builder.buildlog import Log
-from builder.caches import forget_named
 from builder.cachespec import NONE, Caches
 from builder.context import dockerfiles, without_secret, write_context
 from builder.current import own_code, release_key
@@ -25,15 +24,15 @@ from builder.failure import explain
 from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
+from builder.mending import Mending
 from builder.patches.limits import limit_context
 from builder.project import SETTINGS_FILE, Project
 from builder.series import check_llvm, misfit
 from builder.signing.key import CERTIFICATE, SigningKey
 from builder.view import View
 
-_STAGE_ALONE = 3
-"""How often in a row a damaged build cache has failed a solve when the stage that failed is made again, whatever there
-is of it; after that it is all stages."""
+_FAILED_STEP = "did not complete successfully"
+"""What BuildKit says of a step whose program has failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class Builder:
         log: Written what happens.
         folder: The staging folder.
         scope: Which cache mounts the build works with; see `builder.graph.build_plan`.
-        fresh: Nothing but the inputs comes from the cache; see `builder.graph.afresh`.
+        fresh: Nothing but the inputs comes from the cache; see `builder.replan.afresh`.
         caches: Caches that machines share, to read from and to write to.
         warnings: What the solves said of these, grows with each.
         states: What the solves did, grows with each.
@@ -76,7 +75,7 @@ class Builder:
         Raises:
             RoskError: A stage or the engine failed; `builder.failure` says which error that is.
         """
-        plan = graph.afresh(plan, self.scope) if self.fresh else plan
+        plan = replan.afresh(plan, self.scope) if self.fresh else plan
         state = BuildState()
 
         def heard(line: str) -> None:
@@ -96,40 +95,32 @@ class Builder:
             return done
 
         def apart() -> None:
-            for target in graph.apart(plan):
+            for target in replan.apart(plan):
                 once(target)
 
         def say(what: str) -> None:
             self.log.line(f"solved once more: {what}")
 
-        def mend(what: str, times: int) -> None:
-            nonlocal plan
-            plan = self._mended(plan, what, times, state.failure.name if state.failure else "")
+        mending, mended = Mending(plan, self.engine.build_cache, self._warn), list[Mapping[str, Any]]()
+
+        def mend(what: str) -> None:
+            mended.append(mending.next(what, state.failure.name if state.failure else ""))
 
         try:
-            metadata = once_more(lambda: once(plan), say, apart=apart, mend=mend)
+            metadata = once_more(lambda: once(mended.pop() if mended else plan), say, apart=apart, mend=mend)
         except SolveError as error:
+            if replan.reads_caches(plan) and not (state.errors or _FAILED_STEP in error.what):
+                self._warn(f"the build goes on without the shared caches, one of which may have failed: {error.what}")
+                return self.solve(replan.without_caches(plan), epoch=epoch)
             self._append_compile_log(state)
             raise explain(self.project, state, error, others=self.others) from error
         self.warnings.extend(state.warnings)
         self.states.append(state)
         return state, metadata
 
-    def _mended(self, plan: Mapping[str, Any], what: str, times: int, failed: str) -> Mapping[str, Any]:
-        """A bake file that does without what the engine's build cache has lost, in steps of rising cost.
-
-        Args:
-            plan: The one that met it.
-            what: BuildKit's message.
-            times: How often in a row there was one.
-            failed: The stage that failed; empty when BuildKit says of none.
-        """
-        if times == 2 and (store := self.engine.build_cache) is not None:
-            self.view.warn("the engine's build cache is damaged: what was lost is made again")
-            forget_named(store, what)
-            return plan
-        # What a solve that failed has read can be in use until the engine is started again: no prune removes it.
-        return graph.uncached(plan, failed.partition("@")[0] if times == _STAGE_ALONE else None)
+    def _warn(self, line: str) -> None:
+        self.view.warn(line)
+        self.log.line(f"warning: {line}")
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from builder import replan
 from builder.boot.qemu import Board
 from builder.context import dockerfiles
 from builder.engine.again import once_more
@@ -66,9 +67,14 @@ def make_image(engine: Docker, board: Board, base: BaseImage, folder: Path) -> t
     lock = default_cache() / "boot.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with locked(lock):  # the engine refuses to give one name to two new images at once
-        once_more(lambda: _solve(engine, plan))
+        once_more(lambda: _solve(engine, plan), apart=lambda: _solve_apart(engine, plan))
     unpack_tar(tar, guest)
     return tag, guest
+
+
+def _solve_apart(engine: Docker, plan: Mapping[str, Any]) -> None:
+    for each in replan.apart(plan):
+        _solve(engine, each)
 
 
 def _solve(engine: Docker, plan: Mapping[str, Any]) -> None:

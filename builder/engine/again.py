@@ -25,16 +25,17 @@ def once_more(
     say: Callable[[str], None] = lambda _: None,
     *,
     apart: Callable[[], None] = lambda: None,
-    mend: Callable[[str, int], None] = lambda _what, _time: None,
+    mend: Callable[[str], None] = lambda _what: None,
 ) -> Result:
     """What a solve gives; one that failed by no fault of its own is done again, as often as `PAUSES` says.
 
     Args:
         say: Told what BuildKit said of one that failed, when there is a next one.
-        apart: Called before each next one: does the work of the solve's targets, one after the other. BuildKit (0.13)
-            loses a step that two targets share when the one that ran it is done before the other.
-        mend: Called instead where the build cache is damaged and another try has not helped: sees that the next one
-            does without what is lost. Told what BuildKit said, and how often in a row the cache was so.
+        apart: Called before the next one where a step was lost: does the work of the solve's targets, one after the
+            other. BuildKit (0.13) loses a step that two targets share when the one that ran it is done before the
+            other.
+        mend: Called before the next one where the build cache is damaged and another try has not helped: sees that it
+            does without what is lost. Told what BuildKit said.
 
     Raises:
         SolveError: It failed.
@@ -46,11 +47,11 @@ def once_more(
         except SolveError as error:
             _say_own_fault(error, say)
             what = error.what
-            broken = broken + 1 if is_broken(what) else 0
+        broken = broken + 1 if is_broken(what) else 0
         time.sleep(pause)
         if broken > 1:
-            mend(what, broken)
-        elif not broken:
+            mend(what)
+        elif is_race(what):
             try:
                 apart()
             except SolveError as error:

@@ -207,7 +207,7 @@ class BuildState:
                 stage.vertexes.append(vertex)
         # Every target reports the steps that it shares with others, each at its own time: the first end counts.
         cached = bool(report.get("cached"))
-        self._fetches = self._fetches or "importing cache" in vertex.name
+        self._fetches |= "importing cache" in vertex.name and completed is not None and not report.get("error")
         if vertex.is_again(vertex.name.partition(" ")[0], started, cached=cached) and not self._fetches:
             vertex.lost = vertex.again = True
         vertex.cached = (vertex.cached or cached) and not vertex.again

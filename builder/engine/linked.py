@@ -58,7 +58,7 @@ def _sources(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _reader(target: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     """A target that is what the client sends, with no step that copies it (but for the build context)."""
     reader = {"context": target["context"], "output": NO_OUTPUT}
-    reader |= {"platforms": target["platforms"]} if "platforms" in target else {}
+    reader |= {key: target[key] for key in ("platforms", "no-cache", "no-cache-filter") if key in target}
     if name == INPUTS_STAGE:
         # BuildKit tells a stage's name only where there are two.
         return {**reader, "dockerfile-inline": f"FROM scratch AS {name}\nCOPY . /\nFROM {name}\n"}

@@ -247,6 +247,15 @@ class TestPrune:
         assert forget_named(store, f"failed to mount /var/x: {other}") == []
         assert store.asked == [step]
 
+    def test_what_lies_on_it_goes_too(self) -> None:
+        """The engine leaves a record that others lie on."""
+        records = recorded()
+        patched = next(record for record in records.values() if "builder.stages.patch --tree" in record.description)
+        store = Store(has=tuple(records.values()))
+        forget_named(store, f"snapshot {patched.id} does not exist")
+        above = {record.id for record in records.values() if patched.id in record.parents}
+        assert above and {patched.id} | above <= set(store.asked)
+
     @pytest.mark.parametrize(
         ("text", "seconds"), [("14d", 14 * DAY), ("36h", 1.5 * DAY), ("2w", 14 * DAY), ("90m", 5400)]
     )

@@ -48,25 +48,6 @@ def test_every_target_has_one_output(project: Project) -> None:
     )
 
 
-def test_a_target_alone_does_the_same_work_and_hands_nothing_on(project: Project) -> None:
-    caches = Caches(sources=("type=local,src=/c",), targets=("type=local,dest=/c",))
-    plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), caches=caches)
-    before = json.dumps(plan)
-    alone = graph.apart(plan)
-    assert [list(one["target"]) for one in alone] == [[name] for name in plan["target"]]
-    for one in alone:
-        for name, target in one["target"].items():
-            whole = {key: value for key, value in plan["target"][name].items() if key != "cache-to"}
-            assert target == {**whole, "output": ["type=cacheonly"]}
-    assert json.dumps(plan) == before
-    assert graph.apart(alone[0]) == []
-
-
-def test_a_target_alone_has_what_it_is_linked_to() -> None:
-    plan = {"target": {"a": {"contexts": {"x": "target:b"}}, "b": {"contexts": {"y": "target:c"}}, "c": {}}}
-    assert [sorted(each["target"]) for each in graph.apart(plan)] == [["a", "b", "c"], ["b", "c"], ["c"]]
-
-
 def test_packages_come_with_the_files_in_few_targets(project: Project) -> None:
     def targets(*packages: str, source: Path | None = None) -> dict[str, str]:
         plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), packages=packages, source=source)

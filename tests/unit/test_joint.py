@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from builder import graph, stagenames
+from builder import graph, replan, stagenames
 from builder.build import shown_result
 from builder.buildlog import BuildLog, JointLog
+from builder.cachespec import Caches
 from builder.cachetransfer import project_caches
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, LogLine, StageDone
 from builder.failure import explain
-from builder.joint import PROGRAMS, joined, renamed
+from builder.joint import PROGRAMS, _solve, joined, renamed
 from builder.project import load_all
 from builder.report.timeline import timeline
 from builder.stages.common import MARK
@@ -68,8 +71,40 @@ def test_a_plan_of_one_of_several(tmp_path: Path) -> None:
 
 
 def test_afresh_knows_the_images_of_several(tmp_path: Path) -> None:
-    fresh = graph.afresh(renamed(CLOUD, plans(tmp_path)[CLOUD]), "word")
+    fresh = replan.afresh(renamed(CLOUD, plans(tmp_path)[CLOUD]), "word")
     assert fresh["target"][f"{CLOUD}_os-kernel"]["no-cache-filter"] == ["os-kernel"]
+
+
+class Lead:
+    """Stands in for the builder that solves; it notes what."""
+
+    def __init__(self, *, remote: bool = False, brings_all: bool = False, sources: tuple[str, ...] = ()) -> None:
+        self.engine = SimpleNamespace(remote=remote, brings_all=brings_all)
+        self.caches = Caches(sources=sources)
+        self.solved: list[list[str]] = []
+
+    def solve(self, plan: Mapping[str, Any], *, epoch: int) -> tuple[BuildState, dict[str, Any]]:
+        self.solved.append(list(plan["target"]))
+        return vertexes((f"{self.solved[-1][-1]} compile", "")), dict.fromkeys(plan["target"], epoch)
+
+
+@pytest.mark.parametrize(
+    ("given", "solves"),
+    [({}, 1), ({"remote": True}, 2), ({"brings_all": True}, 2), ({"sources": ("type=registry,ref=a",)}, 2)],
+)
+def test_several_are_one_solve_where_their_steps_can_be_the_same(
+    tmp_path: Path, given: dict[str, Any], solves: int
+) -> None:
+    lead = Lead(**given)
+    result, metadata = _solve(lead, plans(tmp_path), 7)  # type: ignore[arg-type]
+    assert len(lead.solved) == solves
+    targets = {f"{name}_{target}" for name in (CLOUD, GENERIC) for target in ("release", *graph.IMAGES)}
+    assert {name for solve in lead.solved for name in solve} - {PROGRAMS} == targets
+    assert targets <= metadata.keys()
+    assert len(result.ran) == solves
+    one = {CLOUD: plans(tmp_path)[CLOUD]}
+    _solve(lead, one, 7)  # type: ignore[arg-type]
+    assert lead.solved[-1] == list(one[CLOUD]["target"])  # type: ignore[call-overload]
 
 
 def vertexes(*steps: tuple[str, str]) -> BuildState:

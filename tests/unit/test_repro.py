@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from builder import graph, release, stagenames
+from builder import graph, release, replan, stagenames
 from builder.build import Built
 from builder.context import dockerfiles
 from builder.differ import Difference
@@ -238,7 +238,7 @@ def test_every_stage_but_the_inputs_runs_again() -> None:
 
 def test_images_are_copied_again(project: Project) -> None:
     plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), scope="x")
-    targets = graph.afresh(plan, "word")["target"]
+    targets = replan.afresh(plan, "word")["target"]
     assert {target["args"]["FRESH"] for target in targets.values()} == {"word"}
     assert {name: target["no-cache-filter"] for name, target in targets.items() if "no-cache-filter" in target} == {
         name: [name] for name in graph.IMAGES

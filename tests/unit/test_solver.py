@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from rich.console import Console
 
 from builder.buildlog import BuildLog
 from builder.engine.base import BaseImage
-from builder.engine.cacherecords import Record
 from builder.engine.docker import SolveError
 from builder.errors import EngineError
 from builder.project import load_project
@@ -50,6 +50,7 @@ def solve(
     engine: Engine,
     exported: Callable[[str], None] = lambda _target: None,
     targets: Sequence[str] = ("resolve",),
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     project = load_project(write_project(root / "project"), arch="x86")
     project.dist.mkdir()
@@ -63,7 +64,7 @@ def solve(
             folder=root,
             exported=exported,
         )
-        return builder.solve({"target": {name: {} for name in targets}}, epoch=7)[1]
+        return builder.solve({"target": {name: dict(more) for name in targets}}, epoch=7)[1]
 
 
 @pytest.fixture(autouse=True)
@@ -90,46 +91,44 @@ def test_what_targets_share_is_done_one_by_one_before_it_is_done_again(tmp_path:
     assert engine.targets == [["a", "b"], ["a"], ["b"], ["a", "b"]]
 
 
-def test_a_damaged_cache_is_mended_in_steps_of_rising_cost(tmp_path: Path) -> None:
-    """Another try; then without the record; without the stage that failed; without any."""
-    id = "r7c6dbhl0bq7os5whzsl339b5"
-    gone = f"failed to solve: snapshot {id} does not exist: not found"
-    named = Record(id=id, description="local source for rosk-source")
+GONE = "failed to solve: snapshot a does not exist: not found"
+RACE = "failed to solve: failed to get edge: inconsistent graph state"
 
-    class Store:
-        pruned: list[list[str]] = []
 
-        def records(self) -> list[Record]:
-            return [named]
-
-        def prune(self, ids: Sequence[str]) -> list[Record]:
-            self.pruned.append(list(ids))
-            return []
-
-    class Failing(Engine):
-        build_cache = Store()
-
-        def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
-            if self.left:
-                failed = {"digest": "a", "name": "[release split 5/6] COPY", "error": self.left[0], "started": AT}
-                on_output(json.dumps({"vertexes": [{**failed, "completed": AT}]}) + "\n")
-            return super().bake(plan, epoch=epoch, on_output=on_output)
-
-    engine = Failing(*[gone] * 4)
-    assert solve(tmp_path, engine, targets=("a", "b")) == {"resolve": {"epoch": 7}}
-    assert engine.build_cache.pruned == [[id]]
+def test_a_mended_bake_file_is_solved_once(tmp_path: Path) -> None:
+    """What it made anew is in the cache then: a race after it is a race of the plan as it was."""
+    engine = Engine(GONE, GONE, RACE)
+    solve(tmp_path, engine, targets=("a", "b"))
     plain: dict[str, Any] = {}
-    alone = {"no-cache-filter": ["split"]}
-    expected = [plain, plain, plain, alone, {**alone, "no-cache": True}]
-    assert [plan["target"] for plan in engine.plans] == [{"a": each, "b": each} for each in expected]
+    plans = [list(plan["target"].values()) for plan in engine.plans]
+    assert plans[:3] == [[plain] * 2, [plain] * 2, [{"no-cache": True}] * 2]
+    assert [[target.get("no-cache") for target in plan] for plan in plans[3:]] == [[None], [None], [None, None]]
+    log = (tmp_path / "build.log").read_text()
+    assert "warning: the engine's build cache is damaged: all stages" in log
+
+
+def test_a_shared_cache_that_fails_is_done_without(tmp_path: Path) -> None:
+    failed = "failed to solve: failed to compute cache key: failed to copy: httpReadSeeker: not found"
+    engine = Engine(failed)
+    assert solve(tmp_path, engine, more={"cache-from": ["type=registry,ref=a"]}) == {"resolve": {"epoch": 7}}
+    assert [target["cache-from"] for plan in engine.plans for target in plan["target"].values()] == [
+        ["type=registry,ref=a"],
+        [],
+    ]
+    assert "warning: the build goes on without the shared caches" in (tmp_path / "build.log").read_text()
+    for what, more in ((failed, {}), ("process did not complete successfully: 1", {"cache-from": ["a"]})):
+        engine = Engine(what)
+        with pytest.raises(EngineError):
+            solve(tmp_path / what[-1], engine, more=more)
+        assert engine.solves == 1
 
 
 @pytest.mark.parametrize(
     ("fails", "solves", "hint"),
     [
         ([LATE] * 5, 5, "rosk cache prune --all"),
-        (["failed to solve: snapshot a does not exist: not found"] * 5, 5, "docker buildx prune --all"),
-        (["failed to solve: failed to get edge: inconsistent graph state"] * 5, 5, "build again"),
+        ([GONE] * 5, 5, "docker buildx prune --all"),
+        ([RACE] * 5, 5, "build again"),
         (["failed to solve: denied", LATE], 1, "rosk doctor"),
     ],
 )

@@ -28,8 +28,9 @@ class Engine:
         self.solves += 1
         if self.left:
             raise SolveError(self.left.pop(0))
-        (output,) = plan["target"]["guest"]["output"]
-        tarfile.open(output.partition("dest=")[2], "w").close()
+        (output,) = plan["target"].get("guest", {"output": [""]})["output"]
+        if output.startswith("type=tar"):
+            tarfile.open(output.partition("dest=")[2], "w").close()
         return {}
 
 
@@ -40,13 +41,14 @@ def make(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return make_image(engine, BOARDS["x86"], base, folder)[0]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("what", ["failed to solve: not found", LATE])
+@pytest.mark.parametrize(("what", "apart"), [("failed to solve: not found", 2), (LATE, 0)])
 def test_what_fails_by_no_fault_of_its_own_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, apart: int
 ) -> None:
+    """Where a step that both targets share was lost, each is made alone before."""
     engine = Engine(what)
     assert make(engine, tmp_path, monkeypatch) == "rosk-boot:amd64"
-    assert engine.solves == 2
+    assert engine.solves == 2 + apart
 
 
 @pytest.mark.parametrize(("fails", "solves"), [([LATE] * 5, 5), (["failed to solve: denied", LATE], 1)])

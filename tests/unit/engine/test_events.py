@@ -316,6 +316,15 @@ class TestStages:
         state, events = replay(BEGIN + imported + cached + fetched)
         assert (kinds(events, "tools"), state.result.ran) == ([StageCached], frozenset())
 
+    def test_a_cache_that_was_not_imported_brings_nothing(self) -> None:
+        name, times = "[a tools 2/2] RUN x", {"started": at(1), "completed": at(1)}
+        refused = update(vertex("[a] importing cache manifest from x", inputs=[], error="connection refused", **times))
+        cached = update(vertex(name, cached=True, **times))
+        ran = update(vertex(name, started=at(2))) + update(vertex(name, started=at(2), completed=at(3)))
+        state, events = replay(BEGIN + refused + cached + ran)
+        assert kinds(events, "tools")[-1] is StageDone
+        assert state.result.ran == {"tools"}
+
     def test_a_stream_that_breaks_off(self) -> None:
         state, events = replay(BEGIN + update(vertex("[compile 1/1] RUN make", started=at(1))))
         assert kinds(events, "compile") == [StageStarted, StageStopped]

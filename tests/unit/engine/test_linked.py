@@ -79,3 +79,9 @@ def test_targets_that_read_caches_are_left_alone() -> None:
 def test_targets_of_other_contexts_share_nothing() -> None:
     plan = {"target": {"a": target("a", "/one", source="/1"), "b": target("b", "/two", source="/2")}}
     assert linked(plan) == plan
+
+
+def test_what_is_made_without_the_cache_is_read_without_it() -> None:
+    for key, value in (("no-cache", True), ("no-cache-filter", ["rosk-inputs"])):
+        found = linked({"target": {name: {**target(name), key: value} for name in ("a", "b")}})["target"]
+        assert found["rosk-context-0"][key] == value

@@ -1,0 +1,71 @@
+"""Bake files made of others: the same targets, solved with less of what BuildKit has kept, or one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from builder.cachespec import NO_OUTPUT
+from builder.graph import IMAGES
+
+
+def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
+    """A bake file whose solve takes nothing but the inputs (tools, toolchain, source) from the cache.
+
+    The word is part of the cache key of every other stage that runs something, so that the results of other words are
+    never mixed with these. An image is a COPY alone, which knows no words: it is told to run again. (A stage with a
+    cache mount must not be: BuildKit empties the mounts of those.)
+
+    Args:
+        plan: A bake file of a cache scope that is new.
+        word: A new word; plans of one build have the same.
+    """
+    targets = {}
+    for name, target in plan["target"].items():
+        targets[name] = {**target, "args": {**target["args"], "FRESH": word}}
+        if target["target"] in IMAGES:
+            targets[name]["no-cache-filter"] = [target["target"]]
+    return {**plan, "target": targets}
+
+
+def uncached(plan: Mapping[str, Any], stages: Sequence[str] = ()) -> dict[str, Any]:
+    """A bake file whose solve makes these stages, or all, without looking for results in the cache.
+
+    It leaves new results in the place of the old ones. Cache mounts of what is made so are emptied first (`afresh`).
+    """
+    changed = {}
+    for name, target in plan["target"].items():
+        filtered = {"no-cache-filter": [*target.get("no-cache-filter", ()), *stages]}
+        changed[name] = {**target, **(filtered if stages else {"no-cache": True})}
+    return {**plan, "target": changed}
+
+
+def reads_caches(plan: Mapping[str, Any]) -> bool:
+    """Whether a target takes from caches that machines share."""
+    return any(target.get("cache-from") for target in plan["target"].values())
+
+
+def without_caches(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A bake file that takes nothing from caches that machines share."""
+    return {**plan, "target": {name: {**target, "cache-from": []} for name, target in plan["target"].items()}}
+
+
+def apart(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Bake files that each do the work of one target and leave its result in the engine's cache; none for one target.
+
+    They read caches, and write none. A target that it is linked to (bake's `target:` contexts) comes with each.
+    """
+    if len(plan["target"]) == 1:
+        return []
+    alone = {name: {**target, "output": NO_OUTPUT} for name, target in plan["target"].items()}
+    for target in alone.values():
+        target.pop("cache-to", None)
+    return [{"target": _with_linked(name, alone)} for name in alone]
+
+
+def _with_linked(name: str, targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    found = {name: targets[name]}
+    for where in targets[name].get("contexts", {}).values():
+        if where.startswith("target:"):
+            found |= _with_linked(where.removeprefix("target:"), targets)
+    return found
