@@ -98,7 +98,9 @@ def _transfer(project: Project, transfer: Transfer, place: str, *, builder: str 
 
 def _solve(builder: Builder, context: graph.Context, transfer: Transfer, place: str, caches: Caches) -> BuildResult:
     try:
-        return transfer(builder, context, builder.resolve(context), place, caches=caches)
+        resolved = builder.resolve(context)
+        builder.limit_patches(context, resolved)
+        return transfer(builder, context, resolved, place, caches=caches)
     except RoskError as error:
         builder.log.line(f"error: {error}")
         raise

@@ -172,10 +172,13 @@ def _unlisted(path: str, kernel: Kernel, placed: Placed, policy: Policy) -> tupl
     """The package of a module that has no place, and why."""
     to, why = policy.destination(path)
     fixed = f"`rosk lists fix` would put it in {to} ({why})" if to != "error" else f"you decide ({why})"
+    by = may_bring(kernel, placed).get(path)
+    if by:
+        fixed = f"{maybe_comes(by)}: the first compile tells"
     if policy.unlisted == "extra":
         return EXTRAS, f"no list names it: the settings send it to the extras; {fixed}"
-    if by := may_bring(kernel, placed).get(path):
-        return None, f"no list names it; {maybe_comes(by)}: the first compile tells"
+    if by:
+        return None, f"no list names it; {fixed}"
     return None, f"no list names it: that stops a build; {fixed}"
 
 

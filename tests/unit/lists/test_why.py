@@ -58,7 +58,9 @@ def test_a_module_that_may_come_along_stops_no_build_as_far_as_is_known(tmp_path
     found = why(new, HASH, extra=f"{NIC}\n")
     assert found.package is None and "stops a build" not in found.because
     assert f"it may come along with {NIC}, which was never compiled" in found.because
-    assert why(new, HASH, extra=f"{NIC}\n", unlisted="extra").package == "extras"
+    sent = why(new, HASH, extra=f"{NIC}\n", unlisted="extra")
+    assert sent.package == "extras" and "lists fix" not in sent.because
+    assert f"it may come along with {NIC}" in sent.because
 
 
 def test_a_module_in_no_list(small: Kernel) -> None:
