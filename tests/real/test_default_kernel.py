@@ -69,6 +69,13 @@ def test_the_summary(first_build: Rosk, release: Release) -> None:
         assert image in first_build.out
 
 
+def test_symbol_versions_go_through_the_compiler_cache(release: Release) -> None:
+    compiled = json.loads((release.dist / "build.json").read_text())["compiled"]
+    if compiled["objects"] < 1000:
+        pytest.skip("its object tree was there already")
+    assert compiled["symbol_versions"]["calls"] > 100
+
+
 def test_the_vmlinuz_is_of_this_release(release: Release) -> None:
     """The x86 boot protocol's kernel_version field (Documentation/arch/x86/boot.rst)."""
     with tarfile.open(release.package("kernel")) as tar:
