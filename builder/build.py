@@ -14,7 +14,7 @@ from typing import Any
 from builder import release, stagenames
 from builder.buildlog import BuildLog, JointLog
 from builder.cachespec import NONE, Caches, told
-from builder.ccache import ccache_config
+from builder.ccache import ccache_config, compile_notices
 from builder.current import find_current
 from builder.engine.base import BaseImage, Engine
 from builder.engine.events import BuildResult, BuildState
@@ -272,7 +272,7 @@ def _stage(work: Work, solved: Solved, sums: Mapping[str, Sum], result: BuildRes
     lasting, firmware = read_reports(project, work.reports)
     # What a compile and a solve noticed of their caches is of that day.
     passing = [Notice(kind="cache", what=what) for what in told(builder.warnings)]
-    passing += [Notice(kind=entry["kind"], what=entry["what"]) for entry in compiled.get("warnings", ())]
+    passing += compile_notices(project, compiled, remote=builder.engine.remote)
     notices = passing + lasting
     for notice in notices:
         work.log.line(f"warning: {notice}")

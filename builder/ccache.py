@@ -7,15 +7,19 @@ secret, see `builder.context.without_secret`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from builder.errors import InputError
 from builder.project import Project
-from builder.relay import relayed
+from builder.relay import on_loopback, relayed
+from builder.reports import Notice
 
 _ADDRESS = re.compile(r"(?:redis|http)://[^\s/|]+(?:/[^\s|]*)?(?:\|[^\s]*)?")
+
+_FAR = "a builder elsewhere does not reach this machine's localhost: give cache.compiler an address that it reaches"
 
 
 @contextmanager
@@ -38,6 +42,19 @@ def ccache_config(project: Project, folder: Path, gateway: Callable[[], str]) ->
     with relayed(address, gateway) as reached:
         file.write_text(f"remote_storage = {reached}\n")
         yield file
+
+
+def compile_notices(project: Project, compiled: Mapping[str, Any], *, remote: bool) -> list[Notice]:
+    """What a compile noticed of its cache: that the server does not answer, and why, where that is known.
+
+    Args:
+        compiled: What the compile did; empty when it was cached.
+        remote: A builder that may be elsewhere has solved.
+    """
+    warnings = compiled.get("warnings", ())
+    address = _address(project) if warnings and remote else None
+    why = f"; {_FAR}" if address and on_loopback(address) else ""
+    return [Notice(kind=each["kind"], what=f"{each['what']}{why}") for each in warnings]
 
 
 def _address(project: Project) -> str | None:

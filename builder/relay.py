@@ -15,6 +15,11 @@ _PORTS = {"redis": 6379, "http": 80}
 _PIECE = 65536
 
 
+def on_loopback(address: str) -> bool:
+    """Whether a server's address is one that stands for this machine, on this machine only."""
+    return urlsplit(address.partition("|")[0]).hostname in _LOOPBACK
+
+
 @contextmanager
 def relayed(address: str, gateway: Callable[[], str]) -> Iterator[str]:
     """The address by which a build step reaches a server, while the block runs.
@@ -23,10 +28,10 @@ def relayed(address: str, gateway: Callable[[], str]) -> Iterator[str]:
         address: As the user gave it (`redis://localhost:6379`); one that is not on the loopback is left as it is.
         gateway: Gives the address of this machine on the engine's bridge.
     """
-    url = urlsplit(address.partition("|")[0])
-    if url.hostname not in _LOOPBACK:
+    if not on_loopback(address):
         yield address
         return
+    url = urlsplit(address.partition("|")[0])
     target = (url.hostname, url.port or _PORTS.get(url.scheme, 80))
 
     class Handler(socketserver.BaseRequestHandler):
