@@ -36,8 +36,8 @@ _RECORD = re.compile(r"\b[a-z0-9]{25}\b")
 """The ID of a record in a message of BuildKit's."""
 
 _LAYERS: Mapping[str, tuple[str, str]] = {
-    "toolchain": ("toolchain layers", "the next build installs the compiler and the tools again"),
-    "source": ("kernel source layers", "the next build unpacks and patches the source again"),
+    "toolchain": ("toolchain layers", "the next build installs the newest compiler and tools, and its bits may change"),
+    "source": ("kernel source layers", "the next build gets the source again, Debian's newest if it is Debian's"),
     "compile": ("compiled stages", "the next build compiles again, with its object tree or the compiler cache"),
     "packages": ("packages and images", "the next build splits, packs and makes images again, which takes minutes"),
     "context": ("sources sent to the engine", "the next build sends the source's archive or tree again"),
