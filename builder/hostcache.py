@@ -1,4 +1,4 @@
-"""What rosk keeps on this machine beside the engine: downloads and staged trees in the folder of `default_cache`."""
+"""What rosk keeps on this machine beside the engine: downloads, trees and images in the folder of `default_cache`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 
 _DOWNLOADS = ("downloads", "a build of that source downloads it again, or takes it from your disk again")
 _TREES = ("staged source trees", "the next build of that tree stages it again, and sends what it finds changed")
-
 _REPOSITORIES = ("git repositories of modules", "a build of such a module fetches its commit again")
+_BASES = ("base images for other builders", "a build with a builder of its own takes its base from the engine again")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """One entry: a download (`sha256/HEX`), a staged tree (`trees/HASH`) or a repository (`git/HASH`).
+    """One entry: a download (`sha256/HEX`), a staged tree (`trees/HASH`), a repository (`git/HASH`), a base image
+    (`bases/ID`).
 
     Attributes:
-        path: The entry's folder; beside it stand its lock, its stamp and its unfinished download.
+        path: The entry's folder; beside it stand its lock, its stamp and what is unfinished of it.
         size: Bytes that removing it frees: a file that has another name elsewhere frees none.
         idle: Seconds since it was last read or written, as far as the file system notes that.
         stays: Why it cannot be removed now; empty when it can.
@@ -38,16 +39,19 @@ class Kept:
         """Remove it, unless another rosk is at work on it; returns whether it is gone. Its lock stays."""
         with _held(_beside(self.path, ".lock")) as free:
             if free:
-                shutil.rmtree(self.path, ignore_errors=True)
-                for suffix in (".part", ".stamp"):
-                    _beside(self.path, suffix).unlink(missing_ok=True)
+                for path in (self.path, _beside(self.path, ".part"), _beside(self.path, ".stamp")):
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink(missing_ok=True)
             return free and not self.path.exists()
 
 
 def kept_files(cache: Path) -> Iterator[Kept]:
     """All entries of a cache folder; while a build runs, none of them can go: it may be reading them."""
     building = any(_is_held(lock) for lock in cache.glob("builds/*.lock"))
-    for folder, (what, cost) in (("sha256", _DOWNLOADS), ("trees", _TREES), ("git", _REPOSITORIES)):
+    kinds = {"sha256": _DOWNLOADS, "trees": _TREES, "git": _REPOSITORIES, "bases": _BASES}
+    for folder, (what, cost) in kinds.items():
         names = {path.name.partition(".")[0] for path in cache.glob(f"{folder}/*") if path.suffix != ".lock"}
         for name in sorted(names):
             path = cache / folder / name

@@ -24,6 +24,7 @@ from builder.failure import explain
 from builder.files import locked, unpack_tar
 from builder.inputs.fetch import default_cache
 from builder.inputs.folders import firmware_folder, source_folder
+from builder.inputs.store import cache_errors
 from builder.mending import Mending
 from builder.patches.limits import limit_context
 from builder.project import SETTINGS_FILE, Project
@@ -235,8 +236,9 @@ def base_layout(engine: Engine, base: BaseImage) -> str | None:
     if not engine.remote:
         return None
     folder = default_cache() / "bases" / base.id.replace(":", "-")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return engine.save_layout(base.ref, folder)
+    with cache_errors(default_cache()):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return engine.save_layout(base.ref, folder)
 
 
 def unpack(tar: Path, folder: Path) -> None:

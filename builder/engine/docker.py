@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,9 +23,9 @@ from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException, NoSuchImage
 
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
+from builder.engine.layout import have_layout
 from builder.engine.linked import linked
 from builder.errors import EngineError
-from builder.files import unpack_tar
 
 _STOP_SECONDS = 15.0
 _TELL_SECONDS = 2.0
@@ -197,14 +198,7 @@ class Docker:
         Raises:
             EngineError: The engine gave no such layout (Docker Engine has since version 25).
         """
-        if not (folder / "index.json").exists():
-            with TemporaryDirectory(prefix="rosk-", dir=folder.parent) as temporary:
-                tar, layout = Path(temporary, "image.tar"), Path(temporary, "layout")
-                with _as_engine_error(f"docker save {reference}"):
-                    self._client.image.save(reference, output=tar)
-                unpack_tar(tar, layout)
-                with suppress(FileExistsError, OSError):  # another build was quicker
-                    layout.rename(folder)
+        have_layout(folder, partial(self.save, reference))
         try:
             digest = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
         except (OSError, ValueError, LookupError) as error:

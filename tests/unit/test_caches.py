@@ -316,6 +316,20 @@ class TestHost:
             assert {kept.path.name for kept in found if kept.stays} == busy
             assert found[0].remove() == (lock != "sha256/aa.lock")
 
+    def test_base_images(self, tmp_path: Path) -> None:
+        """With what a run that was killed has left of one, which older versions of rosk called `rosk-…`."""
+        names = ("sha256-aa/blobs/sha256/bb", "sha256-aa.part/image.tar", "rosk-x_1/image.tar")
+        for name in names:
+            (tmp_path / "bases" / name).parent.mkdir(parents=True)
+            (tmp_path / "bases" / name).write_text("x" * 10)
+        (tmp_path / "bases/sha256-aa.lock").touch()
+        found = {kept.path.name: kept for kept in kept_files(tmp_path)}
+        assert {name: kept.size for name, kept in found.items()} == {"sha256-aa": 20, "rosk-x_1": 10}
+        assert {kept.what for kept in found.values()} == {"base images for other builders"}
+        assert all(kept.remove() for kept in found.values())
+        left = sorted(path.name for path in (tmp_path / "bases").iterdir())
+        assert left == ["rosk-x_1.lock", "sha256-aa.lock"]
+
     def test_nothing(self, tmp_path: Path) -> None:
         assert list(kept_files(tmp_path / "none")) == []
 
