@@ -7,7 +7,7 @@ of downloads (`builder.hostcache`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +18,6 @@ from builder.engine.cacherecords import CACHE_MOUNT, Record
 from builder.errors import InputError
 from builder.hostcache import Kept, kept_files
 from builder.inputs.kept import age
-from builder.release import human_size
 
 _WEEK = 7 * 86400.0
 
@@ -324,31 +323,3 @@ def parse_bytes(text: str) -> int:
 def ago(seconds: float) -> str:
     """An age in words (`3 days ago`)."""
     return f"{age(seconds)} ago" if seconds >= 60 else "just now"
-
-
-def table(found: Sequence[Row]) -> Iterator[str]:
-    """The lines of `rosk cache show`."""
-    width = max((len(row.what) for row in found), default=0)
-    for row in found:
-        used = "in use" if row.in_use else ago(row.idle)
-        yield f"{row.what:{width}}  {human_size(row.size):>9}  {used:>14}  without it, {row.cost}"
-    yield f"{'in all':{width}}  {human_size(sum(row.size for row in found)):>9}"
-
-
-def as_json(found: Sequence[Row]) -> dict[str, object]:
-    """The same for programs: sizes in bytes, ages in seconds."""
-    entries = [
-        {"what": row.what, "bytes": row.size, "idle_seconds": round(row.idle), "in_use": row.in_use, "cost": row.cost}
-        for row in found
-    ]
-    return {"caches": entries, "bytes": sum(row.size for row in found)}
-
-
-def report(pruned: Pruned, say: Callable[[str], None], *, dry_run: bool) -> None:
-    """Say what a prune did."""
-    for row in pruned.rows:
-        say(f"{'would free' if dry_run else 'freed'} {human_size(row.size):>9}  {row.what}")
-    for line in pruned.stayed:
-        say(line)
-    verb = "would be freed" if dry_run else "freed"
-    say(f"{human_size(pruned.freed)} {verb}; rosk keeps {human_size(pruned.left)}")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder import caches
-from builder.caches import Piece, Row, choose, find_pieces, forget_named, prune, rows
+from builder.caches import Piece, choose, find_pieces, forget_named, prune, rows
 from builder.cachespec import PATTERN, Caches, folder_tag, folder_tags, has_secret, make_caches, told, with_caches
 from builder.cachetransfer import import_dockerfile
 from builder.context import dockerfiles
@@ -220,9 +220,6 @@ class TestPrune:
         pruned = prune(store, self.PIECES, chosen)
         assert (pruned.freed, pruned.left) == (20, 60)
         assert pruned.stayed == ("new: some stays, it came into use", "used: some stays, in use by a build")
-        lines: list[str] = []
-        caches.report(pruned, lines.append, dry_run=False)
-        assert lines[-1] == "20 B freed; rosk keeps 60 B"
 
     def test_a_dry_run_removes_nothing(self) -> None:
         store = Store()
@@ -272,13 +269,6 @@ class TestPrune:
             caches.parse_age(text)
         with pytest.raises(InputError):
             caches.parse_bytes(f"{text} parsecs")
-
-    def test_the_table(self) -> None:
-        found = [Row(what="downloads", cost="it takes time", size=1500, idle=2 * DAY, in_use=False)]
-        line, total = caches.table(found)
-        assert " ".join(line.split()) == "downloads 1.5 kB 2 days ago without it, it takes time"
-        assert total.split() == ["in", "all", "1.5", "kB"]
-        assert caches.as_json(found)["bytes"] == 1500
 
 
 class TestHost:
