@@ -17,6 +17,7 @@ from builder.cli.options import (
     NoInstallOption,
     ProjectOption,
 )
+from builder.errors import InputError
 from builder.project import load_project
 
 cache_app = typer.Typer(
@@ -29,8 +30,15 @@ app.add_typer(cache_app, name="cache")
 @cache_app.callback()
 def cache(context: typer.Context, builder: BuilderOption = None, as_json: JsonOption = False) -> None:
     """Show what is kept, how large it is, and what losing it would cost; see also the commands below."""
-    if context.invoked_subcommand is None:
+    command = context.invoked_subcommand
+    if command is None:
         cache_show(builder=builder, as_json=as_json)
+        return
+    for name, option in (("builder", "--builder"), ("as_json", "--json")):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            how = f"write `rosk cache {command} …`, then the options; `rosk cache {command} --help` lists them"
+            raise InputError(f"{option} stands before {command}, which does not see it there", hint=how)
 
 
 @cache_app.command("show")

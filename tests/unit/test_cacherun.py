@@ -1,4 +1,4 @@
-"""What `rosk cache` prints; `tests/graph/test_cache_command.py` runs it on a real engine."""
+"""What `rosk cache` prints, and what it refuses; `tests/graph/test_cache_command.py` runs it on a real engine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 import builder.cli.cache  # noqa: F401 - the commands are registered by it
 from builder.cli.app import app
 from builder.engine.cacherecords import CACHE_MOUNT, Record
+from builder.errors import InputError
 
 DAY = 86400.0
 MOUNT = 'cached mount /x from exec /bin/sh -c x with id "/rosk-{}"'
@@ -94,6 +95,17 @@ def test_what_goes(cache: Path, words: tuple[str, ...], gone: bool, dry: bool) -
     as_json = json.loads(rosk(cache, "prune", "--all", "--dry-run", "--json").stdout)
     assert as_json["left"] == 60
     assert as_json["stayed"] == ["Debian packages: some stays, in use by a build"]
+
+
+@pytest.mark.parametrize("option", [("--builder", "far"), ("--json",)])
+@pytest.mark.parametrize("command", ["show", "prune", "export", "import"])
+def test_an_option_before_the_command(cache: Path, option: tuple[str, ...], command: str) -> None:
+    """It would be lost there, and with it whose cache is meant."""
+    done = rosk(cache, *option, command)
+    assert isinstance(done.exception, InputError)
+    assert f"{option[0]} stands before {command}" in done.exception.what
+    assert f"`rosk cache {command} …`" in done.exception.hint
+    assert Engine.builders == []
 
 
 def test_whose_cache(cache: Path) -> None:
