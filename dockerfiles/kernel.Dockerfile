@@ -191,7 +191,7 @@ FROM tools AS signed-key
 RUN --mount=type=cache,id=rosk-apt-archives,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     apt-get -q update && apt-get -q install -y --no-install-recommends -- openssl
-COPY --from=rosk-programs stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
+COPY --from=rosk-programs stages/chunkcache.py stages/common.py stages/signingoptions.py stages/sign.py /rosk/builder/stages/
 COPY --from=rosk-inputs signing /in/signing
 COPY --from=configured /out/configured/config /in/
 COPY --from=external /out/modules /out/modules

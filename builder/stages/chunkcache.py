@@ -1,4 +1,4 @@
-"""Compressed chunks, kept from one build to the next in a folder that several builds may use at once.
+"""Compressed chunks, and signatures, kept from one build to the next in a folder that several builds may use at once.
 
 Nothing relies on it. An entry carries a checksum and is not taken when that is wrong; a folder that cannot be read or
 written, that is full, or in which files come and go keeps nothing, and that is all.

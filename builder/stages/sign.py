@@ -4,7 +4,8 @@ What comes out is what the kernel's own scripts/sign-file makes (Documentation/a
 module, a PKCS #7 message, a block that says what it is, and a fixed line. The same module, key and hash give the same
 bytes: RSA signatures have no random part (PKCS #1 v1.5), and ECDSA's is derived from what is signed (RFC 6979).
 
-The messages are kept, by what they sign: of thousands of modules a build signs those that changed. They are public.
+The messages are kept, by what they sign: of thousands of modules a build signs those that changed. They are public. One
+that was damaged since is made again: a kernel would refuse the module.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import os
 import re
 import struct
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.stages.chunkcache import ChunkCache
 from builder.stages.common import StageError, progress, run, stage_main
 from builder.stages.signingoptions import is_ecdsa
 
@@ -30,7 +31,6 @@ _MARK = b"~Module signature appended~\n"
 _BLOCK = struct.Struct(">5B3xI")
 _PKCS7 = 2
 _HASH = re.compile(r'^CONFIG_MODULE_SIG_HASH="([a-z0-9-]+)"$', re.MULTILINE)
-_KEPT_SECONDS = 90 * 86400
 _STEP = 100
 
 
@@ -92,54 +92,40 @@ def sign_modules(root: Path, signer: Signer, cache: Path, tell: Callable[[int, i
         StageError: One cannot be signed, or is signed already.
     """
     modules = sorted(root.rglob("*.ko"))
-    kept = cache / _digest(signer.certificate.read_bytes(), signer.digest.encode())
-    kept.mkdir(parents=True, exist_ok=True)
+    kept, kind = ChunkCache(cache), _digest(signer.certificate.read_bytes(), signer.digest.encode())
     made = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         try:
-            for number, new in enumerate(pool.map(lambda module: _sign(module, signer, kept), modules), 1):
+            for number, new in enumerate(pool.map(lambda module: _sign(module, signer, kept, kind), modules), 1):
                 made += new
                 if number % _STEP == 0 or number == len(modules):
                     tell(number, len(modules))
         finally:
             pool.shutdown(cancel_futures=True)
-    _clear(cache)
+    kept.trim()
     return made
 
 
-def _sign(module: Path, signer: Signer, kept: Path) -> bool:
-    """Sign one module; returns whether its message had to be made."""
+def _sign(module: Path, signer: Signer, kept: ChunkCache, kind: str) -> bool:
+    """Sign one module; returns whether its message had to be made.
+
+    Args:
+        kind: A word for the key and the hash.
+    """
     content = module.read_bytes()
     if content.endswith(_MARK):
         raise StageError(f"{module.name} is signed already", hint="leave signing to the project's key")
-    file = kept / _digest(content)
-    if kept_one := file.is_file():
-        message = file.read_bytes()
-        os.utime(file)
-    else:
+    key = _digest(kind.encode(), content)
+    message = kept.get(key)
+    if made := message is None:
         message = signer.message(module)
-        _store(file, message)
+        kept.put(key, message)
     block = _BLOCK.pack(0, 0, _PKCS7, 0, 0, len(message))
     signed = module.with_name(f"{module.name}.signed")
     signed.write_bytes(content + message + block + _MARK)
     signed.chmod(module.stat().st_mode & 0o777)
     signed.replace(module)
-    return not kept_one
-
-
-def _store(file: Path, message: bytes) -> None:
-    """Write a message as a whole: other builds may read it at any time."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(descriptor, "wb") as new:
-        new.write(message)
-    Path(name).replace(file)
-
-
-def _clear(cache: Path) -> None:
-    """Remove messages that no build has asked for in a long time."""
-    for file in cache.rglob("*"):
-        if file.is_file() and file.stat().st_mtime < time.time() - _KEPT_SECONDS:
-            file.unlink(missing_ok=True)
+    return made
 
 
 def _digest(*parts: bytes) -> str:

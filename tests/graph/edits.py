@@ -63,7 +63,7 @@ kernel/sound/core/snd.ko
 kernel/sound/core/snd-timer.ko
 """
 # In kernel.Dockerfile: what a build keeps for the next one.
-_MOUNT = re.compile(r"--mount=type=cache,id=(rosk-(ccache|obj|pack)[^,]*),target=")
+_MOUNT = re.compile(r"--mount=type=cache,id=(rosk-(ccache|obj|pack|signatures)[^,]*),target=")
 
 Outcome = dict[str, str]
 """What a build gave: file or image, and its SHA-256 or digest."""
@@ -387,7 +387,7 @@ def _mounts() -> dict[str, str]:
 
 
 def in_mount(project: FakeProject, kind: str, script: str, *, scope: str) -> str:
-    """Run a shell script in a cache mount (`ccache`, `obj` or `pack`) of builds of a scope; returns what it printed."""
+    """Run a shell script in a cache mount of builds of a scope (`_MOUNT` has the kinds); returns what it printed."""
     values = {"A": "x86", "RELEASE": kernel_release(project), "CACHE_SCOPE": f"-{scope}"}
     name = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], _mounts()[kind])
     mount = f"--mount=type=cache,id={name},target=/cache,sharing=locked"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import secrets
 import shutil
 import subprocess
 import tarfile
@@ -27,7 +28,7 @@ from builder.solver import Builder
 from builder.view import QuietView
 from tests.conftest import run_rosk
 from tests.graph.conftest import FakeProject
-from tests.graph.edits import new_project
+from tests.graph.edits import in_mount, new_project, source
 from tests.keys import PASSPHRASE, make_key, secrets_of, verifies
 
 pytestmark = pytest.mark.engine
@@ -195,3 +196,25 @@ def test_another_key_signs_everything_anew(
         "modules of first",
         "modules of second",
     ]
+
+
+EACH = 'test "$(find . -type f)"; for f in $(find . -type f); do {}; done'
+# Their last byte is one of the signature.
+ONE_BYTE = EACH.format('printf x | dd of="$f" bs=1 seek=$(($(stat -c %s "$f") - 1)) conv=notrunc')
+
+
+@pytest.mark.parametrize(
+    "script", [ONE_BYTE, pytest.param(EACH.format(': > "$f"'), marks=pytest.mark.heavy)], ids=["one byte", "emptied"]
+)
+def test_signatures_that_were_touched_are_made_again(
+    project: FakeProject, key: Path, tmp_path: Path, drop: Callable[[str], None], script: str
+) -> None:
+    scope = secrets.token_hex(6)
+    drop(scope)
+    project.build(scope)
+    in_mount(project, "signatures", script, scope=scope)
+    source("sound/core/snd.c", '"snd"', f'"{scope}"').apply(project)
+    assert "signed" in project.build(scope).result.ran
+    found = modules(project.root / "dist")
+    certificate = key.with_name("first.pem.crt")
+    assert [name for name, each in found.items() if not verifies(each, certificate, tmp_path)] == []

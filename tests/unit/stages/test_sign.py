@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,37 @@ def test_the_same_key_gives_the_same_bits(tmp_path: Path, keys: Path, modules: P
     for name in ("kernel/a.ko", "kernel/fs/b.ko"):
         assert len({(folder / name).read_bytes() for folder in (modules, again, kept)}) == 1
     assert (modules / "extra/c.ko").read_bytes() == (again / "extra/c.ko").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [lambda _: b"", lambda message: message[:-9], lambda message: message[:-1] + bytes([message[-1] ^ 1])],
+    ids=["empty", "cut", "one bit"],
+)
+def test_a_damaged_message_is_made_again(
+    tmp_path: Path, keys: Path, modules: Path, damaged: Callable[[bytes], bytes]
+) -> None:
+    again, later = (Path(shutil.copytree(modules, tmp_path / name)) for name in ("again", "later"))
+    sign_modules(modules, signer(keys), tmp_path / "cache", quiet)
+    for message in files(tmp_path / "cache"):
+        message.write_bytes(damaged(message.read_bytes()))
+    assert sign_modules(again, signer(keys), tmp_path / "cache", quiet) == 3
+    assert all(verified(path, keys, "rsa") for path in again.rglob("*.ko"))
+    assert sign_modules(later, signer(keys), tmp_path / "cache", quiet) == 0
+
+
+def test_a_message_that_no_build_asks_for_goes(tmp_path: Path, keys: Path, modules: Path) -> None:
+    fewer = Path(shutil.copytree(modules, tmp_path / "fewer"))
+    (fewer / "extra/c.ko").unlink()
+    sign_modules(modules, signer(keys), tmp_path / "cache", quiet)
+    for message in files(tmp_path / "cache"):
+        os.utime(message, (0, 0))
+    assert sign_modules(fewer, signer(keys), tmp_path / "cache", quiet) == 0
+    assert len(files(tmp_path / "cache")) == 2
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_another_key_signs_anew(tmp_path: Path, keys: Path, modules: Path) -> None:
