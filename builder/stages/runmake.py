@@ -147,8 +147,9 @@ def new_log(folder: Path, release: str) -> Path:
     """A file for the log that no other build has, in a folder that builds share; old ones are cleared on the way."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.log"):
-        if old.stat().st_mtime < time.time() - _LOG_SECONDS:
-            old.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another build clears them too
+            if old.stat().st_mtime < time.time() - _LOG_SECONDS:
+                old.unlink()
     file, name = tempfile.mkstemp(prefix=f"{release}-", suffix=".log", dir=folder)
     os.close(file)
     return Path(name)
