@@ -12,6 +12,7 @@ from builder.engine.events import EXPORT, BuildState
 from builder.errors import BuildError, EngineError, FetchError, InputError, NoSpaceError, RoskError
 from builder.project import SETTINGS_FILE, Project
 from builder.stagenames import STAGES, shown_stage
+from builder.stages.common import NO_SPACE
 
 _TAIL = 20
 _FULL = 1 << 16
@@ -96,7 +97,7 @@ def _stage_error(project: Project, event: dict[str, object]) -> RoskError:
     if firmware is not None and (shown == "firmware" or shown.startswith("offered-")):
         kind = InputError  # what is wrong is in the user's own folder or archive, where no list of the project is named
         event = {**event, "where": event.get("where") or str(firmware)}
-    if "No space left on device" in str(event["what"]):
+    if NO_SPACE.search(str(event["what"])):
         kind = NoSpaceError
     where, line, details = event.get("where"), event.get("line"), event.get("details")
     names = {name: str(project.origin(name)) for name in project.inputs}

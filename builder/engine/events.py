@@ -20,7 +20,7 @@ from typing import Any
 
 from builder.engine.rawjson import Reader
 from builder.engine.stage import MOMENT, Progress, Stage, StageState, Vertex
-from builder.stages.common import MARK
+from builder.stages.common import MARK, NO_SPACE
 
 EXPORT = "export"
 """The name under which everything that writes or pushes results is reported, as if it were one more stage."""
@@ -34,7 +34,6 @@ _TAR = re.compile(r"(?:\[(?P<target>[^\] ]+)\] )?exporting to client tarball")
 _CACHE = re.compile(r"(?:\[[^\]]+\] )?(?:importing|exporting) cache ")
 _LOST = "not found"
 """The whole error of a step whose cached result was pruned: BuildKit then takes another result, or runs the step."""
-_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|ENOSPC", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +170,7 @@ class BuildState:
         lines = [vertex.error for vertex in self._vertexes.values()] + self.text
         if self.failure:
             lines += self.failure.tail
-        return any(_NO_SPACE.search(line) for line in lines)
+        return any(map(NO_SPACE.search, lines))
 
     def _take(self, item: dict[str, Any] | str) -> Iterator[Event]:
         if isinstance(item, str):

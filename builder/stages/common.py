@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 MARK = "##rosk "
+NO_SPACE = re.compile(r"(?i:no space left on (?:device|the disk)|disk quota exceeded)")
+"""What programs say, and rosk itself, where a disk is full, or what a user may have of it. The errors' names, such as
+ENOSPC, are not in it: a compiler prints them with every line of source that has them."""
 
 
 class StageError(Exception):

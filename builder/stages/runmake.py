@@ -12,13 +12,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.stages.common import StageError, progress
+from builder.stages.common import NO_SPACE, StageError, progress
 
 # kbuild's lines for what `Kbuild.objects` estimates: objects of the kernel, not of its host tools.
 _OBJECT = re.compile(r"  (?:CC|AS)(?: \[M\])? +((?!/|scripts/|tools/)\S+)$")
 _NOTABLE = re.compile(
     r"(?:^|[ :])(?:fatal )?error: |^\S+:\d+(?::\d+)?: warning: |^(?:WARNING|ERROR): modpost: |\*\*\* "
-    r"|^\S*ld(?:\.bfd)?: (?!.*: in function )|undefined reference to |No space left on device"
+    r"|^\S*ld(?:\.bfd)?: (?!.*: in function )|undefined reference to |" + NO_SPACE.pattern
 )
 # The first of these that the log has, in this order, is the failure's cause; make's own line comes last of all.
 _CAUSES = (
@@ -32,7 +32,6 @@ _CAUSES = (
     re.compile(r".*\*\*\* \[.*"),
 )
 _LOG_SECONDS = 7 * 86400
-_NO_SPACE = "No space left on device"
 _SECONDS_BETWEEN_EVENTS = 0.5
 _SECONDS_TO_STOP = 5
 
@@ -116,7 +115,7 @@ def explain_failure(lines: Sequence[str], code: int) -> MakeError:
     """The error for a failed make, from the lines that it printed."""
     at, cause = _cause(lines)
     around = list(lines[max(0, at - 5) : at + 15])
-    if any(_NO_SPACE in line for line in lines):
+    if any(map(NO_SPACE.search, lines)):
         error = MakeError(
             "no space left on the disk while compiling",
             hint="free some space for the container engine (its caches hold the most), then build again",

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from builder.stages.common import StageError, run, stage_main, write_json
+from builder.stages.common import NO_SPACE, StageError, run, stage_main, write_json
 
 # Magic number at the start of the file → the tar option that names its decompressor.
 _COMPRESSIONS = {
@@ -159,7 +159,7 @@ def unpack(archive: IO[bytes], option: str, name: str, out: Path) -> None:
                 fault = "is truncated"
             elif "Member name contains '..'" in said:
                 fault = "has a member whose path contains `..`"
-            elif "No space left on device" in said:
+            elif NO_SPACE.search(said):
                 raise StageError(f"no space left on the disk while unpacking {name}", hint="free some space")
             raise StageError(f"{name} {fault}", hint="get it again and check its checksum", details=lines[-10:])
         tops = sorted(Path(temp).iterdir())

@@ -8,16 +8,16 @@ import pytest
 
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildState
-from builder.errors import BuildError, InputError
+from builder.errors import BuildError, InputError, NoSpaceError
 from builder.failure import explain
 from builder.project import load_project
 from tests.unit.projects import SETTINGS, write_project
 
 
-def failed(stage: str, *, where: str | None = None) -> BuildState:
+def failed(stage: str, *, what: str = "WHENCE, line 3: ../x leads out", where: str | None = None) -> BuildState:
     """A solve in which a stage program sent an error."""
     state = BuildState()
-    state.errors.append({"stage": stage, "what": "WHENCE, line 3: ../x leads out", "hint": "fix it", "where": where})
+    state.errors.append({"stage": stage, "what": what, "hint": "fix it", "where": where})
     return state
 
 
@@ -35,3 +35,10 @@ def test_what_is_wrong_in_the_users_firmware_is_an_error_of_that_folder(tmp_path
 def test_what_is_wrong_in_firmware_that_is_nobodys_input_is_no_error_of_the_user(tmp_path: Path) -> None:
     project = load_project(write_project(tmp_path), arch="x86")
     assert isinstance(explain(project, failed("offered-debian"), SolveError("")), BuildError)
+
+
+@pytest.mark.parametrize("said", ["No space left on device", "Disk quota exceeded", "no space left on the disk"])
+def test_a_full_disk_is_an_error_of_its_own_in_any_stage(tmp_path: Path, said: str) -> None:
+    project = load_project(write_project(tmp_path), arch="x86")
+    for stage in ("source", "patched", "compile"):
+        assert isinstance(explain(project, failed(stage, what=f"a file: {said}"), SolveError("")), NoSpaceError)

@@ -342,6 +342,26 @@ def test_what_an_earlier_try_ran_counts_when_the_next_one_finds_it_cached() -> N
     assert (state.result.ran, state.result.cached) == (first.ran, nothing)
 
 
+@pytest.mark.parametrize(
+    ("line", "full"),
+    [
+        ("OSError: [Errno 28] No space left on device", True),
+        ("OSError: [Errno 122] Disk quota exceeded", True),
+        ("x.c:4:5: error: 'ENOSPC' undeclared", False),
+    ],
+)
+def test_what_tells_of_a_full_disk(line: str, full: bool) -> None:
+    state, name = BuildState(), "[compile 2/2] RUN make"
+    state.feed(update(vertex(name, started=at(0)), logs=[log(name, line)]))
+    state.feed(update(vertex(name, started=at(0), completed=at(1), error="exit code: 2")))
+    assert state.failure is not None and list(state.failure.tail) == [line]
+    assert state.no_space == full
+
+
+def log(vertex: str, line: str) -> dict[str, Any]:
+    return {"vertex": vertex, "data": base64.b64encode(f"{line}\n".encode()).decode()}
+
+
 def test_an_archive_that_is_there_is_noted_once() -> None:
     state = BuildState()
     whole = {"started": at(1), "completed": at(2)}

@@ -1,4 +1,4 @@
-"""make's log in a folder that builds share."""
+"""make's log in a folder that builds share, and a make that found no room."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.stages.runmake import new_log
+from builder.stages.runmake import Make, explain_failure, new_log
 
 RELEASE = "6.12.99-acme"
+STOP = "make[2]: *** [/src/Makefile:1992: .] Error 2"
 
 
 def test_old_logs_are_cleared(tmp_path: Path) -> None:
@@ -25,3 +26,18 @@ def test_old_logs_are_cleared(tmp_path: Path) -> None:
 def test_a_log_that_another_build_clears_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "glob", lambda folder, _pattern: [folder / "gone.log"])
     assert new_log(tmp_path, RELEASE).exists()
+
+
+@pytest.mark.parametrize("said", ["No space left on device", "Disk quota exceeded"])
+def test_a_make_without_room_is_not_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str], said: str) -> None:
+    error = explain_failure([f"as: x.o: {said}", "x.c:1:1: error: other", STOP], 2)
+    assert "no space left on the disk" in error.what
+    assert not error.whole
+    Make(tmp_path / "log", {}, 10).follow(f"mv: cannot move x.o: {said}")
+    assert said in capsys.readouterr().out
+
+
+def test_a_source_that_names_the_error_has_room() -> None:
+    error = explain_failure(["x.c:4:5: error: 'ENOSPC' undeclared", "    4 |  return -ENOSPC;", STOP], 2)
+    assert error.what == "x.c:4:5: error: 'ENOSPC' undeclared"
+    assert error.whole

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.stages import source
-from builder.stages.common import StageError
+from builder.stages.common import StageError, put_program
 
 MAKEFILE = "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 107\nEXTRAVERSION =\nNAME = Baby Opossum Posse\n"
 EPOCH = 1_700_000_000
@@ -106,6 +107,15 @@ def test_what_is_no_archive_is_called_what_it_is(tmp_path: Path, content: bytes,
     (tmp_path / "in").mkdir()
     (tmp_path / "in/linux.tar.xz").write_bytes(content)
     with pytest.raises(StageError, match=f"linux.tar.xz {seen}"):
+        source.from_archive(tmp_path / "in", tmp_path / "linux")
+
+
+@pytest.mark.parametrize("said", ["No space left on device", "Disk quota exceeded"])
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    archive(tmp_path / "in/a.tar.xz")
+    put_program(tmp_path / "bin/tar", f"#!/bin/sh\necho 'tar: x: Cannot write: {said}' >&2\nexit 2\n")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with pytest.raises(StageError, match="no space left on the disk"):
         source.from_archive(tmp_path / "in", tmp_path / "linux")
 
 
