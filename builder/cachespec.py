@@ -10,8 +10,10 @@ import csv
 import io
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,11 @@ def with_caches(plan: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
     if "release" in targets and caches.targets:
         targets["release"]["cache-to"] = list(caches.targets)
     return {**plan, "target": targets}
+
+
+def without_exports(caches: Caches) -> Caches:
+    """What is left of them for a builder that exports no caches: it reads all, and writes what goes with a result."""
+    return replace(caches, targets=tuple(form for form in caches.targets if "type=inline" in _words(form)))
 
 
 def check_entry(entry: str) -> str:
@@ -151,19 +158,37 @@ def _source(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str]
 def _target(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str], None]) -> list[str]:
     if entry.startswith("type="):
         words = [_absolute(word, "dest", root) for word in _words(entry)]
-        keys = {word.partition("=")[0] for word in words}
+        keys = dict(word.partition("=")[::2] for word in words)
+        if "dest" in keys and not _writable(Path(keys["dest"]), warn):
+            return []
         given = (f"{key}={value}" for key, value in _EXPORT.items() if key not in keys)
         return [_joined((*words, *given))]
     options = (f"{key}={value}" for key, value in {**_EXPORT, **_FORMAT}.items())
     if not is_folder(entry):
         return [_joined(("type=registry", f"ref={_of_variant(entry, variant)}", *options))]
     folder = _folder(entry, root)
-    try:  # buildx makes it too, but fails the whole solve when it cannot
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        warn(f"no cache is written to {folder}: {error.strerror}")
+    if not _writable(folder, warn):
         return []
     return [_joined(("type=local", f"dest={folder}", f"tag={tag}", *options))]
+
+
+def _writable(folder: Path, warn: Callable[[str], None]) -> bool:
+    """Whether a cache can be written to a folder, which is made.
+
+    buildx would ignore an error only in what it writes to it first, and fail the solve for the rest. It is tried, and
+    not looked up: root may write everywhere, and yet cannot on a file system that is read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        for name in ("index.json", "oci-layout"):  # buildx writes these in place
+            with suppress(FileNotFoundError), (folder / name).open("r+b"):
+                pass
+    except OSError as error:
+        warn(f"no cache is written to {folder}: {error.strerror}")
+        return False
+    return True
 
 
 def _folder(entry: str, root: Path) -> Path:

@@ -23,8 +23,9 @@ from builder.cachespec import (
     make_caches,
     references,
 )
+from builder.engine.base import Engine
 from builder.engine.events import BuildResult
-from builder.engine.probe import client_environment
+from builder.engine.probe import client_environment, probe
 from builder.errors import EngineError, InputError
 from builder.process import run
 from builder.project import Project
@@ -71,6 +72,11 @@ def _tag(project: Project) -> str:
     return folder_tag(project.org, project.name, kernel)
 
 
+def exports(engine: Engine) -> bool:
+    """Whether it writes caches: with the classic image store, the engine's own builder does not."""
+    return engine.remote or probe().containerd_store
+
+
 def export_cache(
     builder: Builder, context: graph.Context, resolved: graph.Resolved, dest: str, *, caches: Caches
 ) -> BuildResult:
@@ -86,6 +92,11 @@ def export_cache(
     Raises:
         EngineError: It could not be written.
     """
+    if not exports(builder.engine):
+        raise EngineError(
+            "this engine writes no build cache: it keeps images in its classic store",
+            hint="`rosk doctor` says how to switch",
+        )
     project = builder.project
     written = make_caches(
         (),

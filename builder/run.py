@@ -15,8 +15,8 @@ from rich.markup import escape
 
 from builder import stagenames
 from builder.build import Built, Order, build_all
-from builder.cachespec import NONE
-from builder.cachetransfer import project_caches
+from builder.cachespec import NONE, Caches, without_exports
+from builder.cachetransfer import exports, project_caches
 from builder.engine.base import BaseImage, Engine, resolve_base
 from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
@@ -99,6 +99,7 @@ def run_build(
             caches = [NONE for _ in projects]
     else:
         engine, base = prepare_for(projects[0], allow_install=options.allow_install, note=note, builder=options.builder)
+        caches = _writable(caches, engine, view.warn)
     orders = [
         Order(project=project, command=command, caches=own)
         for project, command, own in zip(projects, options.commands, caches, strict=True)
@@ -130,6 +131,16 @@ def run_build(
 
         check(pushed)
     return done
+
+
+def _writable(caches: list[Caches], engine: Engine, warn: Say) -> list[Caches]:
+    """The caches without those that this engine cannot write: its client would fail the whole solve."""
+    if not any(each.targets for each in caches) or exports(engine):
+        return caches
+    left = [without_exports(each) for each in caches]
+    if left != caches:
+        warn("no cache is written: this engine keeps images in its classic store (`rosk doctor` says how to switch)")
+    return left
 
 
 def machine_note(view: View, *, quiet: bool) -> Say:

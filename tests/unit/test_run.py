@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from builder import release
-from builder.build import Built
+from builder import cachetransfer, release, run
+from builder.build import Built, Order
 from builder.engine.events import BuildResult
-from builder.errors import InputError
+from builder.errors import BuildError, InputError
 from builder.project import load_project
 from builder.reports import Notice
-from builder.run import _print_files, _print_notices, spots_of
+from builder.run import BuildOptions, _print_files, _print_notices, spots_of
 from builder.view import make_view
+from tests.unit.engine.states import READY
 from tests.unit.projects import SETTINGS, write_project
 
 V = "6.12.64-acme"
@@ -76,3 +79,35 @@ def test_where_a_build_and_a_release_publish_to(tmp_path: Path) -> None:
     project = load_project(write_project(tmp_path / "nowhere", **{"config/rosk.yaml": alone}), arch="x86")
     with pytest.raises(InputError, match="no place to publish to"):
         spots_of(project, everywhere=True)
+
+
+@pytest.mark.parametrize(
+    ("remote", "containerd", "left_out"),
+    [(False, True, False), (True, False, False), (False, False, True)],
+    ids=["the engine", "another builder", "the engine with its classic store"],
+)
+def test_a_cache_that_the_engine_cannot_write_is_left_out(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    remote: bool,
+    containerd: bool,
+    left_out: bool,
+) -> None:
+    project = load_project(write_project(tmp_path), arch="x86")
+    ordered: list[Order] = []
+
+    def build_all(orders: list[Order], *_: object, **__: object) -> None:
+        ordered.extend(orders)
+        raise BuildError("that is all")
+
+    monkeypatch.setattr(cachetransfer, "probe", lambda: replace(READY, containerd_store=containerd))
+    monkeypatch.setattr(run, "prepare_for", lambda *_, **__: (SimpleNamespace(remote=remote), None))
+    monkeypatch.setattr(run, "build_all", build_all)
+    shared = BuildOptions(cache_from=("r.example/c",), cache_to=("r.example/c", "type=inline"), commands=((),))
+    with pytest.raises(BuildError, match="that is all"):
+        run.run_build([project], shared)
+    (caches,) = (order.caches for order in ordered)
+    assert caches.sources == ("type=registry,ref=r.example/c",)
+    assert [form.partition(",")[0] for form in caches.targets] == ["type=registry"] * (not left_out) + ["type=inline"]
+    assert ("classic store" in "".join(capsys.readouterr())) == left_out

@@ -1,0 +1,51 @@
+"""Caches that cannot be written: left out of a solve, which would fail of them, unless that is all it is for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from builder import cachetransfer
+from builder.cachespec import NONE, Caches, make_caches, without_exports
+from builder.errors import EngineError
+from tests.unit.engine.states import READY
+
+
+@pytest.mark.parametrize("entry", ["/sys", "type=local,dest=/sys,mode=min"])
+def test_a_folder_that_is_there_and_takes_no_file(tmp_path: Path, entry: str) -> None:
+    """Nobody can make a file in it, and root neither: so it is with a file system that is read-only."""
+    said: list[str] = []
+    assert make_caches((), (entry,), root=tmp_path, tag="b", warn=said.append) == Caches()
+    assert [line.partition(": ")[0] for line in said] == ["no cache is written to /sys"]
+
+
+@pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+def test_a_cache_whose_books_cannot_be_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / "cache" / name).mkdir(parents=True)
+    said: list[str] = []
+    assert make_caches((), ("./cache",), root=tmp_path, tag="b", warn=said.append) == Caches()
+    assert said == [f"no cache is written to {tmp_path}/cache: Is a directory"]
+
+
+def test_a_folder_that_works_has_nothing_new_in_it(tmp_path: Path) -> None:
+    assert make_caches((), ("./cache",), root=tmp_path, tag="b", warn=pytest.fail).targets
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_is_left_where_no_cache_can_be_exported() -> None:
+    caches = Caches(
+        sources=("type=registry,ref=r.example/c",),
+        targets=("type=local,dest=/c", "type=inline,mode=max", "type=registry,ref=r.example/c"),
+    )
+    assert without_exports(caches) == Caches(sources=caches.sources, targets=("type=inline,mode=max",))
+
+
+def test_an_export_that_the_engine_cannot_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cachetransfer, "probe", lambda: replace(READY, containerd_store=False))
+    builder = cast(Any, SimpleNamespace(engine=SimpleNamespace(remote=False)))
+    with pytest.raises(EngineError, match="classic store"):
+        cachetransfer.export_cache(builder, cast(Any, None), cast(Any, None), "/cache", caches=NONE)
