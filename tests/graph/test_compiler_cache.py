@@ -1,16 +1,20 @@
-"""The compiler cache that machines share: a real Redis on the loopback, and servers that do not answer."""
+"""The compiler cache that machines share: a real Redis and a server of HTTP on the loopback, and servers that do not
+answer.
+"""
 
 from __future__ import annotations
 
+import base64
 import secrets
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.conftest import serving
 from tests.graph.conftest import FakeProject
 
 pytestmark = pytest.mark.engine
@@ -38,12 +42,61 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait()
 
 
+@pytest.fixture
+def http() -> Iterator[str]:
+    """`host:port` of a server on the loopback that keeps what is put there by those who have the password."""
+    stored: dict[str, bytes] = {}
+    allowed = "Basic " + base64.b64encode(f"rosk:{PASSWORD}".encode()).decode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.is_allowed():
+                stored[self.path] = content
+                self.answer(201)
+
+        def do_GET(self) -> None:
+            if self.is_allowed():
+                content = stored.get(self.path)
+                self.answer(404 if content is None else 200, content or b"")
+
+        do_HEAD = do_GET
+
+        def is_allowed(self) -> bool:
+            if self.headers["Authorization"] == allowed:
+                return True
+            self.answer(401)
+            return False
+
+        def answer(self, status: int, content: bytes = b"") -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with serving(Handler) as host:
+        yield host
+
+
 def share(fake: FakeProject, line: str) -> None:
     fake.edit("config/rosk.yaml", lambda text: f"{text}cache:\n  compiler:\n    {line}\n")
 
 
-def test_one_machine_compiles_for_another(fake: FakeProject, redis: str, tmp_path: Path) -> None:
-    fake.write("cache-address", f"redis://default:{PASSWORD}@{redis}\n")
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("redis", f"redis://default:{PASSWORD}@HOST"), ("http", f"http://rosk:{PASSWORD}@HOST/ccache")],
+    ids=["redis", "http"],
+)
+def test_one_machine_compiles_for_another(
+    fake: FakeProject, request: pytest.FixtureRequest, kind: str, address: str
+) -> None:
+    fake.write("cache-address", address.replace("HOST", request.getfixturevalue(kind)) + "\n")
     share(fake, "secret_file: cache-address")
     first = fake.build(scope=secrets.token_hex(4))  # empty caches, as another machine has them
     assert first.compiled["compiler_cache"]["cache_miss"] > 0
