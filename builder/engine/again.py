@@ -85,9 +85,9 @@ def is_late(what: str) -> bool:
 
 
 def is_broken(what: str) -> bool:
-    """Whether the engine's build cache lacks a result that it has a record of.
+    """Whether the engine lacks a result that its build cache has a record of, or the layer that another lies on.
 
-    BuildKit (before 0.31) lets go of one that a failed step had read (moby/buildkit#6820), or it is gone for good. No
-    other try may help while the record is there.
+    BuildKit loses one for a moment as it unpacks an image (moby/buildkit#6521), and before 0.31 for good where a step
+    had read it that failed (moby/buildkit#6820). Then no other try may help while the record is there.
     """
     return _BROKEN.search(what) is not None

@@ -12,6 +12,8 @@ LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
 GONE = "failed to solve: snapshot z4dwir2wz70ul7xj7z2u1bwxc does not exist: not found"
 BROKEN = [
     GONE,
+    'failed to solve: failed to prepare extraction snapshot "extract-5 sha256:e3": parent snapshot sha256:af does not '
+    "exist: not found",
     "failed to solve: failed to finalize upper parent during diff: failed to commit a to b during finalize: failed to "
     "stat active key during commit: snapshot a does not exist: not found",
     "failed to solve: failed to calculate checksum of ref dqq4::gnwc: failed to mount /tmp/buildkit-mount37: "
