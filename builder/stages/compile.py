@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
@@ -70,8 +71,7 @@ class Build:
         toolchain: A file that lists the toolchain's packages with their versions.
         release: The kernel release.
         config: The text of the complete .config.
-        ccache: The folder of the compiler cache, or None for none. It knows gcc's plugins and the file with the seed of
-            RANDSTRUCT by their names only: a kernel that has them is compiled without it.
+        ccache: The folder of the compiler cache, or None for none.
         ccache_config: Its configuration file; need not exist.
     """
 
@@ -95,12 +95,17 @@ class Build:
         """The compiler of the kernel, as make is to call it."""
         return CLANG if self.compiler == CLANG else f"{self.cross_compile}gcc"
 
+    @cached_property
+    def tools(self) -> str:
+        """A checksum over the toolchain, for which all of the compiler is read."""
+        return toolchain_digest(self.toolchain, self.cc)
+
     def on(self, option: str) -> bool:
         return re.search(rf"^CONFIG_{option}=y$", self.config, re.MULTILINE) is not None
 
     @property
     def cache(self) -> Path | None:
-        """The folder of the compiler cache, if that takes part."""
+        """The folder of the compiler cache, if that takes part (`may_cache`)."""
         return self.ccache if may_cache(self.config) else None
 
     @property
@@ -208,7 +213,7 @@ def _stopped(number: int, _frame: object) -> NoReturn:
 def recipe(build: Build) -> dict[str, str]:
     """What an object tree is made with beside source and config, by what it is called when it differs."""
     return {
-        "the toolchain": toolchain_digest(build.toolchain, build.cc),
+        "the toolchain": build.tools,
         "the date of the source": str(build.epoch),
         "the architecture": f"{build.arch} {build.cross_compile}",
         "the compiler": f"{build.compiler} {build.make_variables}",
@@ -248,7 +253,7 @@ def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerC
     return CompilerCache(
         build.cache,
         build.cc,
-        toolchain_digest(build.toolchain, build.cc),
+        build.tools,
         shadows(build.tree, journal, build.srcarch),
         config=build.ccache_config,
         temporary=temporary,
