@@ -61,6 +61,16 @@ def with_caches(plan: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
     return {**plan, "target": targets}
 
 
+def reads_caches(plan: Mapping[str, Any]) -> bool:
+    """Whether a target of a bake file reads any."""
+    return any(target.get("cache-from") for target in plan["target"].values())
+
+
+def without_sources(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A bake file whose targets read none; what is written stays."""
+    return {**plan, "target": {name: {**target, "cache-from": []} for name, target in plan["target"].items()}}
+
+
 def without_exports(caches: Caches) -> Caches:
     """What is left of them for a builder that exports no caches: it reads all, and writes what goes with a result."""
     return replace(caches, targets=tuple(form for form in caches.targets if "type=inline" in _words(form)))

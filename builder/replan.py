@@ -40,16 +40,6 @@ def uncached(plan: Mapping[str, Any], stages: Sequence[str] = ()) -> dict[str, A
     return {**plan, "target": changed}
 
 
-def reads_caches(plan: Mapping[str, Any]) -> bool:
-    """Whether a target takes from caches that machines share."""
-    return any(target.get("cache-from") for target in plan["target"].values())
-
-
-def without_caches(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """A bake file that takes nothing from caches that machines share."""
-    return {**plan, "target": {name: {**target, "cache-from": []} for name, target in plan["target"].items()}}
-
-
 def apart(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Bake files that each do the work of one target and leave its result in the engine's cache; none for one target.
 

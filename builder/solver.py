@@ -11,7 +11,7 @@ from typing import Any
 
 from builder import graph, release, replan
 from builder.buildlog import Log
-from builder.cachespec import NONE, Caches
+from builder.cachespec import NONE, Caches, reads_caches, without_sources
 from builder.context import dockerfiles, without_secret, write_context
 from builder.current import own_code, release_key
 from builder.engine.again import once_more
@@ -110,9 +110,9 @@ class Builder:
         try:
             metadata = once_more(lambda: once(mended.pop() if mended else plan), say, apart=apart, mend=mend)
         except SolveError as error:
-            if replan.reads_caches(plan) and not (state.errors or _FAILED_STEP in error.what):
+            if reads_caches(plan) and not (state.errors or _FAILED_STEP in error.what):
                 self._warn(f"the build goes on without the shared caches, one of which may have failed: {error.what}")
-                return self.solve(replan.without_caches(plan), epoch=epoch)
+                return self.solve(without_sources(plan), epoch=epoch)
             self._append_compile_log(state)
             raise explain(self.project, state, error, others=self.others) from error
         self.warnings.extend(state.warnings)

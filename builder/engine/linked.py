@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from builder.cachespec import NO_OUTPUT
+from builder.cachespec import NO_OUTPUT, reads_caches
 
 INPUTS_STAGE = "rosk-inputs"
 """The stage of a Dockerfile that alone reads the build context."""
@@ -30,7 +30,7 @@ def linked(plan: Mapping[str, Any]) -> dict[str, Any]:
     when this target is done before ("Unavailable: connection error" of BuildKit 0.13); the step then runs.
     """
     targets: Mapping[str, Mapping[str, Any]] = plan["target"]
-    if any(target.get("cache-from") for target in targets.values()):
+    if reads_caches(plan):
         return dict(plan)
     sources = Counter(source for target in targets.values() for source in _sources(target))
     readers: dict[tuple[str, str], str] = {}

@@ -9,10 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from builder import cachetransfer
-from builder.cachespec import NONE, Caches, make_caches, without_exports
+from builder import cachetransfer, graph
+from builder.cachespec import NONE, Caches, make_caches, reads_caches, without_exports, without_sources
 from builder.errors import EngineError
+from builder.project import load_project
 from tests.unit.engine.states import READY
+from tests.unit.projects import write_project
+from tests.unit.test_graph import CONTEXT, RESOLVED
 
 
 @pytest.mark.parametrize("entry", ["/sys", "type=local,dest=/sys,mode=min"])
@@ -49,3 +52,14 @@ def test_an_export_that_the_engine_cannot_make(monkeypatch: pytest.MonkeyPatch) 
     builder = cast(Any, SimpleNamespace(engine=SimpleNamespace(remote=False)))
     with pytest.raises(EngineError, match="classic store"):
         cachetransfer.export_cache(builder, cast(Any, None), cast(Any, None), "/cache", caches=NONE)
+
+
+def test_what_shared_caches_are_read(tmp_path: Path) -> None:
+    project = load_project(write_project(tmp_path), arch="x86")
+    plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"))
+    caches = Caches(sources=("type=local,src=/c",), targets=("type=local,dest=/d",))
+    reading = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), caches=caches)
+    assert (reads_caches(plan), reads_caches(reading)) == (False, True)
+    without = without_sources(reading)
+    assert not reads_caches(without)
+    assert any(target.get("cache-to") for target in without["target"].values())

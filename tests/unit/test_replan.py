@@ -48,13 +48,3 @@ def test_stages_that_are_made_without_the_cache() -> None:
         "group": {},
         "target": {"a": {"no-cache-filter": ["a"], "no-cache": True}, "b": {"no-cache": True}},
     }
-
-
-def test_what_shared_caches_are_read(project: Project) -> None:
-    plan = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"))
-    caches = Caches(sources=("type=local,src=/c",), targets=("type=local,dest=/d",))
-    reading = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), caches=caches)
-    assert (replan.reads_caches(plan), replan.reads_caches(reading)) == (False, True)
-    without = replan.without_caches(reading)
-    assert not replan.reads_caches(without)
-    assert any(target.get("cache-to") for target in without["target"].values())
