@@ -255,14 +255,13 @@ def forget_named(store: CacheStore, message: str) -> list[Record]:
     Raises:
         EngineError: The engine refused.
     """
-    names = set(_RECORD.findall(message))
     records = store.records()
     below = _Chain(records)
-    named = [piece for piece in find_pieces(records) if piece.record and not piece.stays and piece.record.id in names]
-    found = {
-        each.id: each for piece in named if piece.record for each in (piece.record, *below.descendants(piece.record.id))
-    }
-    ids = [id for id, record in found.items() if record.type != CACHE_MOUNT]
+    mine = {piece.record.id for piece in find_pieces(records) if piece.record and not piece.stays}
+    named = mine.intersection(_RECORD.findall(message))
+    lost = [record for record in records if record.id in named]
+    above = [each for record in lost for each in below.descendants(record.id)]
+    ids = sorted({each.id for each in (*lost, *above) if each.type != CACHE_MOUNT})
     return store.prune(ids) if ids else []
 
 

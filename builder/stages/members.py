@@ -133,7 +133,6 @@ def members(root: Path, *, epoch: int, top: str, journal: Journal | None = None)
     Raises:
         StageError: There is something else than folders, files and links.
     """
-
     known = journal or {}
     start = len(os.fsencode(top)) + 1
     if top != ".":

@@ -126,11 +126,11 @@ class Memo:
     def recall(self) -> Iterator[tuple[bytes, Squeezed]] | None:
         """The chunks of the archive as it is now, or None where it has to be looked at whole."""
         data = self._squeeze.cache.get(self._key)
-        kept = _Kept.from_bytes(data) if data is not None else None
-        changed = changed_paths(kept.journal, self._journal) if kept else None
-        if kept is None or changed is None or len(changed) > _MAX_CHANGED:
+        if data is None:
             return None
-        if kept.listings != self._listings(kept.folders):
+        kept = _Kept.from_bytes(data)
+        changed = changed_paths(kept.journal, self._journal)
+        if changed is None or len(changed) > _MAX_CHANGED or kept.listings != self._listings(kept.folders):
             return None
         wanted = {self._top + b"/" + os.fsencode(path) for path in changed}
         places = [place for place, name in enumerate(kept.names) if name in wanted]

@@ -156,6 +156,16 @@ def test_sources_that_are_none(tmp_path: Path, tree: Path, base: Path) -> None:
     assert "base.ko is built by the modules other and mod" in Built(tmp_path / "4", tree, base, told).what()
 
 
+def asked_for(folder: Path, source: Path, *more: str) -> external.Module:
+    """The module that a command line asks for; `more` are words that end it."""
+    recipe = {"name": "mod", "archive": False, "subdir": "", "make": {}, "install": "extra"}
+    (folder / "module.json").write_text(json.dumps(recipe))
+    paths = ("--module", folder / "module.json", "--input", source, "--sources", folder / "src")
+    named = ("--told", "none", "--release", "6.12.99", "--arch", "arm64", "--epoch", "0", "--toolchain", "/dev/null")
+    line = [*map(str, paths), *named, "--log", "log", "--out", "out"]
+    return external.module_of(external.arguments().parse_args([*line, *more]))[0]
+
+
 @pytest.mark.parametrize(
     ("given", "words", "strip"),
     [
@@ -175,12 +185,7 @@ def test_sources_that_are_none(tmp_path: Path, tree: Path, base: Path) -> None:
 def test_they_are_built_with_the_kernels_own_compiler(
     tmp_path: Path, base: Path, given: list[str], words: set[str], strip: str
 ) -> None:
-    recipe = {"name": "mod", "archive": False, "subdir": "", "make": {}, "install": "extra"}
-    (tmp_path / "module.json").write_text(json.dumps(recipe))
-    paths = ("--module", tmp_path / "module.json", "--input", base, "--sources", tmp_path / "src")
-    named = ("--told", "none", "--release", "6.12.99", "--arch", "arm64", "--epoch", "0", "--toolchain", "/dev/null")
-    line = [*map(str, paths), *named, "--log", "log", "--out", "out"]
-    module, _ = external.module_of(external.arguments().parse_args([*line, *given]))
+    module = asked_for(tmp_path, base, *given)
     assert words <= set(module.make_arguments(cached=True))
     assert module.strip == strip and "LLVM=1" not in set(module.make_arguments(cached=True)) - words
 
@@ -188,12 +193,7 @@ def test_they_are_built_with_the_kernels_own_compiler(
 @pytest.mark.parametrize("option", ["GCC_PLUGINS", "RANDSTRUCT"])
 def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, base: Path, option: str) -> None:
     """As the kernel is: a plugin, and the file with the seed by which structures are laid out."""
-    recipe = {"name": "mod", "archive": False, "subdir": "", "make": {}, "install": "extra"}
-    (tmp_path / "module.json").write_text(json.dumps(recipe))
-    paths = ("--module", tmp_path / "module.json", "--input", base, "--sources", tmp_path / "src")
-    named = ("--told", "none", "--release", "6.12.99", "--arch", "x86", "--epoch", "0", "--toolchain", "/dev/null")
-    line = [*map(str, paths), *named, "--log", "log", "--out", "out", "--headers", str(tmp_path / "headers")]
-    module, _ = external.module_of(external.arguments().parse_args(line))
+    module = asked_for(tmp_path, base, "--headers", str(tmp_path / "headers"))
     config = tmp_path / "headers/include/config/auto.conf"
     config.parent.mkdir(parents=True)
     for text, kept in (("CONFIG_MODULES=y\n", True), (f"CONFIG_MODULES=y\nCONFIG_{option}=y\n", False)):
