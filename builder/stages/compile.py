@@ -130,18 +130,31 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     return words
 
 
-def compile_kernel(build: Build, make: Make, rules: str, out: Path) -> None:
-    """Build the image and the modules, and install the modules under `out`; for `rules` see `ObjectTree`."""
+def compile_kernel(build: Build, make: Make, kept: ObjectTree, out: Path) -> None:
+    """Build the image and the modules in the object tree, and install the modules under `out`."""
     words = make_arguments(build, cpus())
-    if not build.on("MODULES"):
-        make.run([*words, build.image])
+    modular = build.on("MODULES")
+    make_all([*words, build.image, *(["modules"] if modular else [])], make, kept)
+    if not modular:
         return
-    make.run([*words, build.image, "modules"])
     progress(make.expected, make.expected, "modules_install")
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
     # The key that signs is not here; it signs later, what is stripped here.
     unsigned = ["CONFIG_MODULE_SIG_ALL="] if signs(build.config) else []
-    install_modules([*words, *install, *_PLAIN_MODULES, *unsigned], make, build, rules, out / "modules")
+    install_modules([*words, *install, *_PLAIN_MODULES, *unsigned], make, build, kept.rules, out / "modules")
+
+
+def make_all(words: Sequence[str], make: Make, kept: ObjectTree) -> None:
+    """Run make in an object tree, in no more folders of it than have to be looked into."""
+    part = kept.part
+    if part:
+        folder = kept.folder / ".rosk/narrow"
+        make.note(f"of the folders make looks into {' '.join(part.folders) or 'none'} alone")
+        make.run([*words, *part.words(folder)], part.environment())
+        if part.is_made(kept.folder):
+            return
+        make.note("make looks into all folders: it has not made all that it should have")
+    make.run(words)
 
 
 def install_modules(words: Sequence[str], make: Make, build: Build, rules: str, root: Path) -> None:
@@ -278,12 +291,12 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
         environment["PATH"] = f"{own}:{environment.get('PATH', os.defpath)}"
     make = Make(log, environment, objects)
     try:
-        compile_kernel(build, make, kept.rules, out)
+        compile_kernel(build, make, kept, out)
     except MakeError as error:
         if error.whole:
-            kept.close()
+            kept.close(complete=False)
         raise
-    kept.close()
+    kept.close(complete=True)
     shutil.rmtree(temporary, ignore_errors=True)
     collect(build, out)
     report = {

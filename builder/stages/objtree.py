@@ -28,10 +28,13 @@ from typing import Any
 from builder.stages import journal as sources
 from builder.stages.books import load_book, store_book
 from builder.stages.journal import Changes, Entry, Journal
+from builder.stages.narrow import Part, part_of
 
 KEEP = ".rosk-kept"
 """The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
 _UNFINISHED = "unfinished"
+_COMPLETE = "complete"
+"""There when make has made all that it was asked for."""
 _LOCK = "buildah-cache-lockfile"
 """buildah's own, at the top of each cache mount that it locks."""
 _CONFIG = ".config"
@@ -46,6 +49,7 @@ _PROGRAMS = (".sh", ".pl", ".py", ".awk", ".sed")
 _INSTALLING = "scripts/Makefile.modinst"
 """Read when all is made, and makes nothing of the object tree: its options leave nothing behind there."""
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
+_TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _HEADERS = (".h", ".inc", ".def", ".lds")
 _COMPILED = (".c", ".S", ".h")
@@ -53,6 +57,8 @@ _COMPILED = (".c", ".S", ".h")
 _NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
+_TRIMS = "CONFIG_TRIM_UNUSED_KSYMS=y\n"
+"""With it kbuild makes objects again for what others use of them."""
 _SETTING = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 
 Seal = dict[str, list[int]]
@@ -70,6 +76,7 @@ class ObjectTree:
         recipe: What the tree is made with beside source and config: any difference makes it a new one.
         said: What became of the tree and why, for the log.
         rules: A checksum over what kbuild's commands follow from; known once the tree is open.
+        part: What make has to look into, once the tree is open; None for all of it.
     """
 
     folder: Path
@@ -78,6 +85,7 @@ class ObjectTree:
     recipe: Mapping[str, Any]
     said: list[str] = field(default_factory=list)
     rules: str = ""
+    part: Part | None = None
 
     @property
     def keep(self) -> Path:
@@ -104,6 +112,9 @@ class ObjectTree:
         recipe = {**self.recipe, **self._hidden(now, config), "a rule of a Makefile": rules[1]}
         reason = self._unsound(state, recipe) or self._shadowed(changes, now)
         moment = self._moment()
+        if not reason and rules == state["rules"] and self._is_complete(config):
+            self.part = self._part(changes, moment)
+        (self.keep / _COMPLETE).unlink(missing_ok=True)
         if reason:
             if state:
                 self.said.append(f"the object tree is made anew: {reason}")
@@ -122,10 +133,37 @@ class ObjectTree:
         self._put_config(config)
         return now
 
-    def close(self) -> None:
-        """Seal the tree: make has come to its end, with or without success, and left nothing half made."""
+    def close(self, *, complete: bool) -> None:
+        """Seal the tree: make has come to its end and left nothing half made.
+
+        Args:
+            complete: It has made all that it was asked for.
+        """
         store_book(self.keep / "seal", self._states())
         (self.keep / _UNFINISHED).unlink()
+        if complete:
+            (self.keep / _COMPLETE).touch()
+
+    def _is_complete(self, config: str) -> bool:
+        """Whether all that is to be made was made, but for what follows from sources that differ.
+
+        Before Linux 5.3 kbuild takes the modules' names from .tmp_versions (MODVERDIR), which each folder's make fills.
+        """
+        return (
+            (self.keep / _COMPLETE).exists()
+            and not (self.keep / _UNFINISHED).exists()
+            and (self.folder / _CONFIG).read_text() == config
+            and _TRIMS not in config
+            and not (self.folder / ".tmp_versions").exists()
+        )
+
+    def _part(self, changes: Changes, moment: int) -> Part | None:
+        """What has to be made again of a complete tree, where that can be told."""
+        matter = [path for path in changes.all if not _TEXTS.fullmatch(path)]
+        if not changes.changed.issuperset(matter):
+            return None
+        notes = (str(note.relative_to(self.folder)) for note in self._note_files()) if matter else ()
+        return part_of(self.folder, self.tree, notes, matter, moment)
 
     def _put_config(self, config: str) -> None:
         """Write .config unless it is equal: kbuild goes by its time."""
@@ -271,10 +309,14 @@ class ObjectTree:
 
     def _notes(self) -> Iterator[frozenset[str]]:
         """For each object, the names of the files that it includes, as kbuild noted them."""
-        for note in self.folder.rglob(".*.cmd"):
+        for note in self._note_files():
             lines = note.read_text(errors="replace").splitlines()
             words = (line.split() for line in lines if not line.startswith(("savedcmd_", "cmd_", "source_")))
             yield frozenset(word.rpartition("/")[2] for line in words for word in line)
+
+    def _note_files(self) -> Iterator[Path]:
+        """Where kbuild noted what a target is made from, and how."""
+        return self.folder.rglob(".*.cmd")
 
 
 def _settings(config: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from builder.stages.common import NO_SPACE, StageError, progress
@@ -52,8 +52,11 @@ class Make:
         self.done = 0
         self.announced = 0.0
 
-    def run(self, argv: Sequence[str]) -> None:
+    def run(self, argv: Sequence[str], more: Mapping[str, str] | None = None) -> None:
         """Run make to its end.
+
+        Args:
+            more: What its environment has beside `environment`.
 
         Raises:
             MakeError: It failed; the details are the log's lines around the first error.
@@ -64,7 +67,7 @@ class Make:
             # In a process group of its own, so that stopping this program can stop all that make has started.
             process = subprocess.Popen(
                 argv,
-                env=self.environment,
+                env={**self.environment, **(more or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -62,7 +62,7 @@ def built(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
     write(tmp_path / "obj/net/core.o", "object")
     write(tmp_path / "obj/net/.core.o.cmd", "savedcmd_net/core.o := gcc lib/asks.h\ndeps := net/table.h \\\n")
     write(tmp_path / "obj/include/config/auto.conf", CONFIG)
-    tree.close()
+    tree.close(complete=True)
 
 
 def write(path: Path, text: str) -> None:
@@ -106,7 +106,7 @@ def test_a_changed_file_is_newer_than_the_objects(kept: Callable[..., ObjectTree
     built(kept, tmp_path)
     (tree / "net/core.c").write_text("int other;\n")
     os.utime(tree / "net/core.c", (1000, 1000))
-    kept().close()
+    kept().close(complete=True)
     assert is_kept(tmp_path)
     assert (tree / "net/core.c").stat().st_mtime_ns > (tmp_path / "obj/net/core.o").stat().st_mtime_ns
     assert (tree / "net/table.h").stat().st_mtime == 1000
@@ -118,7 +118,7 @@ def test_a_change_that_is_taken_back_is_newer_too(kept: Callable[..., ObjectTree
     (tree / "net/core.c").write_text("int other;\n")
     opened = kept()
     write(tmp_path / "obj/net/core.o", "the object of the change")
-    opened.close()
+    opened.close(complete=True)
     (tree / "net/core.c").write_text(text)
     os.utime(tree / "net/core.c", (1000, 1000))
     kept()
@@ -128,7 +128,7 @@ def test_a_change_that_is_taken_back_is_newer_too(kept: Callable[..., ObjectTree
 def test_a_change_that_was_not_built_stays_newer(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
     built(kept, tmp_path)
     (tree / "net/table.h").write_text("int broken\n")
-    kept().close()  # make failed before it came to core.o
+    kept().close(complete=False)  # make failed before it came to core.o
     os.utime(tree / "net/table.h", (1000, 1000))
     kept()
     assert (tree / "net/table.h").stat().st_mtime_ns > (tmp_path / "obj/net/core.o").stat().st_mtime_ns
@@ -228,7 +228,7 @@ def test_a_killed_build_is_set_back(kept: Callable[..., ObjectTree], tmp_path: P
     built(kept, tmp_path)
     opened = kept()
     write(tmp_path / "obj/lib/done.o", "sealed")
-    opened.close()
+    opened.close(complete=True)
     kept()
     write(tmp_path / "obj/net/core.o", "half")
     write(tmp_path / "obj/net/new.o", "half")
@@ -271,7 +271,7 @@ def test_a_clock_that_went_back_makes_a_new_tree(kept: Callable[..., ObjectTree]
     tree = kept()
     write(tmp_path / "obj/net/core.o", "object")
     os.utime(tmp_path / "obj/net/core.o", (2**32, 2**32))
-    tree.close()
+    tree.close(complete=True)
     assert kept().said == ["the object tree is made anew: the clock went back"]
 
 
