@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import tarfile
 from pathlib import Path
@@ -126,6 +127,17 @@ def test_a_patch_runs_all_but_the_source(fake: FakeProject) -> None:
     ran = fake.build().result.ran
     assert ran >= {"patched", "source-package", "compile"}
     assert not ran & {"tools", "toolchain", "source", "firmware"}
+
+
+def test_a_patch_has_make_look_into_the_folders_that_it_changes(fake: FakeProject) -> None:
+    log = fake.root / "dist/build.log"
+    patch(fake, "drivers/net/dummy.c", "before")
+    fake.build()
+    patch(fake, "drivers/net/dummy.c", "after")
+    fake.build()
+    text = log.read_text()
+    assert "of the folders make looks into drivers drivers/net alone\n" in text
+    assert re.findall(r"^  CC .*", text, re.M) == ["  CC [M]  drivers/net/dummy.o", "  CC [M]  drivers/net/dummy.mod.o"]
 
 
 def test_of_a_patched_source_only_what_is_new_leaves_the_build(
