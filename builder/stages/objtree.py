@@ -86,6 +86,7 @@ class ObjectTree:
     said: list[str] = field(default_factory=list)
     rules: str = ""
     part: Part | None = None
+    _found: Seal = field(default_factory=dict)
 
     @property
     def keep(self) -> Path:
@@ -162,7 +163,7 @@ class ObjectTree:
         matter = [path for path in changes.all if not _TEXTS.fullmatch(path)]
         if not changes.changed.issuperset(matter):
             return None
-        notes = (str(note.relative_to(self.folder)) for note in self._note_files()) if matter else ()
+        notes = [path for path in self._found if path.endswith(".cmd")] if matter else []
         return part_of(self.folder, self.tree, notes, matter, moment)
 
     def _put_config(self, config: str) -> None:
@@ -189,7 +190,7 @@ class ObjectTree:
         for name, value in recipe.items():
             if state["recipe"].get(name) != value:
                 return f"{name} differs"
-        states = self._states()
+        self._found = states = self._states()
         if any(mtime >= time.time_ns() for _, mtime, _ in states.values()):
             return "the clock went back"
         touched = {path for path in seal.keys() | states.keys() if seal.get(path) != states.get(path)}
@@ -309,14 +310,10 @@ class ObjectTree:
 
     def _notes(self) -> Iterator[frozenset[str]]:
         """For each object, the names of the files that it includes, as kbuild noted them."""
-        for note in self._note_files():
+        for note in self.folder.rglob(".*.cmd"):
             lines = note.read_text(errors="replace").splitlines()
             words = (line.split() for line in lines if not line.startswith(("savedcmd_", "cmd_", "source_")))
             yield frozenset(word.rpartition("/")[2] for line in words for word in line)
-
-    def _note_files(self) -> Iterator[Path]:
-        """Where kbuild noted what a target is made from, and how."""
-        return self.folder.rglob(".*.cmd")
 
 
 def _settings(config: str) -> dict[str, str]:
