@@ -291,3 +291,80 @@ def test_headers_that_could_take_each_others_place(tree: Path) -> None:
     assert third != second
     write(tree / "arch/x86/include/asm/only-generated.h", "found before a generated one\n")
     assert shadows() != third
+
+
+# What make has to look into.
+
+
+def noted(kept: Callable[..., ObjectTree], tmp_path: Path, config: str = CONFIG, *, complete: bool = True) -> None:
+    """A first build with a note of what net/core.o is made from."""
+    opened = kept(config)
+    write(tmp_path / "obj/net/core.o", "object")
+    files = " ".join(str(tmp_path / "tree/net" / name) for name in ("core.c", "table.h"))
+    write(tmp_path / "obj/net/.core.o.cmd", f"savedcmd_net/core.o := gcc -c\n\ndeps_net/core.o := {files}\n")
+    write(tmp_path / "obj/include/config/auto.conf", config)
+    opened.close(complete=complete)
+
+
+def test_make_looks_into_what_is_made_from_changed_sources(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path
+) -> None:
+    noted(kept, tmp_path)
+    write(tree / "net/table.h", "int another;\n")
+    write(tree / "Documentation/net.rst", "new\n")
+    part = kept().part
+    assert part and part.objects == {"net/core.o"}
+    assert part.since == (tree / "net/table.h").stat().st_mtime_ns
+
+
+def test_make_looks_into_nothing_where_nothing_has_changed(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    noted(kept, tmp_path)
+    part = kept().part
+    assert part and not part.objects
+
+
+@pytest.mark.parametrize(
+    "path", ["net/Makefile", "net/new.c", "net/gen.sh", "include/linux/net.h", "net/certs/one.hex"]
+)
+def test_make_looks_everywhere_for_what_is_no_source_of_objects(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, path: str
+) -> None:
+    noted(kept, tmp_path)
+    write(tree / path, "obj-$(CONFIG_NET) += another.o\n")
+    assert kept().part is None
+
+
+def test_make_looks_everywhere_in_a_tree_that_is_not_complete(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    assert kept().part is None
+    noted(kept, tmp_path, complete=False)
+    assert kept().part is None  # and is killed
+    assert kept().part is None
+
+
+def test_a_build_that_was_killed_is_not_complete(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    noted(kept, tmp_path)
+    assert kept().part
+    assert kept().part is None
+
+
+def test_make_looks_everywhere_with_another_config(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    noted(kept, tmp_path)
+    assert kept(CONFIG + "CONFIG_BLOCK=y\n").part is None
+
+
+def test_make_looks_everywhere_where_objects_follow_from_others(
+    kept: Callable[..., ObjectTree], tmp_path: Path
+) -> None:
+    config = f"{CONFIG}CONFIG_TRIM_UNUSED_KSYMS=y\n"
+    noted(kept, tmp_path, config)
+    assert kept(config).part is None
+
+
+def test_make_looks_everywhere_where_each_folder_lists_its_modules(
+    kept: Callable[..., ObjectTree], tmp_path: Path
+) -> None:
+    noted(kept, tmp_path)
+    opened = kept()
+    write(tmp_path / "obj/.tmp_versions/core.mod", "net/core.ko\n")
+    opened.close(complete=True)
+    assert kept().part is None
