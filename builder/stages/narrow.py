@@ -26,7 +26,7 @@ FOLDERS = "ROSK_FOLDERS"
 
 _SOURCES = (".c", ".h", ".S")
 # Headers of all are read by what notes nothing; the others are programs, have some, or are made of others' objects.
-_APART = ("arch/", "certs/", "include/", "scripts/", "tools/", "usr/", "drivers/firmware/efi/libstub/")
+_APART = ("arch/", "certs/", "include/", "rust/", "scripts/", "tools/", "usr/", "drivers/firmware/efi/libstub/")
 # A make of a folder is `make -f …/scripts/Makefile.build obj=FOLDER …`, one of tools/ has subdir=tools. The image is
 # made of vmlinux, whatever folder that changed in.
 _MAKE = """\
