@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from builder.stages import journal as sources
-from builder.stages import symversions
+from builder.stages import narrow, symversions
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
 from builder.stages.compilercache import CompilerCache, may_cache
 from builder.stages.crosshost import CrossHost
@@ -148,9 +148,9 @@ def make_all(words: Sequence[str], make: Make, kept: ObjectTree) -> None:
     """Run make in an object tree, in no more folders of it than have to be looked into."""
     part = kept.part
     if part:
-        folder = kept.folder / ".rosk/narrow"
+        path = make.environment.get("PATH", os.defpath)
         make.note(f"of the folders make looks into {' '.join(part.folders) or 'none'} alone")
-        make.run([*words, *part.words(folder)], part.environment())
+        make.run([*words, *narrow.WORDS], part.environment(kept.folder / ".rosk/narrow", path))
         if part.is_made(kept.folder):
             return
         make.note("make looks into all folders: it has not made all that it should have")

@@ -24,6 +24,10 @@ from builder.stages.common import put_program
 FOLDERS = "ROSK_FOLDERS"
 """The variable for the program that stands in for make: what it lets make go into."""
 
+WORDS = ("MAKE=make",)
+"""make calls itself by this name, as it does without being told: kbuild keeps commands that have it
+(`cmd_link_vmlinux`), and would link the kernel anew with another one. The stand-in is found by PATH."""
+
 _SOURCES = (".c", ".h", ".S")
 # Headers of all are read by what notes nothing; the others are programs, have some, or are made of others' objects.
 _APART = ("arch/", "certs/", "include/", "rust/", "scripts/", "tools/", "usr/", "drivers/firmware/efi/libstub/")
@@ -69,16 +73,16 @@ class Part:
         """Whether make has made all of the objects."""
         return all(_mtime(obj / path) > self.since for path in self.objects)
 
-    def words(self, folder: Path) -> list[str]:
-        """What make's command line needs; the program that stands in for make is put in `folder`."""
-        program = folder / "make"
-        make = shlex.quote(shutil.which("make") or "make")
-        put_program(program, _MAKE.format(variable=FOLDERS, make=make))
-        return [f"MAKE={program}"]
+    def environment(self, folder: Path, path: str) -> dict[str, str]:
+        """What make's environment needs, beside `WORDS` on its command line.
 
-    def environment(self) -> dict[str, str]:
-        """What make's environment needs."""
-        return {FOLDERS: " ".join(self.folders)}
+        Args:
+            folder: Where the program that stands in for make is put.
+            path: PATH without it.
+        """
+        make = shlex.quote(shutil.which("make") or "make")
+        put_program(folder / "make", _MAKE.format(variable=FOLDERS, make=make))
+        return {FOLDERS: " ".join(self.folders), "PATH": f"{folder}:{path}"}
 
 
 def part_of(obj: Path, tree: Path, notes: Iterable[str], changed: Collection[str], since: int) -> Part | None:

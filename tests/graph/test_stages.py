@@ -137,6 +137,7 @@ def test_a_patch_has_make_look_into_the_folders_that_it_changes(fake: FakeProjec
     fake.build()
     text = log.read_text()
     assert "of the folders make looks into drivers drivers/net alone\n" in text
+    assert "LD      vmlinux" not in text
     assert re.findall(r"^  CC .*", text, re.M) == ["  CC [M]  drivers/net/dummy.o", "  CC [M]  drivers/net/dummy.mod.o"]
 
 

@@ -36,7 +36,7 @@ def work(tmp_path: Path, compiled: Path, tree: Path) -> Path:
     return tmp_path / "work"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A make that writes down how it was called."""
     put_program(tmp_path / "bin/make", RECORDER.format(log=tmp_path / "work/makes", make=shutil.which("make")))
@@ -75,6 +75,7 @@ def from_nothing(tree: Path, work: Path) -> dict[str, bytes]:
     return products(work)
 
 
+@pytest.mark.usefixtures("recorder")
 @pytest.mark.parametrize(
     ("path", "old", "new", "folders"),
     [
@@ -94,6 +95,17 @@ def test_make_looks_into_the_folders_of_what_has_changed(
     assert products(work) == from_nothing(tree, work)
 
 
+def test_the_kernel_is_linked_when_something_of_it_has_changed(tree: Path, work: Path) -> None:
+    """It is not for make's having run in another way than before, back and forth."""
+    for path, new in ((SND, '"sn2"'), ("sound/core/Makefile", "# another\nobj-"), (SND, '"sn3"')):
+        text = (tree / path).read_text()
+        (tree / path).write_text(re.sub(r'"sn."|^obj-', new, text, count=1, flags=re.M))
+        assert not any("LD      vmlinux" in line for line in again(tree, work))
+    change(tree / "kernel/printk.c", "{", "{ /* another */")
+    assert any("LD      vmlinux" in line for line in again(tree, work))
+
+
+@pytest.mark.usefixtures("recorder")
 def test_make_looks_into_none_where_nothing_has_changed(tree: Path, work: Path) -> None:
     before = products(work)
     assert "of the folders make looks into none alone" in again(tree, work)
@@ -141,7 +153,7 @@ def test_what_was_not_made_is_made_by_looking_everywhere(tree: Path, work: Path)
     words = ["make", "-C", str(tree), f"O={work / 'obj'}", "ARCH=x86_64", "bzImage", "modules"]
     compiling.make_all(words, make, kept)
     commands = [line.split() for line in log.read_text().splitlines() if line.startswith("$ ")]
-    assert [line[1:] for line in commands] == [[*words, f"MAKE={work / 'obj/.rosk/narrow/make'}"], words]
+    assert [line[1:] for line in commands] == [[*words, "MAKE=make"], words]
     assert "make looks into all folders: it has not made all that it should have" in log.read_text()
 
 
