@@ -134,7 +134,8 @@ def compile_kernel(build: Build, make: Make, kept: ObjectTree, out: Path) -> Non
     """Build the image and the modules in the object tree, and install the modules under `out`."""
     words = make_arguments(build, cpus())
     modular = build.on("MODULES")
-    make_all([*words, build.image, *(["modules"] if modular else [])], make, kept)
+    targets = [build.image, "modules"] if modular else [build.image]
+    make_all([*words, *targets], make, kept)
     if not modular:
         return
     progress(make.expected, make.expected, "modules_install")

@@ -128,12 +128,13 @@ def _read(path: str) -> Entry:
     if (stat.st_mode & 0o170000) == 0o120000:
         target = os.fsencode(os.readlink(path))  # noqa: PTH115 (many: strings are faster)
         return Entry(hashlib.sha256(target).hexdigest(), mode, len(target), stat.st_mtime_ns, link=True)
-    content = _content(path)
-    digest = hashlib.sha256(content).hexdigest()
-    return Entry(digest, mode, len(content), stat.st_mtime_ns, asks=_MENTION in content)
+    text = content(path)
+    digest = hashlib.sha256(text).hexdigest()
+    return Entry(digest, mode, len(text), stat.st_mtime_ns, asks=_MENTION in text)
 
 
-def _content(path: str) -> bytes:
+def content(path: str) -> bytes:
+    """What a file holds, read with as little ado as many of them want."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         return file.read()
 
@@ -238,7 +239,7 @@ def asked_for(tree: Path, journal: Journal, paths: Iterable[str]) -> list[str]:
     words: set[bytes] = set()
     for path, entry in journal.items():
         if entry.asks:
-            words.update(_WORD.findall(_content(f"{tree}/{path}")))
+            words.update(_WORD.findall(content(f"{tree}/{path}")))
     return sorted(path for path in paths if os.fsencode(path.rpartition("/")[2]) in words)
 
 

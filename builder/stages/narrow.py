@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.stages.common import put_program
+from builder.stages.journal import content
 
 FOLDERS = "ROSK_FOLDERS"
 """The variable for the program that stands in for make: what it lets make go into."""
@@ -28,7 +29,9 @@ WORDS = ("MAKE=make",)
 """make calls itself by this name, as it does without being told: kbuild keeps commands that have it
 (`cmd_link_vmlinux`), and would link the kernel anew with another one. The stand-in is found by PATH."""
 
-_SOURCES = (".c", ".h", ".S")
+COMPILED = (".c", ".S", ".h")
+"""What a rule names, or a list of dependencies: make fails without it, or makes anew what was made of it."""
+
 # Headers of all are read by what notes nothing; the others are programs, have some, or are made of others' objects.
 _APART = ("arch/", "certs/", "include/", "rust/", "scripts/", "tools/", "usr/", "drivers/firmware/efi/libstub/")
 # A make of a folder is `make -f …/scripts/Makefile.build obj=FOLDER …`, one of tools/ has subdir=tools. The image is
@@ -95,14 +98,14 @@ def part_of(obj: Path, tree: Path, notes: Iterable[str], changed: Collection[str
         changed: The files that differ, as paths under the source tree; they were there before.
         since: When they changed: nanoseconds since 1970.
     """
-    if any(path.startswith(_APART) or not path.endswith(_SOURCES) for path in changed):
+    if any(path.startswith(_APART) or not path.endswith(COMPILED) for path in changed):
         return None
     wanted = {f"{tree}/{path}" for path in changed}
     names = [os.fsencode(f"/{name}") for name in {posixpath.basename(path) for path in changed}]
     objects: set[str] = set()
     found: set[str] = set()
     for note in notes:
-        text = _read(f"{obj}/{note}")
+        text = content(f"{obj}/{note}")
         if not any(name in text for name in names):
             continue
         if not (named := wanted & _named(text, names, obj)):
@@ -129,11 +132,6 @@ def _object(text: bytes, note: str) -> str | None:
     if variable.partition("_")[2] != target or not target.endswith(".o") or target.startswith(_APART):
         return None
     return target
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (many: strings are faster)
-        return file.read()
 
 
 def _mtime(path: Path) -> int:

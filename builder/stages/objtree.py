@@ -28,7 +28,7 @@ from typing import Any
 from builder.stages import journal as sources
 from builder.stages.books import load_book, store_book
 from builder.stages.journal import Changes, Entry, Journal
-from builder.stages.narrow import Part, part_of
+from builder.stages.narrow import COMPILED, Part, part_of
 
 KEEP = ".rosk-kept"
 """The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
@@ -52,12 +52,10 @@ _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LIC
 _TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _HEADERS = (".h", ".inc", ".def", ".lds")
-_COMPILED = (".c", ".S", ".h")
-"""What a rule names, or a list of dependencies: make fails without it, or makes anew what was made of it."""
 _NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
-_TRIMS = "CONFIG_TRIM_UNUSED_KSYMS=y\n"
+_TRIMS = "TRIM_UNUSED_KSYMS"
 """With it kbuild makes objects again for what others use of them."""
 _SETTING = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 
@@ -86,7 +84,6 @@ class ObjectTree:
     said: list[str] = field(default_factory=list)
     rules: str = ""
     part: Part | None = None
-    _found: Seal = field(default_factory=dict)
 
     @property
     def keep(self) -> Path:
@@ -111,10 +108,11 @@ class ObjectTree:
         changes = sources.compare(state.get("journal", ""), journal)
         rules = self._rules(now, state.get("rules"))
         recipe = {**self.recipe, **self._hidden(now, config), "a rule of a Makefile": rules[1]}
-        reason = self._unsound(state, recipe) or self._shadowed(changes, now)
+        states = self._states()
+        reason = self._unsound(state, recipe, states) or self._shadowed(changes, now)
         moment = self._moment()
         if not reason and rules == state["rules"] and self._is_complete(config):
-            self.part = self._part(changes, moment)
+            self.part = self._part(changes, moment, states)
         (self.keep / _COMPLETE).unlink(missing_ok=True)
         if reason:
             if state:
@@ -154,16 +152,16 @@ class ObjectTree:
             (self.keep / _COMPLETE).exists()
             and not (self.keep / _UNFINISHED).exists()
             and (self.folder / _CONFIG).read_text() == config
-            and _TRIMS not in config
+            and _settings(config).get(_TRIMS) != "y"
             and not (self.folder / ".tmp_versions").exists()
         )
 
-    def _part(self, changes: Changes, moment: int) -> Part | None:
+    def _part(self, changes: Changes, moment: int, states: Seal) -> Part | None:
         """What has to be made again of a complete tree, where that can be told."""
         matter = [path for path in changes.all if not _TEXTS.fullmatch(path)]
         if not changes.changed.issuperset(matter):
             return None
-        notes = [path for path in self._found if path.endswith(".cmd")] if matter else []
+        notes = [path for path in states if path.endswith(".cmd")] if matter else []
         return part_of(self.folder, self.tree, notes, matter, moment)
 
     def _put_config(self, config: str) -> None:
@@ -182,7 +180,7 @@ class ObjectTree:
 
     # What the last build left.
 
-    def _unsound(self, state: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
+    def _unsound(self, state: Mapping[str, Any], recipe: Mapping[str, Any], states: Seal) -> str | None:
         """Why the tree cannot be built on; one that a build died in is set back to its seal."""
         seal = load_book(self.keep / "seal")
         if not state or seal is None:
@@ -190,7 +188,6 @@ class ObjectTree:
         for name, value in recipe.items():
             if state["recipe"].get(name) != value:
                 return f"{name} differs"
-        self._found = states = self._states()
         if any(mtime >= time.time_ns() for _, mtime, _ in states.values()):
             return "the clock went back"
         touched = {path for path in seal.keys() | states.keys() if seal.get(path) != states.get(path)}
@@ -296,7 +293,7 @@ class ObjectTree:
         if sources.asked_for(self.tree, now, changes.added | changes.removed):
             return "a file asks whether one is there that has come or gone"
         for path in sorted(changes.removed):
-            if PurePosixPath(path).suffix not in _COMPILED and not path.startswith(_NO_INPUT):
+            if PurePosixPath(path).suffix not in COMPILED and not path.startswith(_NO_INPUT):
                 return f"{path} is gone, which a rule may have taken for what there was ($(wildcard))"
         return None
 

@@ -120,14 +120,14 @@ def test_what_was_touched_is_read_and_nothing_else(
     before = text(tree)
     change(tree)
     read: list[str] = []
-    content = journal._content
+    content = journal.content
 
     def reading(path: str) -> bytes:
         read.append(path)
         return content(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(journal, "_content", reading)
+        patched.setattr(journal, "content", reading)
         after = journal.update(tree, before, paths)
     assert after == text(tree)
     assert {path.removeprefix(f"{tree}/") for path in read} <= paths

@@ -165,7 +165,7 @@ def obj(tmp_path: Path) -> Path:
     return tmp_path / "obj"
 
 
-def note(obj: Path, name: str, target: str, *files: str, command: str = "gcc -c") -> str:
+def note(obj: Path, name: str, target: str, *files: str, command: str = "gcc -c") -> None:
     """A note as fixdep writes it."""
     path = obj / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,6 @@ def note(obj: Path, name: str, target: str, *files: str, command: str = "gcc -c"
     path.write_text(
         f"savedcmd_{target} := {command} ; true\n\nsource_{target} := {files[0]}\n\ndeps_{target} := \\\n{deps}"
     )
-    return name
 
 
 def part(obj: Path, *changed: str) -> Part | None:
