@@ -29,6 +29,8 @@ from builder.errors import EngineError
 
 _STOP_SECONDS = 15.0
 _TELL_SECONDS = 2.0
+_LOST = "blob not found"
+"""What containerd's content store says of an image whose name it has, but not all that it is made of."""
 
 
 class SolveError(EngineError):
@@ -51,7 +53,7 @@ class Docker:
     def __init__(self, builder: str | None = None) -> None:
         # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.
         self._client = DockerClient()
-        with _as_engine_error("docker context inspect"):
+        with as_engine_error("docker context inspect"):
             own = self._client.context.inspect(None).name
         self._builder = builder or own
         self.remote = self._builder != own
@@ -62,11 +64,11 @@ class Docker:
         self._streaming = DockerClient(client_call=["setsid", "docker"], context=self._context)
 
     def _is_context(self, name: str) -> bool:
-        with _as_engine_error("docker context ls"):
+        with as_engine_error("docker context ls"):
             return any(context.name == name for context in self._client.context.list())
 
     def _check_builder(self) -> None:
-        with _as_engine_error(f"docker buildx inspect {self._builder}"):
+        with as_engine_error(f"docker buildx inspect {self._builder}"):
             self._client.buildx.inspect(self._builder, bootstrap=True)
 
     def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class Docker:
         Raises:
             EngineError: buildx refuses the file.
         """
-        with TemporaryDirectory(prefix="rosk-") as folder, _as_engine_error("docker buildx bake --print"):
+        with TemporaryDirectory(prefix="rosk-") as folder, as_engine_error("docker buildx bake --print"):
             printed = self._client.buildx.bake(
                 files=[_bake_file(plan, folder)], targets=list(plan["target"]), print=True
             )
@@ -125,7 +127,7 @@ class Docker:
 
     def image_id(self, reference: str) -> str | None:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""
-        with _as_engine_error(f"docker image inspect {reference}"):
+        with as_engine_error(f"docker image inspect {reference}"):
             try:
                 return self._client.image.inspect(reference).id
             except NoSuchImage:
@@ -146,7 +148,7 @@ class Docker:
             EngineError: It could not be pulled, or not in that time.
         """
         client = self._client if seconds is None else DockerClient(client_call=["timeout", f"{seconds:g}", "docker"])
-        with _as_engine_error(f"docker pull {reference}"):
+        with as_engine_error(f"docker pull {reference}"):
             client.image.pull(reference, quiet=True)
 
     def import_tar(self, tar: Path, reference: str) -> None:
@@ -173,7 +175,7 @@ class Docker:
         Raises:
             EngineError: There is no such network.
         """
-        with _as_engine_error("docker network inspect bridge"):
+        with as_engine_error("docker network inspect bridge"):
             networks = self._client.network.inspect("bridge").ipam.config
         gateways = [network.get("Gateway") for network in networks or ()]
         if not gateways or not gateways[0]:
@@ -186,7 +188,7 @@ class Docker:
         Raises:
             EngineError: The engine refused it.
         """
-        with _as_engine_error(f"docker load {tar}"):
+        with as_engine_error(f"docker load {tar}"):
             self._client.image.load(tar)
 
     def save_layout(self, reference: str, folder: Path) -> str:
@@ -207,7 +209,7 @@ class Docker:
 
     def untag(self, reference: str) -> None:
         """Take a name from a local image; the image stays while it has another."""
-        with _as_engine_error(f"docker rmi {reference}"):
+        with as_engine_error(f"docker rmi {reference}"):
             self._client.image.remove(reference)
 
     def tags(self, org: str) -> list[str]:
@@ -216,7 +218,7 @@ class Docker:
         Raises:
             EngineError: The engine cannot tell.
         """
-        with _as_engine_error("docker images"):
+        with as_engine_error("docker images"):
             images = self._client.image.list(filters=[("reference", f"{org}/*")])
         return sorted({tag for image in images for tag in image.repo_tags if tag.startswith(f"{org}/")})
 
@@ -226,7 +228,7 @@ class Docker:
         Raises:
             EngineError: It could not be written.
         """
-        with _as_engine_error(f"docker save {reference}"):
+        with as_engine_error(f"docker save {reference}"):
             self._client.image.save(reference, output=tar)
 
     @property
@@ -259,11 +261,15 @@ def _bake_file(plan: Mapping[str, Any], folder: str) -> Path:
 
 
 @contextmanager
-def _as_engine_error(command: str) -> Iterator[None]:
+def as_engine_error(command: str) -> Iterator[None]:
+    """Raise EngineError with what the client printed, for a command that failed."""
     try:
         yield
     except DockerException as error:
-        raise EngineError(_last_words(error), where=command) from error
+        what = _last_words(error)
+        # No command of the engine mends it: it can neither remove such an image nor make or list others.
+        hint = "the engine's images are damaged: stop it, and empty its data root" if _LOST in what else ""
+        raise EngineError(what, hint=hint, where=command) from error
 
 
 def _last_words(error: DockerException) -> str:
