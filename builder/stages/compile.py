@@ -152,7 +152,7 @@ def make_all(words: Sequence[str], make: Make, kept: ObjectTree) -> None:
         path = make.environment.get("PATH", os.defpath)
         make.note(f"of the folders make looks into {' '.join(part.folders) or 'none'} alone")
         make.run([*words, *narrow.WORDS], part.environment(kept.folder / ".rosk/narrow", path))
-        if part.is_made(kept.folder):
+        if kept.is_made():
             return
         make.note("make looks into all folders: it has not made all that it should have")
     make.run(words)

@@ -26,9 +26,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from builder.stages import journal as sources
+from builder.stages.affected import COMPILED, Change, part_of
 from builder.stages.books import load_book, store_book
 from builder.stages.journal import Changes, Entry, Journal
-from builder.stages.narrow import COMPILED, Part, part_of
+from builder.stages.narrow import Part
+from builder.stages.optionfolders import Makefiles
 
 KEEP = ".rosk-kept"
 """The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
@@ -55,8 +57,10 @@ _HEADERS = (".h", ".inc", ".def", ".lds")
 _NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
-_TRIMS = "TRIM_UNUSED_KSYMS"
-"""With it kbuild makes objects again for what others use of them."""
+_NEED_ALL = ("TRIM_UNUSED_KSYMS", "RUST")
+"""With them kbuild makes objects again for what others use of them, or for any other config."""
+_LEFT_IN_FOLDERS = ("/built-in.a", "/modules.order")
+"""kbuild leaves one of them, or both, in each folder that it has looked into."""
 _SETTING = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 
 Seal = dict[str, list[int]]
@@ -74,6 +78,7 @@ class ObjectTree:
         recipe: What the tree is made with beside source and config: any difference makes it a new one.
         said: What became of the tree and why, for the log.
         rules: A checksum over what kbuild's commands follow from; known once the tree is open.
+        config: The text of the .config that is built; known once the tree is open.
         part: What make has to look into, once the tree is open; None for all of it.
     """
 
@@ -83,6 +88,7 @@ class ObjectTree:
     recipe: Mapping[str, Any]
     said: list[str] = field(default_factory=list)
     rules: str = ""
+    config: str = ""
     part: Part | None = None
 
     @property
@@ -112,7 +118,7 @@ class ObjectTree:
         reason = self._unsound(state, recipe, states) or self._shadowed(changes, now)
         moment = self._moment()
         if not reason and rules == state["rules"] and self._is_complete(config):
-            self.part = self._part(changes, moment, states)
+            self.part = self._part(now, config, changes, moment, states)
         (self.keep / _COMPLETE).unlink(missing_ok=True)
         if reason:
             if state:
@@ -130,6 +136,7 @@ class ObjectTree:
         store_book(self.keep / "state", state)
         sources.set_times(self.tree, now, state["since"], state["floor"])
         self._put_config(config)
+        self.config = config
         return now
 
     def close(self, *, complete: bool) -> None:
@@ -143,6 +150,13 @@ class ObjectTree:
         if complete:
             (self.keep / _COMPLETE).touch()
 
+    def is_made(self) -> bool:
+        """Whether make, which has looked into `part` alone, has made all that it should have.
+
+        kconfig changes a config that is not as it would write it, and then makes more of it known than was asked for.
+        """
+        return bool(self.part and self.part.is_made(self.folder) and (self.folder / _CONFIG).read_text() == self.config)
+
     def _is_complete(self, config: str) -> bool:
         """Whether all that is to be made was made, but for what follows from sources that differ.
 
@@ -151,18 +165,20 @@ class ObjectTree:
         return (
             (self.keep / _COMPLETE).exists()
             and not (self.keep / _UNFINISHED).exists()
-            and (self.folder / _CONFIG).read_text() == config
-            and _settings(config).get(_TRIMS) != "y"
+            and not any(_settings(config).get(option) == "y" for option in _NEED_ALL)
             and not (self.folder / ".tmp_versions").exists()
         )
 
-    def _part(self, changes: Changes, moment: int, states: Seal) -> Part | None:
+    def _part(self, now: Journal, config: str, changes: Changes, moment: int, states: Seal) -> Part | None:
         """What has to be made again of a complete tree, where that can be told."""
         matter = [path for path in changes.all if not _TEXTS.fullmatch(path)]
         if not changes.changed.issuperset(matter):
             return None
-        notes = [path for path in states if path.endswith(".cmd")] if matter else []
-        return part_of(self.folder, self.tree, notes, matter, moment)
+        before = (self.folder / _CONFIG).read_text()
+        options = None if config == before else _differing(_settings(before), _settings(config))
+        entered = {path.rpartition("/")[0] for path in states if path.endswith(_LEFT_IN_FOLDERS)}
+        makefiles = Makefiles(tree=self.tree, paths=_makefiles(now), srcarch=self.srcarch, entered=entered)
+        return part_of(self.folder, states, makefiles, Change(sources=matter, options=options, since=moment))
 
     def _put_config(self, config: str) -> None:
         """Write .config unless it is equal: kbuild goes by its time."""
@@ -255,8 +271,7 @@ class ObjectTree:
         Args:
             known: What the build before found.
         """
-        paths = [path for path in now if path.rpartition("/")[2].startswith(("Makefile", "Kbuild"))]
-        makefiles = [path for path in sorted(paths) if not path.startswith((*_NO_INPUT, "tools/"))]
+        makefiles = [path for path in _makefiles(now) if not path.startswith((*_NO_INPUT, "tools/"))]
         digests = hashlib.sha256(os.fsencode("".join(f"{path} {now[path].digest}\n" for path in makefiles))).hexdigest()
         if known and known[0] == digests:
             return known
@@ -316,6 +331,16 @@ class ObjectTree:
 def _settings(config: str) -> dict[str, str]:
     """The values by option of the text of a .config."""
     return dict(_SETTING.findall(config))
+
+
+def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+    """The options that have another value."""
+    return {option for option in before.keys() | now.keys() if before.get(option) != now.get(option)}
+
+
+def _makefiles(journal: Journal) -> list[str]:
+    """The paths of all Makefiles, and of what they include by such names."""
+    return sorted(path for path in journal if path.rpartition("/")[2].startswith(("Makefile", "Kbuild")))
 
 
 def shadows(tree: Path, journal: Journal, srcarch: str) -> str:

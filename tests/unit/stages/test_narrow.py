@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from builder.stages import compile as compiling
-from builder.stages import narrow
 from builder.stages.common import put_program
 from builder.stages.narrow import Part
 from builder.stages.objtree import ObjectTree
@@ -137,92 +137,84 @@ def test_make_looks_everywhere_after_one_that_failed(tree: Path, work: Path) -> 
     assert not any("alone" in line for line in again(tree, work))
 
 
-def test_make_looks_everywhere_with_another_config(tree: Path, work: Path) -> None:
-    config = work / "configured/config"
-    change(config, "CONFIG_SND_TIMER=m", "# CONFIG_SND_TIMER is not set")
-    change(tree / SND, '"snd"', '"sn2"')
-    assert not any("alone" in line for line in again(tree, work))
+@pytest.mark.usefixtures("recorder")
+@pytest.mark.parametrize(
+    ("options", "folders"),
+    [
+        ({"SND_TIMER": "n"}, ["kernel", "scripts/*", "sound", "sound/core"]),
+        (
+            {"VXLAN": "n", "NET_UDP_TUNNEL": "n"},
+            ["drivers", "drivers/net", "drivers/net/vxlan/*", "kernel", "net", "net/ipv4", "scripts/*"],
+        ),
+        ({"EXT4_FS_POSIX_ACL": "y"}, ["fs", "fs/ext4", "kernel", "scripts/*"]),
+        ({"DUMMY": "m", "FAKENIC": "n"}, ["drivers", "drivers/net", "kernel", "scripts/*"]),
+    ],
+)
+def test_make_looks_into_the_folders_of_options_that_have_changed(
+    tree: Path, work: Path, options: dict[str, str], folders: list[str]
+) -> None:
+    """There and back: the second time the folder of an option that was off is new."""
+    file = work / "configured/config"
+    before = file.read_text()
+    for config in (with_options(before, options), before):
+        file.write_text(config)
+        assert f"of the folders make looks into {' '.join(folders)} alone" in again(tree, work)
+        patterns = [folder if folder.endswith("*") else f"{folder}/" for folder in folders]
+        assert all(any(fnmatch(f"{found}/", pattern) for pattern in patterns) for found in looked_into(work))
+        found = products(work)
+        shutil.copytree(work, work.with_name("other"))
+        assert found == from_nothing(tree, work.with_name("other"))
+        shutil.rmtree(work.with_name("other"))
+
+
+def test_make_looks_everywhere_for_a_config_that_is_not_as_kconfig_writes_it(tree: Path, work: Path) -> None:
+    """What VXLAN alone needs goes with it."""
+    file = work / "configured/config"
+    file.write_text(with_options(file.read_text(), {"VXLAN": "n"}))
+    assert "make looks into all folders: it has not made all that it should have" in again(tree, work)
+    assert not list((work / "out").rglob("udp_tunnel.ko"))
+    assert products(work) == from_nothing(tree, work)
+
+
+def with_options(config: str, options: dict[str, str]) -> str:
+    """A config with options set to another value."""
+    for option, value in options.items():
+        line = f"# CONFIG_{option} is not set" if value == "n" else f"CONFIG_{option}={value}"
+        config, count = re.subn(rf"^(?:CONFIG_{option}=.*|# CONFIG_{option} is not set)$", line, config, flags=re.M)
+        assert count == 1
+    return config
+
+
+def test_make_looks_into_the_folders_of_sources_and_options(tree: Path, work: Path) -> None:
+    file = work / "configured/config"
+    file.write_text(with_options(file.read_text(), {"SND_TIMER": "n"}))
+    change(tree / "kernel/printk.c", "{", "{ /* another */")
+    log = again(tree, work)
+    assert "of the folders make looks into kernel scripts/* sound sound/core alone" in log
     assert not list((work / "out").rglob("snd-timer.ko"))
+    assert products(work) == from_nothing(tree, work)
+
+
+@pytest.mark.parametrize("option", ["SMP", "XEN", "NET"])
+def test_make_looks_everywhere_for_options_of_all(tree: Path, work: Path, option: str) -> None:
+    """SMP is in a header that others include, XEN and NET are in the top Makefiles."""
+    file = work / "configured/config"
+    before = file.read_text()
+    value = "n" if f"CONFIG_{option}=y" in before else "y"
+    file.write_text(with_options(before, {option: value}))
+    log = again(tree, work)
+    assert not any("alone" in line for line in log) or any("make looks into all folders" in line for line in log)
+    assert products(work) == from_nothing(tree, work)
 
 
 def test_what_was_not_made_is_made_by_looking_everywhere(tree: Path, work: Path) -> None:
     log = work / "log/narrow.log"
     make = Make(log, dict(os.environ), 1)
     kept = ObjectTree(folder=work / "obj", tree=tree, srcarch="x86", recipe={})
+    kept.config = (work / "obj/.config").read_text()
     kept.part = Part(frozenset({"sound/core/snd.o"}), time.time_ns())
     words = ["make", "-C", str(tree), f"O={work / 'obj'}", "ARCH=x86_64", "bzImage", "modules"]
     compiling.make_all(words, make, kept)
     commands = [line.split() for line in log.read_text().splitlines() if line.startswith("$ ")]
     assert [line[1:] for line in commands] == [[*words, "MAKE=make"], words]
     assert "make looks into all folders: it has not made all that it should have" in log.read_text()
-
-
-# What follows from kbuild's notes.
-
-
-@pytest.fixture
-def obj(tmp_path: Path) -> Path:
-    return tmp_path / "obj"
-
-
-def note(obj: Path, name: str, target: str, *files: str, command: str = "gcc -c") -> None:
-    """A note as fixdep writes it."""
-    path = obj / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deps = "".join(f"  {file} \\\n" for file in files)
-    path.write_text(
-        f"savedcmd_{target} := {command} ; true\n\nsource_{target} := {files[0]}\n\ndeps_{target} := \\\n{deps}"
-    )
-
-
-def part(obj: Path, *changed: str) -> Part | None:
-    notes = [str(path.relative_to(obj)) for path in obj.rglob(".*.cmd")]
-    return narrow.part_of(obj, Path("/src"), notes, changed, 1000)
-
-
-def test_an_object_is_made_of_what_its_note_names(obj: Path) -> None:
-    note(obj, "net/core/.dev.o.cmd", "net/core/dev.o", "/src/net/core/dev.c", "/src/net/core/dev.h")
-    note(obj, "net/.socket.o.cmd", "net/socket.o", "/src/net/socket.c", "/src/net/core/../core/dev.h")
-    note(obj, "fs/.dev.o.cmd", "fs/dev.o", "/src/fs/dev.c")
-    assert part(obj, "net/core/dev.c") == Part(frozenset({"net/core/dev.o"}), 1000)
-    assert part(obj, "net/core/dev.h") == Part(frozenset({"net/core/dev.o", "net/socket.o"}), 1000)
-    found = part(obj, "net/core/dev.c", "fs/dev.c")
-    assert found and found.folders == ["fs", "net", "net/core"]
-    assert part(obj) == Part(frozenset(), 1000)
-
-
-def test_sources_may_be_named_from_the_object_tree_on(obj: Path) -> None:
-    note(obj, "net/.core.o.cmd", "net/core.o", "../src/net/core.c")
-    found = narrow.part_of(obj, obj.parent / "src", ["net/.core.o.cmd"], ["net/core.c"], 1000)
-    assert found and found.objects == {"net/core.o"}
-
-
-@pytest.mark.parametrize(
-    ("name", "target", "file"),
-    [
-        ("kernel/.bounds.s.cmd", "kernel/bounds.s", "kernel/bounds.c"),
-        ("lib/.gen.cmd", "lib/gen", "lib/gen.c"),
-        ("scripts/.sorttable.o.cmd", "scripts/sorttable.o", "lib/sort.c"),
-        ("arch/x86/purgatory/.sha256.o.cmd", "arch/x86/purgatory/sha256.o", "lib/sha256.c"),
-        ("virt/kvm/.kvm_main.o.cmd", "arch/x86/kvm/../../../virt/kvm/kvm_main.o", "virt/kvm/kvm_main.c"),
-    ],
-)
-def test_what_is_no_object_of_its_folder_is_not_known(obj: Path, name: str, target: str, file: str) -> None:
-    note(obj, name, target, f"/src/{file}")
-    note(obj, "net/.core.o.cmd", "net/core.o", "/src/net/core.c", f"/src/{file}")
-    assert part(obj, file) is None
-    assert part(obj, "net/core.c") is not None
-
-
-def test_a_command_that_reads_a_source_counts(obj: Path) -> None:
-    note(obj, "net/.core.o.cmd", "net/core.o", "/src/net/core.c")
-    note(
-        obj, "net/.names.h.cmd", "net/names.h", "/src/net/x.awk", command="(awk -f x.awk /src/net/core.c) > net/names.h"
-    )
-    assert part(obj, "net/core.c") is None
-
-
-@pytest.mark.parametrize("path", ["net/new.c", "net/Makefile", "net/core.txt", "include/linux/net.h", "tools/a.c"])
-def test_what_no_object_names_is_not_known(obj: Path, path: str) -> None:
-    note(obj, "net/.core.o.cmd", "net/core.o", "/src/net/core.c", "/src/include/linux/net.h", "/src/net/core.txt")
-    assert part(obj, path) is None

@@ -347,9 +347,14 @@ def test_a_build_that_was_killed_is_not_complete(kept: Callable[..., ObjectTree]
     assert kept().part is None
 
 
-def test_make_looks_everywhere_with_another_config(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
-    noted(kept, tmp_path)
-    assert kept(CONFIG + "CONFIG_BLOCK=y\n").part is None
+def test_make_looks_for_what_other_options_make(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
+    write(tree / "block/Makefile", "obj-$(CONFIG_BLOCK) += core.o\n")
+    for more, alone in (("", {"block"}), ("CONFIG_RUST=y\n", None)):
+        opened = kept()
+        write(tmp_path / "obj/block/built-in.a", "")
+        opened.close(complete=True)
+        part = kept(f"{CONFIG}CONFIG_BLOCK=y\n{more}").part
+        assert (part and part.alone) == alone
 
 
 def test_make_looks_everywhere_where_objects_follow_from_others(
