@@ -125,9 +125,9 @@ RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --o
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY --from=rosk-programs stages/books.py stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py stages/hostlink.py \
-    stages/journal.py stages/maketools.py stages/modinstall.py stages/narrow.py stages/objtree.py stages/runmake.py stages/signingoptions.py \
-    stages/symversions.py stages/compile.py \
+COPY --from=rosk-programs stages/affected.py stages/books.py stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py \
+    stages/hostlink.py stages/journal.py stages/makefile.py stages/maketools.py stages/modinstall.py stages/narrow.py stages/objtree.py \
+    stages/optionfolders.py stages/runmake.py stages/signingoptions.py stages/symversions.py stages/compile.py \
     /rosk/builder/stages/
 COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH

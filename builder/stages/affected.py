@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ COMPILED = (".c", ".S", ".h")
 _APART = ("arch/", "certs/", "include/", "rust/", "scripts/", "tools/", "usr/", "drivers/firmware/efi/libstub/")
 _SYNCED = "include/config/"
 _AUTOCONF = "include/generated/autoconf.h"
+_OF_IMAGE = re.compile(r"arch/[^/]+/boot/")
+"""Its headers say where things lie in vmlinux, and nothing else has them."""
 _COLLECTING = (".mod.cmd", ".a.cmd")
 """The notes of what is a list of objects, or an archive of them."""
 _MOST_OPTIONS = 50
@@ -66,7 +69,9 @@ def part_of(obj: Path, files: Collection[str], makefiles: Makefiles, change: Cha
         change.since,
         alone=folders.alone | users,
         whole=folders.whole,
-        headers=tuple(path for path in files if path.endswith(".h") and path != _AUTOCONF),
+        headers=tuple(
+            path for path in files if path.endswith(".h") and path != _AUTOCONF and not _OF_IMAGE.match(path)
+        ),
     )
 
 
