@@ -354,7 +354,7 @@ def test_make_looks_for_what_other_options_make(kept: Callable[..., ObjectTree],
         write(tmp_path / "obj/block/built-in.a", "")
         opened.close(complete=True)
         part = kept(f"{CONFIG}CONFIG_BLOCK=y\n{more}").part
-        assert (part and part.alone) == alone
+        assert (part.alone if part else None) == alone
 
 
 def test_make_looks_everywhere_where_objects_follow_from_others(
