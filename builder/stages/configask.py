@@ -95,7 +95,7 @@ def main() -> None:
     make = make_of(args, args.obj)
     kconfig = Kconfig(args.tree, args.srcarch)
     form, files, asks, values = resolve(
-        make, args.obj, kconfig, args.config, args.fragments, args.localversion, signing=signing
+        make, args.obj, lambda: kconfig, args.config, args.fragments, args.localversion, signing=signing
     )
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(args.obj / ".config", args.out / "config")

@@ -40,7 +40,7 @@ class Editing:
     def resolve(self) -> tuple[dict[str, str], dict[str, str]]:
         """The complete config in the output folder: its values, and those of its minimal form."""
         config, fragments = self.folder / "kernel-config", self.folder / "fragments"
-        resolve(self.make, self.obj, self.kconfig, config, fragments, self.localversion)
+        resolve(self.make, self.obj, lambda: self.kconfig, config, fragments, self.localversion)
         return self.read()
 
     def read(self) -> tuple[dict[str, str], dict[str, str]]:

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,31 @@ def check_dropped(
     return [warning("config-dropped", lines[ask.name], where=ask.where, line=ask.line) for ask in lost]
 
 
+def release_of(make: Make, obj: Path, wanted: str) -> str:
+    """The kernel release of `obj/.config`, as kbuild makes it.
+
+    kbuild first has kconfig read all its files once more, to write what is written here: none of it is missing or stale
+    then (the rule of include/config/auto.conf in the top Makefile). Whether strings are quoted there depends on the
+    version; of them scripts/setlocalversion reads one. What comes out is believed when it is what is wanted.
+    """
+    synced = obj / "include/config/auto.conf"
+    synced.parent.mkdir(parents=True, exist_ok=True)
+    synced.with_name("auto.conf.cmd").write_text("")
+    lines = [line for line in (obj / ".config").read_text().splitlines() if line.startswith("CONFIG_")]
+    bare = (line.replace('"', "") if line.startswith("CONFIG_LOCALVERSION=") else line for line in lines)
+    synced.write_text("".join(f"{line}\n" for line in bare))
+    with suppress(StageError, FileNotFoundError):
+        if _release(make, obj) == wanted:
+            return wanted
+    synced.unlink()
+    return _release(make, obj)
+
+
+def _release(make: Make, obj: Path) -> str:
+    make(_RELEASE)
+    return (obj / _RELEASE).read_text().strip()
+
+
 def explain_release(tree: Path, release: str, wanted: str) -> StageError:
     """The error for a kernel release that is not the wanted one, with where the difference comes from."""
     files = [path.name for path in sorted(tree.glob("localversion*")) if not path.name.endswith("~")]
@@ -182,11 +208,19 @@ def module_options(kbuild: Kbuild, kconfig: Kconfig, values: Mapping[str, str]) 
 
 
 def resolve(
-    make: Make, obj: Path, kconfig: Kconfig, config: Path, fragments: Path, localversion: str, *, signing: bool = False
+    make: Make,
+    obj: Path,
+    kconfig: Callable[[], Kconfig],
+    config: Path,
+    fragments: Path,
+    localversion: str,
+    *,
+    signing: bool = False,
 ) -> tuple[str, list[list[Option]], dict[str, Option], dict[str, str]]:
     """Have a complete .config of what the project asks for in `obj`.
 
     Args:
+        kconfig: Gives the tree's Kconfig files; called where several files may stand against each other.
         signing: The project's key signs the modules.
 
     Returns:
@@ -194,7 +228,7 @@ def resolve(
     """
     form, files = read_asks(config, fragments)
     asks = merge(*files)
-    for name in overruled(files, kconfig):
+    for name in overruled(files, kconfig()) if len(files) > 1 else ():
         del asks[name]
     own = own_options(signing=signing)
     for name in own:
@@ -208,9 +242,13 @@ def configure(args: argparse.Namespace) -> None:
     obj = args.obj
     srcarch = {"x86_64": "x86", "i386": "x86"}.get(args.arch, args.arch)
     make = make_of(args, obj)
-    kconfig = Kconfig(args.tree, srcarch)
     signing = args.signing == "key"
-    form, _, asks, values = resolve(make, obj, kconfig, args.config, args.fragments, args.localversion, signing=signing)
+    with ThreadPoolExecutor(1) as beside:
+        read = beside.submit(Kconfig, args.tree, srcarch).result
+        form, _, asks, values = resolve(
+            make, obj, read, args.config, args.fragments, args.localversion, signing=signing
+        )
+        kconfig = read()
     if args.cross_compile:
         check_cross(asks, values)
     check_options(values, signing=signing, certificate=args.certificate, tree=args.tree, where=CONFIG)
@@ -220,10 +258,9 @@ def configure(args: argparse.Namespace) -> None:
     warnings += check_dropped(form, asked_for, values, explain, strict=args.strict)
     kbuild = Kbuild(args.tree, srcarch)
     with ThreadPoolExecutor(1) as beside:
-        made = beside.submit(make, _RELEASE)
+        made = beside.submit(release_of, make, obj, args.release)
         objects, modules = kbuild.objects(values), module_options(kbuild, kconfig, values)
-        made.result()
-    release = (obj / _RELEASE).read_text().strip()
+        release = made.result()
     if release != args.release:
         raise explain_release(args.tree, release, args.release)
     warnings += reproducible_warnings(asks, values, release)

@@ -247,3 +247,18 @@ def test_a_generated_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", str(bin))
     error = configure(tmp_path / "2", SIGNED)
     assert "needs a key" in error["what"] and "signing.key" in error["hint"]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_the_release_is_found_without_another_look_at_all_kconfig_files(tmp_path: Path, *, quoted: bool) -> None:
+    """kconfig would write a header then; it does where what it writes is read in another way."""
+    tree = Path(shutil.copytree(faketree.TREE, tmp_path / "tree", symlinks=True))
+    if not quoted:
+        makefile = tree / "Makefile"
+        text = makefile.read_text()
+        assert '$(CONFIG_LOCALVERSION:"%"=%)' in text
+        bare = text.replace('$(CONFIG_LOCALVERSION:"%"=%)', '$(patsubst "%",%,$(filter "%,$(CONFIG_LOCALVERSION)))')
+        makefile.write_text(bare)
+    configure(tmp_path, run={"--tree": tree})
+    assert (tmp_path / "out/kernel.release").read_text() == "6.12.99-rosk\n"
+    assert bool(list(tmp_path.rglob("include/generated/autoconf.h"))) != quoted
