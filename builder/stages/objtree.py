@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -112,13 +112,14 @@ class ObjectTree:
         state = load_book(self.keep / "state") or {}
         now = sources.parse(journal)
         changes = sources.compare(state.get("journal", ""), journal)
-        rules = self._rules(now, state.get("rules"))
+        makefiles = _makefiles(now)
+        rules = self._rules(now, makefiles, state.get("rules"))
         recipe = {**self.recipe, **self._hidden(now, config), "a rule of a Makefile": rules[1]}
         states = self._states()
         reason = self._unsound(state, recipe, states) or self._shadowed(changes, now)
         moment = self._moment()
         if not reason and rules == state["rules"] and self._is_complete(config):
-            self.part = self._part(now, config, changes, moment, states)
+            self.part = self._part(makefiles, config, changes, moment, states)
         (self.keep / _COMPLETE).unlink(missing_ok=True)
         if reason:
             if state:
@@ -162,14 +163,15 @@ class ObjectTree:
 
         Before Linux 5.3 kbuild takes the modules' names from .tmp_versions (MODVERDIR), which each folder's make fills.
         """
+        settings = _settings(config)
         return (
             (self.keep / _COMPLETE).exists()
             and not (self.keep / _UNFINISHED).exists()
-            and not any(_settings(config).get(option) == "y" for option in _NEED_ALL)
+            and not any(settings.get(option) == "y" for option in _NEED_ALL)
             and not (self.folder / ".tmp_versions").exists()
         )
 
-    def _part(self, now: Journal, config: str, changes: Changes, moment: int, states: Seal) -> Part | None:
+    def _part(self, paths: Sequence[str], config: str, changes: Changes, moment: int, states: Seal) -> Part | None:
         """What has to be made again of a complete tree, where that can be told."""
         matter = [path for path in changes.all if not _TEXTS.fullmatch(path)]
         if not changes.changed.issuperset(matter):
@@ -177,7 +179,7 @@ class ObjectTree:
         before = (self.folder / _CONFIG).read_text()
         options = None if config == before else _differing(_settings(before), _settings(config))
         entered = {path.rpartition("/")[0] for path in states if path.endswith(_LEFT_IN_FOLDERS)}
-        makefiles = Makefiles(tree=self.tree, paths=_makefiles(now), srcarch=self.srcarch, entered=entered)
+        makefiles = Makefiles(tree=self.tree, paths=paths, srcarch=self.srcarch, entered=entered)
         return part_of(self.folder, states, makefiles, Change(sources=matter, options=options, since=moment))
 
     def _put_config(self, config: str) -> None:
@@ -263,15 +265,16 @@ class ObjectTree:
             },
         }
 
-    def _rules(self, now: Journal, known: list[str] | None) -> list[str]:
+    def _rules(self, now: Journal, paths: Sequence[str], known: list[str] | None) -> list[str]:
         """A checksum over all Makefiles, and one over what they say beside lists of objects and flags.
 
         Not every rule saves its command, by which kbuild would notice that it differs.
 
         Args:
+            paths: Those of the Makefiles.
             known: What the build before found.
         """
-        makefiles = [path for path in _makefiles(now) if not path.startswith((*_NO_INPUT, "tools/"))]
+        makefiles = [path for path in paths if not path.startswith((*_NO_INPUT, "tools/"))]
         digests = hashlib.sha256(os.fsencode("".join(f"{path} {now[path].digest}\n" for path in makefiles))).hexdigest()
         if known and known[0] == digests:
             return known
