@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import secrets
 import shutil
 import tarfile
@@ -61,6 +62,8 @@ kernel/sound/core/snd-timer.ko
 
 
 MANY_RECORDS = 12000
+BETWEEN_LOOKS = 16
+"""How many tests end between two looks at how many records there are: the engine takes seconds to list thousands."""
 _DEAR = ("apt-get", "dpkg")
 """What the steps of the toolchain have in their text."""
 
@@ -71,14 +74,20 @@ def records_before(engine: None) -> set[str]:
     return {record.id for record in Docker().build_cache.records()}
 
 
+@pytest.fixture(scope="session")
+def ended() -> Iterator[int]:
+    """Numbers, one for each test."""
+    return itertools.count(1)
+
+
 @pytest.fixture(autouse=True)
-def few_records(request: pytest.FixtureRequest, records_before: set[str]) -> Iterator[None]:
+def few_records(request: pytest.FixtureRequest, records_before: set[str], ended: Iterator[int]) -> Iterator[None]:
     """Clear the build cache of what tests have left: each build adds dozens of records, and solves slow down with them.
 
     Cache mounts and the toolchain stay, and what was there before.
     """
     yield
-    if not {"fake", "proof"} & set(request.fixturenames):
+    if not {"fake", "proof"} & set(request.fixturenames) or next(ended) % BETWEEN_LOOKS:
         return
     cache = Docker().build_cache
     left = [

@@ -38,6 +38,7 @@ def buildah(*words: str | Path) -> str:
     return subprocess.run(["buildah", *words], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.heavy
 def test_the_same_packages_and_images_to_push(fake: FakeProject, base: BaseImage, storage: Path, registry: str) -> None:
     Docker().save(base.ref, storage / "base.tar")
     buildah("pull", "--quiet", f"docker-archive:{storage / 'base.tar'}")

@@ -58,6 +58,7 @@ def user(fake: FakeProject, tmp_path_factory: pytest.TempPathFactory) -> User:
     return User(fake, tmp_path_factory.mktemp("cache"))
 
 
+@pytest.mark.heavy
 def test_what_is_kept_is_shown_and_handed_on(user: User) -> None:
     """From the first export to a build by the settings, and nothing of it goes with a dry run."""
     fake, tree = user.fake, f"object tree of {user.fake.release} (x86)"

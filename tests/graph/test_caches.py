@@ -153,12 +153,14 @@ def lab(fake: FakeProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made.lose()
 
 
-def test_another_machine_compiles_nothing(lab: Lab, registry: str, tmp_path: Path) -> None:
-    reference, folder = f"{registry}/acme/cache:6.12", f"{tmp_path}/shared, by all"
-    assert "compile" in lab.build(lab.caches(targets=(reference, folder))).ran
+@pytest.mark.parametrize("kinds", [["registry"], pytest.param(["folder", "registry"], marks=pytest.mark.heavy)])
+def test_another_machine_compiles_nothing(lab: Lab, registry: str, tmp_path: Path, kinds: list[str]) -> None:
+    places = {"registry": f"{registry}/acme/cache:6.12", "folder": f"{tmp_path}/shared, by all"}
+    shared = [places[kind] for kind in kinds]
+    assert "compile" in lab.build(lab.caches(targets=tuple(shared))).ran
     lab.lose()
     assert "compile" in lab.build().ran, "what was lost is not lost"
-    for source in (reference, folder):
+    for source in shared:
         lab.lose()
         result = lab.build(lab.caches(sources=(source,)))
         assert "compile" in result.cached, source
@@ -180,7 +182,8 @@ def test_a_dead_cache_is_a_warning(lab: Lab, tmp_path: Path) -> None:
     assert "connection refused" in taken and "connection refused" in written
 
 
-@pytest.mark.parametrize("kind", ["folder", pytest.param("registry", marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", ["folder", "registry"])
 def test_export_and_import(lab: Lab, registry: str, kind: str) -> None:
     place = "../exported" if kind == "folder" else f"{registry}/acme/cache"
     for _ in range(3):

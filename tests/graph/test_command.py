@@ -38,6 +38,7 @@ def test_push_to_one_dead_and_two_living_registries(fake: FakeProject, registry:
     assert (fake.root / "dist/kernel/config").exists()
 
 
+@pytest.mark.heavy
 def test_push_to_a_registry_that_never_answers(fake: FakeProject, registry: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         host = f"localhost:{deaf.getsockname()[1]}"
@@ -48,7 +49,7 @@ def test_push_to_a_registry_that_never_answers(fake: FakeProject, registry: str)
     assert f"pushed {registry}/" in done.out
 
 
-@pytest.mark.parametrize("status", [401, 404, 500])
+@pytest.mark.parametrize("status", [401, *(pytest.param(status, marks=pytest.mark.heavy) for status in (404, 500))])
 def test_push_to_a_registry_that_refuses(fake: FakeProject, status: int) -> None:
     with serve_status(status) as host:
         done = run_rosk("build", "-C", fake.root, "--push", "--registry", host)
@@ -93,7 +94,10 @@ def test_no_engine(fake: FakeProject) -> None:
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(number, marks=pytest.mark.heavy) for number in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_interrupted(fake: FakeProject, number: signal.Signals) -> None:
     """The solve stops, nothing is left running, and the release before is as it was."""
     fake.build()

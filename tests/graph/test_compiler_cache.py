@@ -90,8 +90,10 @@ def share(fake: FakeProject, line: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "address"),
-    [("redis", f"redis://default:{PASSWORD}@HOST"), ("http", f"http://rosk:{PASSWORD}@HOST/ccache")],
-    ids=["redis", "http"],
+    [
+        pytest.param("redis", f"redis://default:{PASSWORD}@HOST", id="redis"),
+        pytest.param("http", f"http://rosk:{PASSWORD}@HOST/ccache", id="http", marks=pytest.mark.heavy),
+    ],
 )
 def test_one_machine_compiles_for_another(
     fake: FakeProject, request: pytest.FixtureRequest, kind: str, address: str
@@ -109,7 +111,9 @@ def test_one_machine_compiles_for_another(
         assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("address", ["redis://localhost:1", "http://no-host.invalid/ccache"])
+@pytest.mark.parametrize(
+    "address", ["redis://localhost:1", pytest.param("http://no-host.invalid/ccache", marks=pytest.mark.heavy)]
+)
 def test_a_dead_server_costs_nothing_but_a_warning(fake: FakeProject, address: str) -> None:
     share(fake, f"remote: {address}")
     built = fake.build()
@@ -117,6 +121,7 @@ def test_a_dead_server_costs_nothing_but_a_warning(fake: FakeProject, address: s
     assert "compiler-cache" not in {notice.kind for notice in fake.build().notices}
 
 
+@pytest.mark.heavy
 def test_another_server_compiles_nothing_again(fake: FakeProject, redis: str) -> None:
     """With the first server the step runs, for it has a secret then that it had not before; it finds all compiled."""
     fake.build()

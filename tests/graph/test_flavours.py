@@ -180,6 +180,7 @@ def test_a_flavour_has_its_own_options_and_lists(matrix: Matrix) -> None:
         assert [check["name"] for check in checks if check["status"] == "failed"] == []
 
 
+@pytest.mark.heavy
 def test_each_is_what_it_is_alone(matrix: Matrix, tmp_path: Path) -> None:
     for flavour, arch in (("generic", "arm64"), ("cloud", "x86")):
         alone = dataclasses.replace(

@@ -136,9 +136,9 @@ SEQUENCES: dict[str, Sequence[Edit]] = {
         both(snd("sn3", "2020"), source(FAKE_H, "LEVEL 1", "LEVEL 4", when="older")),
         both(snd("sn4", "older", replaced=True), source(FAKE_H, "LEVEL 1", "LEVEL 5", replaced=True)),
     ),
-    "a header before another": (added(SHADOW, "#define FAKE_LIMIT 9\n", when="2020"), gone(SHADOW)),
 }
 MORE_SEQUENCES: dict[str, Sequence[Edit]] = {
+    "a header before another": (added(SHADOW, "#define FAKE_LIMIT 9\n", when="2020"), gone(SHADOW)),
     "modules off, built in, and on again": (
         both(option("DUMMY", "n"), option("SND", "y")),
         both(option("DUMMY", "m"), option("CRC32", "n"), option("EXT4_FS_POSIX_ACL", "n")),

@@ -151,7 +151,11 @@ def test_no_console(release: Release, doctored: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("rosk_panic", "ended in a kernel panic: Kernel panic - not syncing: rosk_panic was loaded"),
+        pytest.param(
+            "rosk_panic",
+            "ended in a kernel panic: Kernel panic - not syncing: rosk_panic was loaded",
+            marks=pytest.mark.heavy,
+        ),
         ("rosk_oops", "ended in a kernel oops: BUG: kernel NULL pointer dereference"),
     ],
 )

@@ -71,7 +71,7 @@ def test_the_summary(first_build: Rosk, release: Release) -> None:
 
 def test_symbol_versions_go_through_the_compiler_cache(release: Release) -> None:
     compiled = json.loads((release.dist / "build.json").read_text())["compiled"]
-    if compiled["objects"] < 1000:
+    if compiled.get("objects", 0) < 1000:
         pytest.skip("its object tree was there already")
     assert compiled["symbol_versions"]["calls"] > 100
 

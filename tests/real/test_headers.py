@@ -82,7 +82,7 @@ def test_a_module_builds_in_a_clean_console(
     ("package", "module", "needs"),
     [
         ("dm-writeboost-dkms", "dm-writeboost", {"dm-mod"}),
-        ("vhba-dkms", "vhba", set[str]()),
+        pytest.param("vhba-dkms", "vhba", set[str](), marks=pytest.mark.heavy),
     ],
 )
 def test_real_external_modules_build(
@@ -127,8 +127,8 @@ def test_a_warning_is_a_failure(release: Release, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        ("./scripts/mod/modpost", "scripts/mod/modpost"),
-        ("./include/linux/kobject.h", "linux/kobject.h"),
+        pytest.param("./scripts/mod/modpost", "scripts/mod/modpost", marks=pytest.mark.heavy),
+        pytest.param("./include/linux/kobject.h", "linux/kobject.h", marks=pytest.mark.heavy),
         ("./Module.symvers", "Module.symvers"),
     ],
 )
