@@ -224,7 +224,7 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
         known = stack.enter_context(summed_ahead(work.project.dist / "kernel" for work in works))
         # A build with nothing to do is not to wait for this, and no other one either.
         stack.enter_context(ThreadPoolExecutor(1)).submit(import_module, "builder.proof")
-        joint = JointBuilder(members=[work.member for work in works], lead=lead)
+        joint = JointBuilder(members=[work.member for work in works], lead=lead, sums=known)
         lookout: Lookout | None = None
         if len(works) == 1:  # a release is large once it is unpacked
             lookout = own = stack.enter_context(Lookout(works[0].project.dist, works[0].folder, known))

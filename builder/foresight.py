@@ -17,14 +17,6 @@ _CHANGED_BY = {"lists": _SMALL, "config": (*_SMALL, "headers"), "patches": KINDS
 """Folder of the build context to the packages that an edit in it changes."""
 
 
-def has_built(project: Project, kernel_release: str) -> bool:
-    """Whether the release in `dist` is of this kernel release: then an object tree is kept, as far as one can know."""
-    try:
-        return bool(json.loads((project.dist / MANIFEST).read_text())["release"] == kernel_release)
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
-
-
 def foreseen(project: Project, context: Context) -> tuple[str, ...]:
     """The packages that are other ones than those in `dist`, as far as the project's own files tell; to be fetched in
     the first solve.

@@ -146,7 +146,6 @@ def build_plan(
     source: Path | None = None,
     known: Path | None = None,
     images: Path | None = None,
-    kept: bool = False,
     shared: bool = False,
     scope: str = "",
     caches: Caches = NONE,
@@ -159,15 +158,12 @@ def build_plan(
         source: The tar archive that receives the source package, where that is wanted.
         known: A folder with `source.json`, the checksums of chunks of it (`builder.sourceparts`): only the others come.
         images: The folder that receives the images as archives (`os-kernel.tar`); None: the engine that solves.
-        kept: An object tree of this kernel is kept, as far as one knows: the source package then waits for make, which
-            has little to do and would share the CPUs with it. A first compile leaves one alone often enough.
         shared: Have all that a shared cache is to hold below `release`; so it is too when `caches` are written.
         scope: A build of another scope has no part in this one's cache mounts.
         caches: What it reads and writes beside the engine's own cache.
     """
     release = project.release(resolved.kernel_version)
     args = _build_args(project, context, resolved, scope)
-    args |= {"SOURCE_AFTER": "compile"} if kept else {}
     args |= {"SOURCE_SHARED": "whole-source"} if shared or caches.targets else {}
     stage = next(stage for stage, has in RELEASES.items() if has.issuperset(packages))
     targets = {"release": {**_target(project, context, stage, args), "output": [_tar(output)]}}

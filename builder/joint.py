@@ -6,23 +6,23 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.cachespec import NO_OUTPUT, NONE
+from builder.cachespec import NO_OUTPUT
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, InputError
-from builder.foresight import has_built
 from builder.hooks import idle_hooks
 from builder.recall import recall, remember
 from builder.release import Sum
 from builder.solver import Builder, unpack
 from builder.sourceparts import KnownSource, known_source, put_together
 from builder.stagenames import FILE_SUFFIX
+from builder.summing import Sums
 
 PROGRAMS = "rosk-programs"
 """The stage with the programs that the others run."""
@@ -104,6 +104,11 @@ class Member:
         with suppress(OSError, EOFError, ValueError, KeyError, TypeError):
             put_together(known, new, self.source / known.name)
 
+    def note_source(self, sums: Sums) -> None:
+        """Have the source package summed up."""
+        for package in self.source.glob("*"):
+            sums.note(package)
+
 
 @dataclass(frozen=True, kw_only=True)
 class JointBuilder:
@@ -112,6 +117,7 @@ class JointBuilder:
     Attributes:
         members: The kernels.
         lead: The builder that solves for all of them.
+        sums: Told of the source packages that have come, beside the solve.
         arrived: Called with the name of a kernel, in another thread, when the files of its release are in the staging
             folder, all but the source package, while the solve goes on; not at all, or for each solve.
     """
@@ -119,6 +125,7 @@ class JointBuilder:
     members: Sequence[Member]
     lead: Builder
     arrived: Callable[[str], None] = lambda _name: None
+    sums: Sums = field(default_factory=Sums)
 
     def release(self, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
         """Solve the whole graph of each, under the names that its source and toolchain give it.
@@ -167,7 +174,7 @@ class JointBuilder:
                 member.name: _plan(member, resolved, fetch.get(member.name, ()), sources.get(member.name))
                 for member in self.members
             }
-            arrivals = stack.enter_context(Arrivals(self.members, sources, self.arrived))
+            arrivals = stack.enter_context(Arrivals(self.members, sources, self.arrived, self.sums))
             lead = replace(self.lead, exported=arrivals.exported)
             result, metadata = _solve(lead, plans, resolved.epoch)
             for folder in filter(None, (member.images for member in self.members)):
@@ -255,11 +262,15 @@ class Arrivals(AbstractContextManager["Arrivals"]):
 
     Args:
         sources: Name of a kernel whose source package comes to what is known of it.
-        then: See `JointBuilder.arrived`.
+        then, sums: See `JointBuilder`.
     """
 
     def __init__(
-        self, members: Sequence[Member], sources: Mapping[str, KnownSource | None], then: Callable[[str], None]
+        self,
+        members: Sequence[Member],
+        sources: Mapping[str, KnownSource | None],
+        then: Callable[[str], None],
+        sums: Sums,
     ) -> None:
         self._takes: dict[str, _Take] = {}
         for each in members:
@@ -267,7 +278,8 @@ class Arrivals(AbstractContextManager["Arrivals"]):
             self._takes[own("release")] = _Take(each.tar, each.take_release, partial(then, each.name))
             if each.name in sources:
                 take = partial(each.take_source, sources[each.name])
-                self._takes[own(f"{graph.SOURCE}{FILE_SUFFIX}")] = _Take(each.package(graph.SOURCE), take)
+                noted = partial(each.note_source, sums)
+                self._takes[own(f"{graph.SOURCE}{FILE_SUFFIX}")] = _Take(each.package(graph.SOURCE), take, noted)
 
     def __exit__(self, *_: object) -> None:
         for take in self._takes.values():
@@ -370,7 +382,6 @@ def _plan(
         source=member.package(graph.SOURCE) if graph.SOURCE in packages else None,
         known=known.tell(own.folder / "known") if known else None,
         images=member.images,
-        kept=own.caches == NONE and has_built(own.project, own.project.release(resolved.kernel_version)),
         scope=own.scope,
         caches=own.caches,
     )

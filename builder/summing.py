@@ -26,6 +26,7 @@ class Sums:
 
     def __init__(self, ahead: Iterable[Future[tuple[Identity, str] | None]] = ()) -> None:
         self._ahead = tuple(ahead)
+        self._noted: dict[Identity, str] = {}
         self._known: dict[tuple[Identity, int], str] = {}
 
     def sha256(self, path: Path) -> str:
@@ -35,11 +36,16 @@ class Sums:
             OSError: It cannot be read.
         """
         state = state_of(path)
-        ahead = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
+        ahead = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled()))) | self._noted
         if digest := ahead.get(state[0]) or self._known.get(state):
             return digest
         self._known[state] = digest = file_sha256(path)
         return digest
+
+    def note(self, path: Path) -> None:
+        """Sum up a file that is going to be asked for, under this name or another."""
+        if summed := _sum(path):
+            self._noted[summed[0]] = summed[1]
 
 
 @contextmanager

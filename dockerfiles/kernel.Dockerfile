@@ -8,7 +8,6 @@ ARG SOURCE_KIND=debian
 ARG FIRMWARE_KIND=none
 ARG IMAGE_TOOLS=tools
 ARG SIGNING=none
-ARG SOURCE_AFTER=patched
 ARG SOURCE_SHARED=source-package
 
 # The build context, read once: all other stages copy from these two (but for one file of `known`). In a solve of several
@@ -211,10 +210,10 @@ FROM tools AS split
 COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
 COPY --from=signed /out/modules /in/modules
-COPY --from=compile /out/boot /in/boot
+ARG RELEASE
+COPY --from=compile /out/boot/config-${RELEASE} /out/boot/System.map-${RELEASE} /in/boot/
 COPY --from=configured /out/configured/module-options.json /in/
 COPY --from=rosk-inputs lists/modules.list lists/modules-extra.list /in/lists/
-ARG RELEASE
 ARG UNLISTED
 ARG SOFTDEPS
 ARG FRESH=
@@ -302,14 +301,10 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --out /packed/archive/headers.tar.gz --deliver "/packed/file/${HEADERS_FILE}" \
     --plain "/packed/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}"
 
-# What the source package waits for, though it takes nothing of it: where an object tree is kept, this is make, for which
-# everything else waits too (builder.graph.build_plan).
-FROM ${SOURCE_AFTER} AS waited-for
+# It is made beside make, which leaves a CPU idle where it has little to do.
 FROM patched AS source-package
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/compressor.py stages/fixedtimes.py stages/journal.py \
     stages/members.py stages/squeeze.py stages/packmemo.py stages/pack.py /rosk/builder/stages/
-# The same file, whatever this stage is to wait for.
-COPY --from=waited-for /out/source.json /after/
 ARG RELEASE
 ARG EPOCH
 ARG CACHE_SCOPE=

@@ -97,6 +97,8 @@ class Docker:
                 metadata_file=metadata,
                 variables={
                     "SOURCE_DATE_EPOCH": str(epoch),
+                    # buildx leaves the Dockerfiles that it writes for bake's `dockerfile-inline`.
+                    "TMPDIR": folder,
                     "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
                     "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
                 },

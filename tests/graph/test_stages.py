@@ -160,6 +160,18 @@ def test_of_a_patched_source_only_what_is_new_leaves_the_build(
     assert f"{fake.release} third */" in packed_source(fake, path)
 
 
+def test_what_the_client_writes_for_itself_is_removed(
+    fake: FakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    patch(fake, "drivers/net/dummy.c", secrets.token_hex(4))
+    fake.build()
+    assert not list(folder.iterdir())
+
+
 def test_a_lost_cache_of_the_packages_changes_nothing(fake: FakeProject) -> None:
     scope = f"lost{secrets.token_hex(4)}"
     manifests = []

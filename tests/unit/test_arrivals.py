@@ -13,8 +13,10 @@ import pytest
 
 from builder.errors import RoskError
 from builder.graph import Context
+from builder.inputs.store import file_sha256
 from builder.joint import Arrivals, Member
 from builder.solver import unpack
+from builder.summing import Sums
 
 ONE, OTHER = "generic-x86", "cloud-x86"
 
@@ -53,7 +55,7 @@ def one(tmp_path: Path) -> Member:
 
 @pytest.fixture
 def arrivals(one: Member, told: list[str]) -> Iterator[Arrivals]:
-    with Arrivals([one], {}, told.append) as found:
+    with Arrivals([one], {}, told.append, Sums()) as found:
         yield found
 
 
@@ -108,7 +110,7 @@ def test_an_archive_is_not_taken_from_the_next_solve(one: Member, monkeypatch: p
         unpack(tar, folder)
 
     monkeypatch.setattr("builder.joint.unpack", slowly)
-    with Arrivals([one], {}, lambda _name: None) as arrivals:
+    with Arrivals([one], {}, lambda _name: None, Sums()) as arrivals:
         export(one, "first")
         arrivals.exported("release")
         assert begun.wait(10)
@@ -136,7 +138,7 @@ def test_what_fails_while_it_is_looked_at_is_there(one: Member) -> None:
     def fail(_name: str) -> None:
         raise ValueError
 
-    with Arrivals([one], {}, fail) as arrivals:
+    with Arrivals([one], {}, fail, Sums()) as arrivals:
         export(one, "first")
         arrivals.exported("release")
         assert wait(arrivals) is None
@@ -151,8 +153,12 @@ def test_what_is_wrong_at_the_end_is_an_error(arrivals: Arrivals, told: list[str
     assert told == []
 
 
-def test_a_source_package_comes_apart(tmp_path: Path, one: Member, told: list[str]) -> None:
-    with Arrivals([one], {ONE: None}, told.append) as arrivals:
+def test_a_source_package_comes_apart(
+    tmp_path: Path, one: Member, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is summed up there and then, not by the name that it is given later."""
+    sums = Sums()
+    with Arrivals([one], {ONE: None}, told.append, sums) as arrivals:
         (tmp_path / "packed").mkdir()
         (tmp_path / "packed/a.tgz").write_text("source")
         with tarfile.open(one.package("source"), "w") as tar:
@@ -163,11 +169,15 @@ def test_a_source_package_comes_apart(tmp_path: Path, one: Member, told: list[st
         export(one, "first")
         arrivals.take_all()
     assert (config(one), (one.source / "a.tgz").read_text()) == ("first", "source")
+    package = (one.source / "a.tgz").rename(tmp_path / "b.tgz")
+    digest = file_sha256(package)
+    monkeypatch.delattr("builder.summing.file_sha256")
+    assert sums.sha256(package) == digest
 
 
 def test_each_of_several_has_its_own(tmp_path: Path, told: list[str]) -> None:
     members = [member(tmp_path, name) for name in (ONE, OTHER)]
-    with Arrivals(members, {}, told.append) as arrivals:
+    with Arrivals(members, {}, told.append, Sums()) as arrivals:
         for each in members:
             export(each, each.name)
         arrivals.exported("release")

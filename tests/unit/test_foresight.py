@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.context import write_context
-from builder.foresight import foreseen, has_built
+from builder.foresight import foreseen
 from builder.graph import Context
 from builder.project import load_project
 from builder.release import describe_inputs
@@ -72,22 +72,3 @@ def edit(old: str, new: str) -> Callable[[Path], object]:
 def test_what_an_edit_changes(built: Path, change: Callable[[Path], object], wanted: tuple[str, ...]) -> None:
     change(built)
     assert foresee(built) == wanted
-
-
-@pytest.mark.parametrize(
-    ("manifest", "built_before"),
-    [
-        ('{"release": "6.12.1-acme"}', True),
-        ('{"release": "6.12.2-acme"}', False),
-        ("{}", False),
-        ("[]", False),
-        ("half", False),
-        (None, False),
-    ],
-)
-def test_what_was_built_before(tmp_path: Path, manifest: str | None, built_before: bool) -> None:
-    project = load_project(write_project(tmp_path), arch="x86")
-    if manifest is not None:
-        project.dist.mkdir()
-        (project.dist / "manifest.json").write_text(manifest)
-    assert has_built(project, "6.12.1-acme") is built_before

@@ -68,15 +68,14 @@ def test_of_a_source_that_is_known_what_is_new_comes(project: Project) -> None:
     assert not any("known" in other["contexts"] for name, other in plan["target"].items() if name != "source-file")
 
 
-def test_what_the_source_package_waits_for(project: Project) -> None:
+def test_what_a_shared_cache_has_of_the_source_package(project: Project) -> None:
     def args(**more: Any) -> dict[str, str]:
         found: dict[str, str] = graph.build_plan(project, CONTEXT, RESOLVED, output=Path("/out"), **more)["target"][
             "release"
         ]["args"]
-        return {name: value for name, value in found.items() if name in ("SOURCE_AFTER", "SOURCE_SHARED")}
+        return {name: value for name, value in found.items() if name == "SOURCE_SHARED"}
 
     assert args() == {}
-    assert args(kept=True) == {"SOURCE_AFTER": "compile"}
     shared = {"SOURCE_SHARED": "whole-source"}
     assert args(shared=True) == args(caches=Caches(targets=("type=registry,ref=x",))) == shared
     assert args(caches=Caches(sources=("type=registry,ref=x",))) == {}
@@ -124,7 +123,7 @@ def test_the_order_of_images() -> None:
 def test_stages_are_those_of_the_dockerfile() -> None:
     text = (dockerfiles() / "kernel.Dockerfile").read_text()
     stages = set(re.findall(r"^FROM .* AS (\S+)$", text, re.M)) - {"resolve", "compile-log", "compile-log-read"}
-    shared = {"packer", "image-tools", "waited-for", "shared-source"}
+    shared = {"packer", "image-tools", "shared-source"}
     assert {stagenames.shown_stage(stage) for stage in stages - shared} - {""} == set(stagenames.STAGES)
 
 
