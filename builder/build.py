@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from builder.engine.base import BaseImage, Engine
 from builder.engine.events import BuildResult, BuildState
 from builder.errors import RoskError
 from builder.external.sources import module_sources
-from builder.foresight import foreseen
+from builder.foresight import foreseen, lasting
 from builder.joint import JointBuilder, Member, Solved, merged
 from builder.lookout import Lookout
 from builder.project import Project
@@ -220,16 +221,18 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     lead = works[0].member.builder
     if len(works) > 1:
         lead = replace(lead, log=logs, others={work.name: work.project for work in works})
+    fetch = {work.name: foreseen(work.project, work.member.context) for work in works}
     with ExitStack() as stack:
-        known = stack.enter_context(summed_ahead(work.project.dist / "kernel" for work in works))
-        # A build with nothing to do is not to wait for this, and no other one either.
-        stack.enter_context(ThreadPoolExecutor(1)).submit(import_module, "builder.proof")
+        kept = chain.from_iterable(lasting(work.project.dist, fetch[work.name]) for work in works)
+        known = stack.enter_context(summed_ahead(kept))
+        # A build with nothing to do is not to wait for these, and no other one either.
+        stack.enter_context(ThreadPoolExecutor(1)).map(import_module, ("builder.proof", "builder.trust.documents"))
         joint = JointBuilder(members=[work.member for work in works], lead=lead, sums=known)
         lookout: Lookout | None = None
         if len(works) == 1:  # a release is large once it is unpacked
             lookout = own = stack.enter_context(Lookout(works[0].project.dist, works[0].folder, known))
             joint = replace(joint, arrived=lambda _name: own.look())
-        built = _solve(works, joint, known)
+        built = _solve(works, joint, fetch, known)
         from builder.proof import check_release  # noqa: PLC0415 - see above
 
         for work in works:
@@ -239,13 +242,16 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     return built
 
 
-def _solve(works: Sequence[Work], joint: JointBuilder, known: Sums) -> dict[str, Built | None]:
+def _solve(
+    works: Sequence[Work], joint: JointBuilder, fetch: Mapping[str, Sequence[str]], known: Sums
+) -> dict[str, Built | None]:
     """Solve the graph, and make whole releases of what comes of it, in the staging folders.
 
     Args:
-        known: The checksums of the files of the releases before.
+        fetch: See `JointBuilder.release`.
+        known: The checksums of files of the releases before.
     """
-    solved = joint.release({work.name: foreseen(work.project, work.member.context) for work in works})
+    solved = joint.release(fetch)
     sums = [release.read_sums(work.reports / "sums") for work in works]
     wanted = {
         work.name: {

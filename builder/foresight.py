@@ -6,11 +6,14 @@ A guess, that costs little when it is wrong: a package that was fetched for noth
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from pathlib import Path
 
+from builder.errors import InputError
 from builder.graph import Context
 from builder.project import Project
 from builder.release import MANIFEST, describe_inputs
-from builder.releasefolder import KINDS
+from builder.releasefolder import KINDS, find_release
 
 _SMALL = ("kernel", "extras")
 _CHANGED_BY = {"lists": _SMALL, "config": (*_SMALL, "headers"), "patches": KINDS, "hooks": KINDS}
@@ -38,3 +41,16 @@ def foreseen(project: Project, context: Context) -> tuple[str, ...]:
     if same != ((model["lists"], model["firmware"]), context.archives(project).get("firmware")):
         found |= set(_SMALL)
     return tuple(package for package in KINDS if package in found)
+
+
+def lasting(dist: Path, changed: Collection[str]) -> list[Path]:
+    """The packages in `dist` that are to be those of the next release too.
+
+    Args:
+        changed: The others, as foreseen.
+    """
+    try:
+        packages = find_release(dist).packages
+    except InputError:  # none, or of another rosk
+        return []
+    return [path for kind, path in packages.items() if kind not in changed]

@@ -49,20 +49,13 @@ class Sums:
 
 
 @contextmanager
-def summed_ahead(folders: Iterable[Path]) -> Iterator[Sums]:
-    """Sum up all files of some folders, which need not exist, beside what the block does."""
+def summed_ahead(files: Iterable[Path]) -> Iterator[Sums]:
+    """Sum up some files, which another build may be replacing, beside what the block does."""
     pool = ThreadPoolExecutor(1)
     try:
-        yield Sums([pool.submit(_sum, path) for folder in folders for path in _files(folder)])
+        yield Sums([pool.submit(_sum, path) for path in files])
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-    except OSError:  # there is none, or another build is just replacing it
-        return []
 
 
 def _sum(path: Path) -> tuple[Identity, str] | None:

@@ -11,7 +11,12 @@ from builder.engine.docker import SolveError
 
 Result = TypeVar("Result")
 
-_RACES = ("failed to get state for index", "inconsistent graph state", "no access allowed to dir")
+_RACES = (
+    "failed to get state for index",
+    "inconsistent graph state",
+    "no access allowed to dir",
+    "grpc: the client connection is closing",
+)
 _BROKEN = re.compile(
     r"snapshot \S+ does not exist|failed to stat active key|failed to mount \S+: \[.*\]: no such file or directory"
 )
@@ -70,7 +75,8 @@ def is_race(what: str) -> bool:
     """Whether BuildKit failed in its own bookkeeping (moby/buildkit#3635): the same solve, done again, works.
 
     Several targets that share steps can meet it; what they did is kept. That no access is allowed to a folder it says
-    where the target that sends it was done before another had begun (`builder.engine.linked`).
+    where the target that sends it was done before another had begun (`builder.engine.linked`); that a connection is
+    closing, where one that reads a cache of this machine was (docker/buildx#1325).
     """
     what = what.removeprefix("failed to solve: ")
     return what == "not found" or any(words in what for words in _RACES)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from builder.stages.journal import content
 
 
 def write_archive(out: Path, files: Mapping[str, Path]) -> None:
@@ -25,14 +30,13 @@ def write_archive(out: Path, files: Mapping[str, Path]) -> None:
 
 
 def _add(archive: tarfile.TarFile, file: Path, name: str) -> None:
-    member = archive.gettarinfo(file, name)
-    member.mtime = member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mode = 0o755 if member.mode & 0o100 else 0o644
-    if member.islnk():  # to a member of the same inode
-        member.type, member.size = tarfile.REGTYPE, file.stat().st_size
-    if member.isreg():
-        with file.open("rb") as content:
-            archive.addfile(member, content)
-    else:
+    # Not `archive.gettarinfo`, which looks up the owner of each file.
+    member, mode = tarfile.TarInfo(name), file.lstat().st_mode
+    member.mode = 0o755 if mode & 0o100 else 0o644
+    if stat.S_ISLNK(mode):
+        member.type, member.linkname = tarfile.SYMTYPE, os.readlink(file)  # noqa: PTH115 (a target may end with "/.")
         archive.addfile(member)
+        return
+    text = content(str(file))
+    member.size = len(text)
+    archive.addfile(member, io.BytesIO(text))

@@ -196,6 +196,11 @@ def parse(text: str) -> dict[str, Entry]:
     return _parsed(_lines(text))
 
 
+def paths_of(text: str) -> set[str]:
+    """The paths of the journal that a text is of."""
+    return {_path(line) for line in _lines(text)}
+
+
 def entries_of(text: str, paths: Collection[str]) -> dict[str, Entry]:
     """Of the journal that a text is of, the entries of some paths."""
     return _parsed(line for line in _lines(text) if _path(line) in paths)

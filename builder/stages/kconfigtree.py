@@ -18,7 +18,7 @@ from pathlib import Path
 
 from builder.stages.common import stage_main
 from builder.stages.filearchive import write_archive
-from builder.stages.journal import Changes, parse, read
+from builder.stages.journal import Changes, content, paths_of, read
 from builder.stages.signingoptions import PARSER, VERIFIERS
 
 _NAMES = ("Kconfig", "Makefile", "Kbuild", "localversion")
@@ -65,8 +65,10 @@ def _sourced(tree: Path, paths: AbstractSet[str], text: str) -> set[str]:
 
 
 def _text(tree: Path, path: str) -> str:
-    file = tree / path
-    return file.read_text(errors="replace") if file.is_file() else ""
+    try:
+        return content(f"{tree}/{path}").decode(errors="replace")
+    except OSError:  # no file, or a link to none
+        return ""
 
 
 def pick(tree: Path, journal: str, out: Path) -> None:
@@ -75,7 +77,7 @@ def pick(tree: Path, journal: str, out: Path) -> None:
     Args:
         journal: The text of the tree's journal.
     """
-    paths = sorted(chosen(tree, parse(journal).keys()))
+    paths = sorted(chosen(tree, paths_of(journal)))
     write_archive(out / "files.tar", {path: tree / path for path in paths})
     (out / "names").write_text("\0".join(paths), errors="surrogateescape")
 

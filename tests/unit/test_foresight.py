@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from builder.context import write_context
-from builder.foresight import foreseen
+from builder.foresight import foreseen, lasting
 from builder.graph import Context
 from builder.project import load_project
 from builder.release import describe_inputs
 from tests.unit.projects import write_project
+from tests.unit.verify.releases import release as write_release
 
 ALL = ("kernel", "extras", "headers", "source")
 
@@ -72,3 +73,9 @@ def edit(old: str, new: str) -> Callable[[Path], object]:
 def test_what_an_edit_changes(built: Path, change: Callable[[Path], object], wanted: tuple[str, ...]) -> None:
     change(built)
     assert foresee(built) == wanted
+
+
+def test_what_lasts(tmp_path: Path) -> None:
+    dist = write_release(tmp_path / "dist", kernel={}, extras={}, headers={})
+    assert [path.name.split("-")[0] for path in lasting(dist, ("kernel", "extras"))] == ["build"]
+    assert lasting(dist, ALL) == lasting(tmp_path / "none", ()) == []
