@@ -36,8 +36,8 @@ class Sums:
             OSError: It cannot be read.
         """
         state = state_of(path)
-        ahead = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled()))) | self._noted
-        if digest := ahead.get(state[0]) or self._known.get(state):
+        ahead = dict(filter(None, (each.result() for each in self._ahead if not each.cancelled())))
+        if digest := ahead.get(state[0]) or self._noted.get(state[0]) or self._known.get(state):
             return digest
         self._known[state] = digest = file_sha256(path)
         return digest
