@@ -16,7 +16,7 @@ from tests.graph.conftest import FakeProject
 from tests.graph.edits import Edit, content, killed_build, option, outcome, setting
 from tests.graph.test_never_stale import Proof, is_kept
 
-pytestmark = [pytest.mark.engine, pytest.mark.heavy]
+pytestmark = [pytest.mark.engine, pytest.mark.heavy, pytest.mark.timeout(7200)]
 
 SETTINGS = """\
 org: edit{token}
