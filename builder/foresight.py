@@ -51,6 +51,6 @@ def lasting(dist: Path, changed: Collection[str]) -> list[Path]:
     """
     try:
         packages = find_release(dist).packages
-    except InputError:  # none, or of another rosk
+    except (InputError, OSError):  # none, of another rosk, or another build is just replacing it
         return []
     return [path for kind, path in packages.items() if kind not in changed]

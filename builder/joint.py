@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -124,8 +124,8 @@ class JointBuilder:
 
     members: Sequence[Member]
     lead: Builder
+    sums: Sums
     arrived: Callable[[str], None] = lambda _name: None
-    sums: Sums = field(default_factory=Sums)
 
     def release(self, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
         """Solve the whole graph of each, under the names that its source and toolchain give it.

@@ -65,10 +65,8 @@ def _sourced(tree: Path, paths: AbstractSet[str], text: str) -> set[str]:
 
 
 def _text(tree: Path, path: str) -> str:
-    try:
-        return content(f"{tree}/{path}").decode(errors="replace")
-    except OSError:  # no file, or a link to none
-        return ""
+    file = tree / path
+    return content(str(file)).decode(errors="replace") if file.is_file() else ""
 
 
 def pick(tree: Path, journal: str, out: Path) -> None:
