@@ -61,6 +61,11 @@ def with_caches(plan: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
     return {**plan, "target": targets}
 
 
+def written_caches(plan: Mapping[str, Any]) -> list[str]:
+    """The caches that the targets of a bake file write, in BuildKit's form."""
+    return [form for target in plan["target"].values() for form in target.get("cache-to", ())]
+
+
 def reads_caches(plan: Mapping[str, Any]) -> bool:
     """Whether a target of a bake file reads any."""
     return any(target.get("cache-from") for target in plan["target"].values())
@@ -168,8 +173,8 @@ def _source(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str]
 def _target(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str], None]) -> list[str]:
     if entry.startswith("type="):
         words = [_absolute(word, "dest", root) for word in _words(entry)]
-        keys = dict(word.partition("=")[::2] for word in words)
-        if "dest" in keys and not _writable(Path(keys["dest"]), warn):
+        keys = keys_of(entry)
+        if "dest" in keys and not _writable(_folder(keys["dest"], root), warn):
             return []
         given = (f"{key}={value}" for key, value in _EXPORT.items() if key not in keys)
         return [_joined((*words, *given))]
@@ -210,6 +215,11 @@ def _absolute(word: str, key: str, root: Path) -> str:
     return f"{key}={_folder(value, root)}" if name == key else word
 
 
+def keys_of(form: str) -> dict[str, str]:
+    """The keys of an entry in BuildKit's form, with their values."""
+    return dict(word.partition("=")[::2] for word in _words(form))
+
+
 def _words(form: str) -> list[str]:
     """The words of an entry in BuildKit's form, which is a line of CSV."""
     return next(csv.reader([form]), [])
@@ -234,5 +244,6 @@ def _told(warning: str) -> str:
         return warning
     why = found[3].rpartition('": ')[2]
     if found[1].startswith("importing"):
+        why += " (the next build that writes it makes it smaller)" if "is too large" in why else ""
         return f"nothing was taken from the cache {found[2]}: {why}"
     return f"the cache was not written to the {found[2]}: {why}"

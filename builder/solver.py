@@ -11,7 +11,7 @@ from typing import Any
 
 from builder import graph, release, replan
 from builder.buildlog import Log
-from builder.cachespec import NONE, Caches, reads_caches, without_sources
+from builder.cachespec import NONE, Caches, reads_caches, without_sources, written_caches
 from builder.context import dockerfiles, without_secret, write_context
 from builder.current import own_code, release_key
 from builder.engine.again import once_more
@@ -117,7 +117,15 @@ class Builder:
             raise explain(self.project, state, error, others=self.others) from error
         self.warnings.extend(state.warnings)
         self.states.append(state)
+        if written := written_caches(plan):
+            self._keep_readable(written)
         return state, metadata
+
+    def _keep_readable(self, written: Sequence[str]) -> None:
+        """See that caches can be read which a solve has written."""
+        from builder.cachesize import keep_readable  # noqa: PLC0415 - HTTP, which few builds need before their end
+
+        keep_readable(written, self.project, say=self.log.line, warn=self._warn)
 
     def _warn(self, line: str) -> None:
         self.view.warn(line)

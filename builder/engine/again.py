@@ -16,6 +16,7 @@ _RACES = (
     "inconsistent graph state",
     "no access allowed to dir",
     "grpc: the client connection is closing",
+    "no active sessions",
 )
 _BROKEN = re.compile(
     r"snapshot \S+ does not exist|failed to stat active key|failed to mount \S+: \[.*\]: no such file or directory"
@@ -76,7 +77,7 @@ def is_race(what: str) -> bool:
 
     Several targets that share steps can meet it; what they did is kept. That no access is allowed to a folder it says
     where the target that sends it was done before another had begun (`builder.engine.linked`); that a connection is
-    closing, where one that reads a cache of this machine was (docker/buildx#1325).
+    closing, or no session active, where one that reads a cache of this machine was (docker/buildx#1325).
     """
     what = what.removeprefix("failed to solve: ")
     return what == "not found" or any(words in what for words in _RACES)

@@ -9,6 +9,7 @@ from builder.engine.docker import SolveError
 
 RACE = "failed to solve: failed to get edge: inconsistent graph state"
 CLOSING = "failed to solve: Canceled: grpc: the client connection is closing"
+SESSION = "failed to solve: no active sessions"
 LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
 GONE = "failed to solve: snapshot z4dwir2wz70ul7xj7z2u1bwxc does not exist: not found"
 BROKEN = [
@@ -44,7 +45,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("fails", [(), (RACE,), (LATE,), (RACE, LATE), (RACE, RACE, RACE), (CLOSING,)])
+@pytest.mark.parametrize("fails", [(), (RACE,), (LATE,), (RACE, LATE), (RACE, RACE, RACE), (CLOSING,), (SESSION,)])
 def test_a_fault_of_its_own_is_gone_with_another_try(fails: tuple[str, ...], paused: list[float]) -> None:
     solve, said, apart = Solve(*fails), list[str](), list[int]()
     assert once_more(solve, said.append, apart=lambda: apart.append(solve.calls)) == 7
