@@ -29,6 +29,7 @@ from builder.engine.probe import client_environment, probe
 from builder.errors import EngineError, InputError
 from builder.process import run
 from builder.project import Project
+from builder.stagenames import TAKES
 
 if TYPE_CHECKING:
     from builder.solver import Builder
@@ -167,7 +168,7 @@ def check_source(project: Project, source: str) -> None:
 
 
 def import_dockerfile(text: str, args: Mapping[str, str]) -> str:
-    """A Dockerfile with one more stage, which reads every stage that others copy from on the way to `release`.
+    """A Dockerfile with one more stage, which reads every stage that others take from on the way to `release`.
 
     Args:
         text: rosk's Dockerfile.
@@ -176,14 +177,14 @@ def import_dockerfile(text: str, args: Mapping[str, str]) -> str:
     takes: dict[str, tuple[str, list[str]]] = {}
     for block in re.split(r"^(?=FROM )", text, flags=re.M)[1:]:
         words = re.sub(r"\$\{(\w+)\}", lambda name: args.get(name[1], ""), block.partition("\n")[0]).split()
-        takes[words[-1]] = (words[-3], re.findall(r"COPY --from=(\S+)", block))
+        takes[words[-1]] = (words[-3], TAKES.findall(block))
     found, read, todo = set[str](), set[str](), ["release"]
     while todo:
         if (stage := todo.pop()) in takes and stage not in found:
             found.add(stage)
-            base, copied = takes[stage]
-            read.update(copied)
-            todo += [base, *copied]
+            base, taken = takes[stage]
+            read.update(taken)
+            todo += [base, *taken]
     mounts = " ".join(f"--mount=type=bind,from={name},target=/in/{name}" for name in sorted(read & takes.keys()))
     return f"{text.rstrip()}\n\nFROM tools AS {_IMPORT}\nRUN {mounts} true\n"
 

@@ -34,6 +34,8 @@ OPTIONAL = frozenset({"external", "signed"})
 """Stages that run only in projects that ask for them."""
 
 _FROM = re.compile(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", re.M)
+TAKES = re.compile(r"(?:COPY --from=|--mount=type=bind,from=)([\w-]+)")
+"""How a stage of the Dockerfile takes something from another one, or from a named context."""
 _SHOWN_AS = {
     "kernel-source": "source",
     "kernel-firmware": "firmware",
@@ -99,7 +101,7 @@ def takes_from(dockerfile: str) -> dict[str, set[str]]:
         dockerfile = dockerfile.replace(f"FROM ${{{name}}} ", f"FROM {default} ")
     for block in re.split(r"^(?=FROM )", dockerfile, flags=re.M)[1:]:
         base, stage = _FROM.findall(block)[0]
-        direct[stage] = {base, *re.findall(r"COPY --from=(\S+)", block)} & {*direct, *_SHOWN_AS}
+        direct[stage] = {base, *TAKES.findall(block)} & {*direct, *_SHOWN_AS}
     found: dict[str, set[str]] = {name: set() for name in STAGES}
     for stage in direct:
         if (shown := shown_stage(stage)) in found:

@@ -128,7 +128,6 @@ COPY --from=rosk-programs stages/affected.py stages/books.py stages/common.py st
     stages/hostlink.py stages/journal.py stages/makefile.py stages/maketools.py stages/modinstall.py stages/narrow.py stages/objtree.py \
     stages/optionfolders.py stages/runmake.py stages/signingoptions.py stages/symversions.py stages/compile.py \
     /rosk/builder/stages/
-COPY --from=configured /out/configured/config /out/configured/kernel.release /out/configured/objects /configured/
 ARG ARCH
 ARG CROSS_COMPILE=
 ARG COMPILER=gcc
@@ -145,6 +144,9 @@ RUN --mount=type=cache,id=rosk-ccache${CACHE_SCOPE},target=/ccache \
     --mount=type=cache,id=rosk-obj-${A}-${RELEASE}${CACHE_SCOPE},target=/obj,sharing=locked \
     --mount=type=cache,id=rosk-log,target=/log \
     --mount=type=secret,id=ccache,target=/run/secrets/ccache.conf \
+    --mount=type=bind,from=configured,source=/out/configured/config,target=/configured/config \
+    --mount=type=bind,from=configured,source=/out/configured/kernel.release,target=/configured/kernel.release \
+    --mount=type=bind,from=configured,source=/out/configured/objects,target=/configured/objects \
     python3 -m builder.stages.compile --tree /usr/src/linux --journal /out/journal --configured /configured --obj /obj --toolchain /out/packages \
     --arch "${ARCH}" --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" \
     --make-variables="${MAKE_VARIABLES}" --image "${IMAGE}" --image-path "${IMAGE_PATH}" \
@@ -209,15 +211,16 @@ FROM signed-${SIGNING} AS signed
 FROM tools AS split
 COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
-COPY --from=signed /out/modules /in/modules
+COPY --from=configured /out/configured/module-options.json /in/
 ARG RELEASE
 COPY --from=compile /out/boot/config-${RELEASE} /out/boot/System.map-${RELEASE} /in/boot/
-COPY --from=configured /out/configured/module-options.json /in/
-COPY --from=rosk-inputs lists/modules.list lists/modules-extra.list /in/lists/
 ARG UNLISTED
 ARG SOFTDEPS
 ARG FRESH=
-RUN --network=none python3 -m builder.stages.split --modules /in/modules --lists /in/lists --config "/in/boot/config-${RELEASE}" \
+RUN --network=none --mount=type=bind,from=signed,source=/out/modules,target=/in/modules \
+    --mount=type=bind,from=rosk-inputs,source=/lists/modules.list,target=/in/lists/modules.list \
+    --mount=type=bind,from=rosk-inputs,source=/lists/modules-extra.list,target=/in/lists/modules-extra.list \
+    python3 -m builder.stages.split --modules /in/modules --lists /in/lists --config "/in/boot/config-${RELEASE}" \
     --module-options /in/module-options.json --system-map "/in/boot/System.map-${RELEASE}" --release "${RELEASE}" \
     --unlisted "${UNLISTED}" --softdeps "${SOFTDEPS}" --out /out
 
@@ -272,20 +275,20 @@ ARG CACHE_SCOPE=
 
 FROM packer AS kernel-package
 ARG LAYER
-COPY --from=compile /out/boot /pkg/boot
-COPY --from=split /out/main /pkg
-COPY --from=kernel-firmware /out/main /pkg
 ARG KERNEL_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /packed/sums/kernel.json \
+    --mount=type=bind,from=compile,source=/out/boot,target=/in/image/boot \
+    --mount=type=bind,from=split,source=/out/main,target=/in/modules \
+    --mount=type=bind,from=kernel-firmware,source=/out/main,target=/in/firmware \
+    python3 -m builder.stages.pack --root /in/image --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache --sums /packed/sums/kernel.json \
     --deliver "/packed/file/${KERNEL_FILE}" --plain "/packed/${LAYER}/kernel.tar"
 
 FROM packer AS extras-package
-COPY --from=split /out/extra /pkg
-COPY --from=kernel-firmware /out/extra /pkg
 ARG EXTRAS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
-    python3 -m builder.stages.pack --root /pkg --epoch "${EPOCH}" --cache /cache --sums /packed/sums/extras.json \
+    --mount=type=bind,from=split,source=/out/extra,target=/in/modules \
+    --mount=type=bind,from=kernel-firmware,source=/out/extra,target=/in/firmware \
+    python3 -m builder.stages.pack --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache --sums /packed/sums/extras.json \
     --out /packed/archive/extras.tar.gz --deliver "/packed/file/${EXTRAS_FILE}"
 
 # It is packed where it lies: copying thousands of files takes longer.
@@ -357,8 +360,8 @@ ARG LAYER
 
 FROM image-tools AS os-extras-root
 COPY --from=rosk-programs images/extra.sh /in/
-COPY --from=extras-package /packed/archive /in
-RUN --network=none python3 -m builder.stages.imageroot extras --package /in/extras.tar.gz \
+RUN --network=none --mount=type=bind,from=extras-package,source=/packed/archive,target=/in/package \
+    python3 -m builder.stages.imageroot extras --package /in/package/extras.tar.gz \
     --script /in/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/image/${LAYER}"
 FROM scratch AS os-extras
 ARG LAYER
@@ -369,8 +372,8 @@ CMD ["extra.sh"]
 
 FROM image-tools AS os-headers-root
 COPY --from=rosk-programs images/headers.sh /in/
-COPY --from=headers-package /packed/archive /in
-RUN --network=none python3 -m builder.stages.imageroot headers --package /in/headers.tar.gz \
+RUN --network=none --mount=type=bind,from=headers-package,source=/packed/archive,target=/in/package \
+    python3 -m builder.stages.imageroot headers --package /in/package/headers.tar.gz \
     --script /in/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/image/${LAYER}"
 FROM scratch AS os-headers
 ARG LAYER
@@ -381,8 +384,8 @@ CMD ["/headers.sh"]
 
 # This one has three layers: the headers, more than half of it, and the kernel itself are the same after most edits.
 FROM image-tools AS os-kernel-root
-COPY --from=compile /out/boot /in
-RUN --network=none python3 -m builder.stages.imageroot kernel --boot /in --release "${RELEASE}" --epoch "${EPOCH}" \
+RUN --network=none --mount=type=bind,from=compile,source=/out/boot,target=/in \
+    python3 -m builder.stages.imageroot kernel --boot /in --release "${RELEASE}" --epoch "${EPOCH}" \
     --out "/image/${LAYER}"
 FROM scratch AS os-kernel
 ARG LAYER

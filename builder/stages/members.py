@@ -7,7 +7,6 @@ changes the piece of the archive that the file is in and no other.
 from __future__ import annotations
 
 import itertools
-import operator
 import os
 import struct
 import zlib
@@ -124,21 +123,21 @@ def end(total: int) -> Chunk:
     return [bytes(length + -(total + length) % _RECORD)]
 
 
-def members(root: Path, *, epoch: int, top: str, journal: Journal | None = None) -> Iterator[Member]:
-    """The members of the archive of a folder.
+def members(roots: Sequence[Path], *, epoch: int, top: str, journal: Journal | None = None) -> Iterator[Member]:
+    """The members of the archive of folders, as if all that is in them were in one.
 
     Args:
-        journal: What the folder holds; files that it does not have are looked at.
+        journal: What a single folder holds; files that it does not have are looked at.
 
     Raises:
-        StageError: There is something else than folders, files and links.
+        StageError: There is something else than folders, files and links, or two folders have a file of one name.
     """
     known = journal or {}
     start = len(os.fsencode(top)) + 1
     if top != ".":
         for parent in itertools.accumulate(os.fsencode(top).split(b"/"), lambda above, name: above + b"/" + name):
             yield folder_member(parent, epoch)
-    for name, entry in _walk(os.fsencode(root), os.fsencode(top)):
+    for name, entry in _walk([os.fsencode(root) for root in roots], os.fsencode(top)):
         if entry.is_symlink():
             yield link_member(name, entry.path, epoch)
         elif entry.is_dir():
@@ -179,15 +178,21 @@ def _looked_at(entry: os.DirEntry[bytes]) -> Entry:
     return Entry("", stat.st_mode, stat.st_size, stat.st_mtime_ns)
 
 
-def _walk(folder: bytes, name: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
-    """All below a folder, sorted within each folder, with the members' names."""
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=operator.attrgetter("name"))
-    for entry in entries:
-        below = name + b"/" + entry.name
-        yield below, entry
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, below)
+def _walk(folders: Sequence[bytes], name: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+    """All below the folders, sorted by name within each, with the members' names."""
+    found: dict[bytes, list[os.DirEntry[bytes]]] = {}
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                found.setdefault(entry.name, []).append(entry)
+    for own, same in sorted(found.items()):
+        below = name + b"/" + own
+        yield below, same[0]
+        inner = [entry.path for entry in same if entry.is_dir(follow_symlinks=False)]
+        if len(same) > max(1, len(inner)):
+            raise StageError(f"{os.fsdecode(below)} would be in the archive twice", hint="remove one of the two")
+        if inner:
+            yield from _walk(inner, below)
 
 
 def tar_header(name: bytes, kind: bytes, mode: int, size: int, time: int, link: bytes = b"") -> bytes:

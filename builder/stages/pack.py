@@ -1,4 +1,4 @@
-"""Packs a folder as a tar archive whose bytes depend on nothing but the files' names, contents and executable bits.
+"""Packs folders as a tar archive whose bytes depend on nothing but the files' names, contents and executable bits.
 
 Members are sorted, belong to root, and have one time (`builder.stages.members`). The archive is cut into chunks, which
 are compressed each by itself, several at once, and put one after the other. Where it is cut is decided by the members'
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Packed:
 
 
 def pack(
-    root: Path,
+    roots: Sequence[Path],
     out: Path | None,
     *,
     epoch: int,
@@ -57,24 +57,27 @@ def pack(
     cache: Path | None = None,
     journal: str | None = None,
 ) -> Packed:
-    """Write the folder `root` as the archive `out`.
+    """Write folders as one archive.
 
     Args:
+        roots: The folders, each of which has a part of what is in the archive.
         out: Without it, nothing is written; what the archive would be is returned.
         epoch: The time of every member, in seconds since 1970.
         top: What the members' names start with, a path without `/` at its ends; `.` itself is no member.
         compression: One of `FORMATS`; without it, what the name of `out` says, which there has to be then.
         cache: A folder to keep compressed chunks in; what is in it does not change the archive.
-        journal: What the folder holds, as text: of a chunk that is in the cache nothing is read then.
+        journal: What the one folder holds, as text: of a chunk that is in the cache nothing is read then.
 
     Raises:
-        StageError: There is something else than folders, files and links, or a compressor failed.
+        StageError: There is something else than folders, files and links, two folders have a file of one name, or a
+            compressor failed.
     """
     kind = compression or format_of(out.name if out else "")
     kept = ChunkCache(cache)
     squeeze = None if kind == "none" else Squeeze(compressor(kind), kept)
     memo = None
     if squeeze and journal is not None and out is None:
+        (root,) = roots
         memo = Memo(root, squeeze, epoch=epoch, top=top, journal=journal)
         if recalled := memo.recall():
             packed = _packed(recalled)
@@ -82,7 +85,7 @@ def pack(
             return packed
     noted: list[Segment] = []
     known = parse(journal) if journal is not None else None
-    plain = _plain(members(root, epoch=epoch, top=top, journal=known), noted if memo else None)
+    plain = _plain(members(roots, epoch=epoch, top=top, journal=known), noted if memo else None)
     parts = in_order(squeeze, plain) if squeeze else (described(plain_bytes(chunk)) for chunk in plain)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +129,7 @@ def _packed(parts: Iterable[tuple[bytes, Squeezed]]) -> Packed:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the folder to pack")
+    parser.add_argument("--root", type=Path, action="append", required=True, help="a folder to pack; can be repeated")
     parser.add_argument("--out", type=Path, help="the archive, in the format of its name")
     parser.add_argument("--deliver", type=Path, help="the archive that leaves the build; a link when --out is the same")
     parser.add_argument("--nothing", metavar="NAME", help="write no archive, but sums and parts of one of this name")

@@ -279,8 +279,8 @@ def describe(built: ModuleSet, split: Split, options: Mapping[str, str]) -> dict
     }
 
 
-def move(source: Path, paths: Iterable[str], target: Path) -> None:
-    """Move files at `paths` below `source` to the same paths below `target`, which is made also when there are none."""
+def copy(source: Path, paths: Iterable[str], target: Path) -> None:
+    """Copy files at `paths` below `source` to the same paths below `target`, which is made also when there are none."""
     target.mkdir(parents=True, exist_ok=True)
     made = set()
     for path in paths:
@@ -288,7 +288,7 @@ def move(source: Path, paths: Iterable[str], target: Path) -> None:
         if to.parent not in made:
             to.parent.mkdir(parents=True, exist_ok=True)
             made.add(to.parent)
-        shutil.move(source / path, to)
+        shutil.copy(source / path, to)
 
 
 def index(base: Path, release: str, system_map: Path) -> list[dict[str, Any]]:
@@ -317,7 +317,7 @@ def drop_empty(index: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--modules", type=Path, required=True, help="holds lib/modules/RELEASE; its modules are moved")
+    parser.add_argument("--modules", type=Path, required=True, help="holds lib/modules/RELEASE")
     parser.add_argument("--lists", type=Path, required=True, help="holds modules.list and modules-extra.list")
     parser.add_argument("--config", type=Path, required=True, help="the .config that was built")
     parser.add_argument("--module-options", type=Path, required=True, help='{"kernel/fs/fat/fat.ko": "CONFIG_FAT_FS"}')
@@ -338,8 +338,8 @@ def main() -> None:
     split = decide(built, lists, unlisted=options.unlisted, softdeps=options.softdeps)
     warnings = [*not_built(built, lists, known), *split.warnings]
 
-    move(source, sorted(split.main), out / "main" / folder)
-    move(source, sorted(split.extra), out / "extra" / folder)
+    copy(source, sorted(split.main), out / "main" / folder)
+    copy(source, sorted(split.extra), out / "extra" / folder)
     for name in INDEX_INPUTS:
         if (source / name).exists():
             shutil.copyfile(source / name, out / "main" / folder / name)

@@ -9,6 +9,7 @@ import pytest
 from builder.context import dockerfiles
 from builder.errors import BuildError
 from builder.lists.source import Foreseen, Released, join, read_foreseen
+from builder.stagenames import TAKES
 from builder.stages.modules import scan
 from builder.stages.split import Known
 from tests.unit.lists.kernels import BASE, BTRFS, CONFIG, HASH, NIC, NVME, OPTIONS, XOR, V, write_modules
@@ -34,7 +35,7 @@ def takes_from(stage: str) -> set[str]:
     found: dict[str, set[str]] = {}
     for block in re.split(r"^(?=FROM )", TEXT, flags=re.M)[1:]:
         base, name = re.findall(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", block, re.M)[0]
-        found[name] = {base, *re.findall(r"COPY --from=(\S+)", block)}
+        found[name] = {base, *TAKES.findall(block)}
     seen: set[str] = set()
     todo = {stage}
     while todo:

@@ -104,7 +104,7 @@ def compressed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def packed(root: Path, *, compression: str = "gzip", cache: Path | None = None, top: str = ".") -> bytes:
     out = root.parent / "packed"
-    done = pack.pack(root, out, epoch=EPOCH, top=top, compression=compression, cache=cache)
+    done = pack.pack([root], out, epoch=EPOCH, top=top, compression=compression, cache=cache)
     data = out.read_bytes()
     assert (done.size, done.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     return data
@@ -121,6 +121,37 @@ def unpacked(data: bytes, compression: str) -> bytes:
 def members(data: bytes) -> list[tarfile.TarInfo]:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return tar.getmembers()
+
+
+def test_several_folders_are_packed_as_one(root: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    shutil.copytree(root, one, symlinks=True)
+    shutil.copytree(root, two, symlinks=True)
+    for path in sorted(root.rglob("*"), reverse=True):  # each is in one of the two
+        part = (one if len(path.name) % 2 else two) / path.relative_to(root)
+        if path.is_symlink() or path.is_file():
+            part.unlink()
+        elif not any(part.iterdir()):
+            part.rmdir()
+    together = tmp_path / "together"
+    pack.pack([one, two], together, epoch=EPOCH, compression="gzip")
+    assert together.read_bytes() == packed(root)
+
+
+@pytest.mark.parametrize("second", ["file", "folder", "link"])
+def test_a_file_in_two_folders_is_refused(tmp_path: Path, second: str) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        (folder / "lib").mkdir(parents=True)
+    (one / "lib/fw.bin").write_text("1")
+    if second == "file":
+        (two / "lib/fw.bin").write_text("1")
+    elif second == "folder":
+        (two / "lib/fw.bin").mkdir()
+    else:
+        (two / "lib/fw.bin").symlink_to("other")
+    with pytest.raises(StageError, match=r"\./lib/fw\.bin would be in the archive twice"):
+        pack.pack([one, two], tmp_path / "out.tar", epoch=EPOCH)
 
 
 def test_members_are_sorted_start_with_dot_and_have_no_root(root: Path) -> None:
@@ -253,7 +284,7 @@ def test_a_file_bigger_than_a_chunk_has_chunks_of_its_own(tmp_path: Path) -> Non
         file.truncate(40_000_001)
     (root / "a").write_text("before")
     (root / "z").write_text("after")
-    found = [squeeze.plain_bytes(chunk) for chunk in archive.chunks(archive.members(root, epoch=EPOCH, top="."))]
+    found = [squeeze.plain_bytes(chunk) for chunk in archive.chunks(archive.members([root], epoch=EPOCH, top="."))]
     assert all(len(chunk) <= archive.CAP + archive.PIECE for chunk in found)
     assert [chunk[:3].rstrip(b"h\0") for chunk in found if chunk[:2] == b"./"] == [b"./a", b"./", b"./z"]
     whole = b"".join(found)
@@ -541,7 +572,7 @@ def test_an_archive_that_is_not_written_is_described(root: Path, tmp_path: Path)
 def test_the_plain_archive_beside_it(root: Path, tmp_path: Path) -> None:
     done = run_program(root, tmp_path / "a.tar.gz", "--plain", str(tmp_path / "image/a.tar"), "--plain-top", "usr/src")
     assert done.returncode == 0, done.stderr
-    pack.pack(root, tmp_path / "wanted.tar", epoch=1, top="usr/src")
+    pack.pack([root], tmp_path / "wanted.tar", epoch=1, top="usr/src")
     assert (tmp_path / "image/a.tar").read_bytes() == (tmp_path / "wanted.tar").read_bytes()
     assert {path.stat().st_mtime for path in (tmp_path / "image", tmp_path / "image/a.tar")} == {1}
     names = tarfile.open(tmp_path / "image/a.tar").getnames()  # noqa: SIM115
@@ -558,12 +589,12 @@ def test_what_a_journal_tells_is_packed_as_what_is_read(
 ) -> None:
     (root / "big").write_bytes(b"x" * (2 * archive.PIECE) + b"y")
     (root / "even").write_bytes(b"x" * (2 * archive.PIECE))
-    read, cache = pack.pack(root, tmp_path / "read.tar.gz", epoch=EPOCH), tmp_path / "cache"
+    read, cache = pack.pack([root], tmp_path / "read.tar.gz", epoch=EPOCH), tmp_path / "cache"
     known = journal.dump(journal.read_tree(root))
-    first = pack.pack(root, tmp_path / "first.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    first = pack.pack([root], tmp_path / "first.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     made = len(compressed)
     monkeypatch.setattr(archive.Piece, "read", None)  # nothing is read for what the cache has
-    second = pack.pack(root, tmp_path / "second.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    second = pack.pack([root], tmp_path / "second.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     assert (first.sha256, second.sha256) == (read.sha256, read.sha256)
     assert second.reused == len(second.parts)
     assert len(compressed) == made
@@ -572,7 +603,7 @@ def test_what_a_journal_tells_is_packed_as_what_is_read(
 def test_a_file_that_the_journal_lacks_is_read(root: Path, tmp_path: Path) -> None:
     known, cache = journal.dump(journal.read_tree(root)), tmp_path / "cache"
     (root / "later").write_text("1")
-    one = pack.pack(root, tmp_path / "one.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    one = pack.pack([root], tmp_path / "one.tar.gz", epoch=EPOCH, cache=cache, journal=known)
     (root / "later").write_text("2")
-    two = pack.pack(root, tmp_path / "two.tar.gz", epoch=EPOCH, cache=cache, journal=known)
-    assert two.sha256 == pack.pack(root, tmp_path / "read.tar.gz", epoch=EPOCH).sha256 != one.sha256
+    two = pack.pack([root], tmp_path / "two.tar.gz", epoch=EPOCH, cache=cache, journal=known)
+    assert two.sha256 == pack.pack([root], tmp_path / "read.tar.gz", epoch=EPOCH).sha256 != one.sha256

@@ -50,7 +50,7 @@ class Packer:
 
     def __call__(self, *, epoch: int = 1, top: str = TOP) -> bool:
         """Whether it was known."""
-        text = journal.dump(journal.read_tree(self.root))
+        roots, text = [self.root], journal.dump(journal.read_tree(self.root))
         recall, known = Memo.recall, list[bool]()
 
         def noting(memo: Memo) -> object:
@@ -60,8 +60,8 @@ class Packer:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Memo, "recall", noting)
-            made = pack.pack(self.root, None, epoch=epoch, top=top, compression="gzip", cache=self.cache, journal=text)
-        plain = pack.pack(self.root, None, epoch=epoch, top=top, compression="gzip")
+            made = pack.pack(roots, None, epoch=epoch, top=top, compression="gzip", cache=self.cache, journal=text)
+        plain = pack.pack(roots, None, epoch=epoch, top=top, compression="gzip")
         assert (made.size, made.sha256) == (plain.size, plain.sha256)
         assert [(part.size, part.sha256) for part in made.parts] == [(part.size, part.sha256) for part in plain.parts]
         (was,) = known
@@ -183,8 +183,8 @@ def test_what_the_journal_lacks_is_never_known(root: Path, tmp_path: Path) -> No
     sums = set()
     for content in ("1", "2"):
         (root / "later").write_text(content)
-        made = pack.pack(root, None, epoch=1, compression="gzip", cache=tmp_path / "cache", journal=text)
-        assert made.sha256 == pack.pack(root, None, epoch=1, compression="gzip").sha256
+        made = pack.pack([root], None, epoch=1, compression="gzip", cache=tmp_path / "cache", journal=text)
+        assert made.sha256 == pack.pack([root], None, epoch=1, compression="gzip").sha256
         sums.add(made.sha256)
     assert len(sums) == 2
 
