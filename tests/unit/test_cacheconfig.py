@@ -147,7 +147,7 @@ def read_cache(folder: Path, tag: str = "acme") -> bytes:
 
 
 def read_blob(folder: Path, described: dict[str, Any]) -> bytes:
-    data = (folder / "blobs" / described["digest"].replace(":", "/")).read_bytes()
+    data = Path(folder, "blobs", described["digest"].replace(":", "/")).read_bytes()
     assert (described["digest"], described["size"]) == (f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
     return data
 

@@ -53,7 +53,7 @@ class Build:
 
     def pack(self, out: Path) -> Sum:
         """Pack the tree, and report of what it is made; returns what the package is to be."""
-        packed = pack(self.tree, out, epoch=EPOCH, cache=self.cache)
+        packed = pack([self.tree], out, epoch=EPOCH, cache=self.cache)
         self.reports.mkdir(parents=True, exist_ok=True)
         (self.reports / REPORT).write_text(json.dumps([part.as_json() for part in packed.parts]))
         return Sum(name=NAME, size=packed.size, sha256=packed.sha256)

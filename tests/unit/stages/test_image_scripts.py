@@ -33,7 +33,7 @@ def extras(tmp_path: Path) -> Path:
     write_module(tmp_path / "extra/lib/modules" / RELEASE, "kernel/b.ko", name="b", depends="a")
     (tmp_path / "extra/lib/firmware").mkdir(parents=True)
     (tmp_path / "extra/lib/firmware/b.fw").write_text("b")
-    pack(tmp_path / "extra", tmp_path / "extras.tar.gz", epoch=1)
+    pack([tmp_path / "extra"], tmp_path / "extras.tar.gz", epoch=1)
     return tmp_path / "extras.tar.gz"
 
 
@@ -43,7 +43,7 @@ def headers(tmp_path: Path) -> Path:
     (tmp_path / "headers/Makefile").write_text("all:\n")
     (tmp_path / "headers/scripts/tool").write_text("#!/bin/sh\n")
     (tmp_path / "headers/scripts/tool").chmod(0o755)
-    pack(tmp_path / "headers", tmp_path / "build.tar.gz", epoch=1)
+    pack([tmp_path / "headers"], tmp_path / "build.tar.gz", epoch=1)
     return tmp_path / "build.tar.gz"
 
 

@@ -39,8 +39,8 @@ def files(release: Subject, kind: str, tmp_path: Path) -> dict[str, bytes | str 
     root = tmp_path / "root"
     root.mkdir(exist_ok=True)
     boot = release.tree("kernel") / "boot"
-    pack(release.tree("kernel"), root / "kernel.tar", epoch=0)
-    pack(release.tree("headers"), root / "kernel-dev.tar", epoch=0, top=f"usr/src/linux-headers-{V}")
+    pack([release.tree("kernel")], root / "kernel.tar", epoch=0)
+    pack([release.tree("headers")], root / "kernel-dev.tar", epoch=0, top=f"usr/src/linux-headers-{V}")
     found = {path.name: path.read_bytes() for path in root.iterdir()}
     found["kernel"] = (boot / f"vmlinuz-{V}").read_bytes()
     return {**found, "System.map": (boot / f"System.map-{V}").read_bytes()}
