@@ -208,6 +208,8 @@ FROM external AS signed-none
 
 FROM signed-${SIGNING} AS signed
 
+# What a step takes of a stage is mounted, where it takes much or where it would be copied in every rebuild: a mount of what
+# `source` names has the key of a COPY of it, its content, and nothing is copied.
 FROM tools AS split
 COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
@@ -280,7 +282,8 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --mount=type=bind,from=compile,source=/out/boot,target=/in/image/boot \
     --mount=type=bind,from=split,source=/out/main,target=/in/modules \
     --mount=type=bind,from=kernel-firmware,source=/out/main,target=/in/firmware \
-    python3 -m builder.stages.pack --root /in/image --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache --sums /packed/sums/kernel.json \
+    python3 -m builder.stages.pack --root /in/image --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache \
+    --sums /packed/sums/kernel.json \
     --deliver "/packed/file/${KERNEL_FILE}" --plain "/packed/${LAYER}/kernel.tar"
 
 FROM packer AS extras-package
@@ -288,7 +291,8 @@ ARG EXTRAS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --mount=type=bind,from=split,source=/out/extra,target=/in/modules \
     --mount=type=bind,from=kernel-firmware,source=/out/extra,target=/in/firmware \
-    python3 -m builder.stages.pack --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache --sums /packed/sums/extras.json \
+    python3 -m builder.stages.pack --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache \
+    --sums /packed/sums/extras.json \
     --out /packed/archive/extras.tar.gz --deliver "/packed/file/${EXTRAS_FILE}"
 
 # It is packed where it lies: copying thousands of files takes longer.

@@ -122,15 +122,6 @@ class Lab:
     def project(self) -> Project:
         return load_project(self.fake.root, arch="x86")
 
-    def taken(self, source: str) -> frozenset[str]:
-        """Build on a machine that has nothing but a cache; which stages ran."""
-        self.lose()
-        result = self.build(self.caches(sources=(source,)))
-        assert "compile" in result.cached, source
-        assert "compile" not in result.ran
-        assert self.warnings == []
-        return result.ran
-
     def records(self) -> list[Record]:
         """This lab's records: those that have its word, and what lies on them."""
         found: dict[str, Record] = {}
@@ -167,18 +158,22 @@ def lab(fake: FakeProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize("kinds", [["registry"], pytest.param(["folder", "registry"], marks=pytest.mark.heavy)])
 def test_another_machine_compiles_nothing(lab: Lab, registry: str, tmp_path: Path, kinds: list[str]) -> None:
-    """Neither from a cache as BuildKit wrote it, nor from one that is made smaller."""
+    """Nor does it from a cache that is made smaller: here all are, however small they were."""
     places = {"registry": f"{registry}/acme/cache:6.12", "folder": f"{tmp_path}/shared, by all"}
     shared = [places[kind] for kind in kinds]
     written = lab.caches(targets=tuple(shared))
     assert "compile" in lab.build(written).ran
-    lab.lose()
-    assert "compile" in lab.build().ran, "what was lost is not lost"
-    ran = [lab.taken(source) for source in shared]
     said: list[str] = []
     keep_readable(written.targets, lab.project(), say=said.append, warn=pytest.fail, largest=0)
     assert len(said) == len(shared) and all("those of other builds are left out" in line for line in said)
-    assert [lab.taken(source) for source in shared] == ran
+    lab.lose()
+    assert "compile" in lab.build().ran, "what was lost is not lost"
+    for source in shared:
+        lab.lose()
+        result = lab.build(lab.caches(sources=(source,)))
+        assert "compile" in result.cached, source
+        assert "compile" not in result.ran
+        assert lab.warnings == []
 
 
 def test_a_dead_cache_is_a_warning(lab: Lab, tmp_path: Path) -> None:
