@@ -1,7 +1,7 @@
 """See that a cache which was written can be read: BuildKit writes configs that it does not read again.
 
-Looked at are caches in a folder and in a registry; those in other places (`type=s3`, `type=gha`) BuildKit reads at any
-size, or never writes so. Whatever fails here leaves the cache as BuildKit wrote it.
+Looked at are caches in a folder and in a registry, not those in other places (`type=s3`, `type=gha`). Whatever fails
+here leaves the cache as BuildKit wrote it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST = 64 << 20
 _PATIENCE = Patience(attempts=1, connect_timeout=5, read_timeout=30)
 _PARTS = re.compile(r"(?:([^/]*[.:][^/]*|localhost)/)?(.+?)(?::(\w[\w.-]*))?")
 _HUB = "docker.io"
-_BAD = (Failure, RoskError, OSError, ValueError, LookupError, TypeError)
+_BAD = (Failure, RoskError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class Place(Protocol):
@@ -42,10 +42,11 @@ class Place(Protocol):
     def manifest(self) -> Manifest | None:
         """What its name stands for; None when there is no cache."""
 
-    def read(self, descriptor: Descriptor) -> bytes: ...
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A blob of it, as it is there."""
 
     def replace(self, old: Manifest, new: bytes, config: Blob) -> None:
-        """Have the name stand for another manifest, unless it does already."""
+        """Have the name stand for a new manifest; not where it no longer stands for the old one."""
 
 
 def keep_readable(written: Iterable[str], project: Project, *, say: Say, warn: Say, largest: int = LARGEST) -> None:

@@ -216,7 +216,12 @@ def test_one_that_cannot_be_made_smaller(tmp_path: Path, project: Project, confi
 
 @pytest.mark.parametrize(
     "index",
-    ["", "[]", '{"manifests": [{"annotations": {"org.opencontainers.image.ref.name": "acme"}, "digest": "../../x"}]}'],
+    [
+        "",
+        "[]",
+        '{"manifests": [1]}',
+        '{"manifests": [{"annotations": {"org.opencontainers.image.ref.name": "acme"}, "digest": "../../x"}]}',
+    ],
 )
 def test_a_folder_that_is_damaged(tmp_path: Path, project: Project, index: str) -> None:
     (tmp_path / "index.json").write_text(index)
