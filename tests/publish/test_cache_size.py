@@ -17,6 +17,8 @@ from tests.publish.registries import PASSWORD, USER, Look, basic, docker_config
 from tests.unit.projects import SETTINGS, write_project
 from tests.unit.test_cacheconfig import history, packed
 
+FORM = "type=registry,ref={}/{}/cache:6.12,mode=max"
+
 
 def project_with(folder: Path, look: Look) -> Project:
     """A project whose settings say how to talk to a registry."""
@@ -53,16 +55,20 @@ def read_cache(look: Look, repository: str, tag: str) -> bytes:
     return look.get(f"{repository}/blobs/{manifest['config']['digest']}").content
 
 
+def make_small(project: Project, look: Look, org: str) -> list[str]:
+    """Write a cache that is too large, and see that it is made small; what was said of it."""
+    large, said = packed(history(9000)), list[str]()
+    write_cache(project, f"{look.host}/{org}/cache:6.12", large)
+    keep_readable([FORM.format(look.host, org)], project, say=said.append, warn=pytest.fail)
+    assert read_cache(look, f"{org}/cache", "6.12") == trimmed(large)
+    return said
+
+
 def test_one_in_a_registry_is_made_small(plain: Look, org: str, tmp_path: Path) -> None:
     project = project_with(tmp_path, plain)
-    large = packed(history(9000))
-    write_cache(project, f"{plain.host}/{org}/cache:6.12", large)
-    said: list[str] = []
-    form = f"type=registry,ref={plain.host}/{org}/cache:6.12,mode=max"
-    keep_readable([form], project, say=said.append, warn=pytest.fail)
-    assert read_cache(plain, f"{org}/cache", "6.12") == trimmed(large)
+    said = make_small(project, plain, org)
     assert len(said) == 1 and said[0].startswith(f"the keys of the cache {plain.host}/{org}/cache:6.12 were ")
-    keep_readable([form], project, say=pytest.fail, warn=pytest.fail)
+    keep_readable([FORM.format(plain.host, org)], project, say=pytest.fail, warn=pytest.fail)
 
 
 def test_one_that_has_no_tag_and_fits(plain: Look, org: str, tmp_path: Path) -> None:
@@ -78,17 +84,12 @@ def test_one_behind_a_password_and_a_private_ca(
     docker = docker_config(tmp_path / "docker", **{locked.host: basic(USER, PASSWORD)})
     monkeypatch.setenv("DOCKER_CONFIG", str(docker))
     project = project_with(tmp_path / "project", locked)
-    large = packed(history(9000))
-    write_cache(project, f"{locked.host}/{org}/cache:6.12", large)
-    said: list[str] = []
-    form = f"type=registry,ref={locked.host}/{org}/cache:6.12"
-    keep_readable([form], project, say=said.append, warn=pytest.fail)
-    assert read_cache(locked, f"{org}/cache", "6.12") == trimmed(large)
+    said = make_small(project, locked, org)
     assert PASSWORD not in json.dumps(said)
 
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "nobody"))
     said.clear()
-    keep_readable([form], project, say=said.append, warn=pytest.fail)
+    keep_readable([FORM.format(locked.host, org)], project, say=said.append, warn=pytest.fail)
     assert len(said) == 1 and "access denied" in said[0]
 
 
