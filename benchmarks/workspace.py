@@ -34,6 +34,7 @@ class State:
         scopes: The cache scopes that were used, the current one last.
         used: How many of the kit's edits were used up, by kind (`options`, `moves`, `firmware`).
         kernel_version, epoch, packages: Of the source and the toolchain.
+        begun: What the sides of the row `nothing` have taken that were measured, until all of them were.
     """
 
     word: str
@@ -44,6 +45,7 @@ class State:
     kernel_version: str = ""
     epoch: int = 0
     packages: dict[str, str] = field(default_factory=dict)
+    begun: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

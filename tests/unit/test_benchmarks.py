@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,13 +14,16 @@ from benchmarks.engine import parse_records
 from benchmarks.kit import KITS, Kit, LineEdit, new_file_patch
 from benchmarks.machine import idle_warning
 from benchmarks.packing import divide_modules
-from benchmarks.plain import kernel_environment
+from benchmarks.plain import PlainTree, kernel_environment
 from benchmarks.plot import axis_end, plot
+from benchmarks.project import RoskProject
 from benchmarks.render import page
-from benchmarks.results import Results, load, save
+from benchmarks.results import Results, Sample, load, save
 from benchmarks.rows import ROWS, Row, find_rows
+from benchmarks.session import Session
+from benchmarks.tuxmake import TuxMake
 from benchmarks.verdict import Verdict, judge, middle
-from benchmarks.workspace import State, Workspace
+from benchmarks.workspace import State, Workspace, earlier_workspace
 from builder.stagenames import STAGES
 from builder.stages.patchfile import parse_patch
 
@@ -248,6 +252,44 @@ def test_a_scope_and_an_edit_are_used_once(tmp_path: Path) -> None:
     assert [work.new_scope(), work.new_scope()] == ["w1-0", "w1-1"]
     assert [work.take("moves", 2) for _ in range(3)] == [0, 1, 0]
     assert (tmp_path / "state.json").exists()
+
+
+def test_the_longest_row_goes_on_with_the_side_that_it_stopped_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, edits = list[str](), list[object]()
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/config").write_text("")
+    Workspace(folder=tmp_path, state=State(word="w1", kind="full", commit="c")).save()
+
+    def session() -> Session:
+        """One of a run that was begun before, whose sides only tell that they were built."""
+        found = Session.__new__(Session)
+        work = earlier_workspace(tmp_path)
+        assert work is not None
+        found.work, found.results = work, results()
+        found.module = found.builtin = cast(LineEdit, None)
+        found.project = cast(RoskProject, SimpleNamespace(dist=tmp_path, add_line=lambda *_: None))
+        found.plain = cast(PlainTree, SimpleNamespace(clean=lambda _config: None))
+        found.tuxmake = cast(TuxMake, SimpleNamespace(clean=lambda: None))
+        return found
+
+    def build_all(_self: Session, *sides: str) -> dict[str, Sample]:
+        built.extend(sides)
+        if built == ["rosk", "plain"]:
+            raise KeyboardInterrupt
+        return {side: {"seconds": float(len(built))} for side in sides}
+
+    monkeypatch.setattr(Session, "build_all", build_all)
+    monkeypatch.setattr(Session, "set_line", lambda _self, edit: edits.append(edit))
+    monkeypatch.setattr(Session, "_compare_kernels", lambda _self: None)
+    with pytest.raises(KeyboardInterrupt):
+        session().row_nothing()
+    again = session()
+    assert again.row_nothing() == {"rosk": {"seconds": 1.0}, "plain": {"seconds": 3.0}, "tuxmake": {"seconds": 4.0}}
+    assert (built, len(edits)) == (["rosk", "plain", "plain", "tuxmake"], 2)
+    assert again.results.notes == {"nothing": ["it was interrupted: rosk had been measured before"]}
+    assert again.work.state.begun == {}
 
 
 @pytest.mark.parametrize("kit", KITS.values(), ids=KITS)
