@@ -77,17 +77,19 @@ FROM scratch AS resolve
 COPY --from=kernel-source /out/source.json /
 COPY --from=toolchain /out/packages /
 
+# What a step takes of another stage is mounted, where it is much or new in every rebuild: a mount of what `source` names has
+# the key of a COPY of it, its content, and nothing is copied.
 FROM kernel-source AS patched
 COPY --from=rosk-programs stages/common.py stages/filearchive.py stages/headerstree.py stages/journal.py stages/kconfigtree.py \
     stages/patchfile.py stages/signingoptions.py stages/patch.py /rosk/builder/stages/
 COPY --from=rosk-inputs hooks /rosk/hooks
 COPY --from=rosk-inputs signing /rosk/signing
-COPY --from=rosk-inputs patches /rosk/patches
 # What hooks are told of the architecture; nothing where there are none, so that all of them have one patched source.
 ARG HOOKS_ARCH=
 ARG HOOKS_SRCARCH=
 ARG FRESH=
-RUN python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --kconfig /out/kconfig --headers /out/headers \
+RUN --mount=type=bind,from=rosk-inputs,source=/patches,target=/rosk/patches \
+    python3 -m builder.stages.patch --tree /usr/src/linux --journal /out/journal --kconfig /out/kconfig --headers /out/headers \
     --patches /rosk/patches --hooks /rosk/hooks --info /out/source.json --arch "${HOOKS_ARCH}" --srcarch "${HOOKS_SRCARCH}" \
     --certificate /rosk/signing/certificate.pem \
     && dpkg-query -W -f '${Package} ${Version}\n' > /out/packages
@@ -110,13 +112,13 @@ FROM kconfig AS configured
 COPY --from=rosk-programs stages/common.py stages/crosshost.py stages/elf.py stages/dotconfig.py stages/kexpr.py stages/kconfig.py \
     stages/makefile.py stages/kbuild.py stages/maketools.py stages/reproducible.py stages/patchlimits.py stages/policy.py \
     stages/signingoptions.py stages/configmake.py stages/configure.py /rosk/builder/stages/
-COPY --from=rosk-inputs config /rosk/config
 COPY --from=rosk-inputs signing /rosk/signing
 ARG SIGNING=none
 ARG LOCALVERSION
 ARG RELEASE
 ARG CONFIG_STRICT=
-RUN --network=none python3 -m builder.stages.configure --tree /usr/src/linux --obj /obj --defaults /out/defaults.json --config /rosk/config/kernel-config \
+RUN --network=none --mount=type=bind,from=rosk-inputs,source=/config,target=/rosk/config \
+    python3 -m builder.stages.configure --tree /usr/src/linux --obj /obj --defaults /out/defaults.json --config /rosk/config/kernel-config \
     --fragments /rosk/config/fragments --localversion="${LOCALVERSION}" --release "${RELEASE}" --arch "${ARCH}" \
     --cross-compile="${CROSS_COMPILE}" --compiler "${COMPILER}" --make-variables="${MAKE_VARIABLES}" \
     --signing "${SIGNING}" --certificate /rosk/signing/certificate.pem ${CONFIG_STRICT} --out /out/configured
@@ -208,8 +210,6 @@ FROM external AS signed-none
 
 FROM signed-${SIGNING} AS signed
 
-# What a step takes of a stage is mounted, where it takes much or where it would be copied in every rebuild: a mount of what
-# `source` names has the key of a COPY of it, its content, and nothing is copied.
 FROM tools AS split
 COPY --from=rosk-programs stages/common.py stages/dotconfig.py stages/elf.py stages/lists.py stages/modules.py stages/split.py \
     /rosk/builder/stages/
