@@ -94,8 +94,8 @@ def check_entry(entry: str) -> str:
 
 def has_secret(entry: str) -> bool:
     """Whether an entry in BuildKit's form has a key that holds a secret, which would end up in logs."""
-    keys = [word.partition("=")[0].lower() for word in _words(entry)] if entry.startswith("type=") else []
-    return any(re.search(r"secret|token|password", key) for key in keys)
+    keys = keys_of(entry) if entry.startswith("type=") else ()
+    return any(re.search(r"secret|token|password", key.lower()) for key in keys)
 
 
 def is_folder(entry: str) -> bool:

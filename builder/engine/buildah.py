@@ -23,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from builder.cachespec import keys_of
 from builder.engine.docker import SolveError
 from builder.engine.stage import MOMENT
 from builder.errors import EngineError
@@ -310,7 +311,7 @@ def _file_stages(dockerfile: str) -> list[str]:
 def _output(target: Mapping[str, Any]) -> dict[str, str]:
     """The one output of a target, field by field."""
     (spec,) = target["output"]
-    return dict(field.partition("=")[::2] for field in next(csv.reader([spec])))
+    return keys_of(spec)
 
 
 def _pack(folder: Path, tar: str) -> None:
