@@ -22,6 +22,8 @@ from builder.engine.events import BuildResult, BuildState
 from builder.errors import RoskError
 from builder.external.sources import module_sources
 from builder.foresight import foreseen, lasting
+from builder.hostcache import in_use
+from builder.inputs.fetch import default_cache
 from builder.joint import JointBuilder, Member, Solved, merged
 from builder.lookout import Lookout
 from builder.project import Project
@@ -110,6 +112,7 @@ def build_all(
         RoskError: It failed; every `dist` is as it was, except for `build.log`.
     """
     with ExitStack() as stack:
+        stack.enter_context(in_use(default_cache()))
         shared = Shared(engine=engine, base=base, view=view, scope=scope, fresh=fresh)
         works = [_open(stack, order, shared) for order in orders]
         logs = JointLog({work.name: work.log for work in works})

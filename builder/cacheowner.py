@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from builder.engine.cacherecords import CACHE_MOUNT, Record
+from builder.graph import IMAGES
 
 LAYERS = ("toolchain", "source", "compile", "packages", "context")
 """The groups of layers."""
@@ -19,7 +20,8 @@ _MOUNT = re.compile(r'^cached mount .* with id "/*rosk-([A-Za-z0-9._+-]+)"$', re
 _EXEC = "mount / from exec /bin/sh -c "
 _STEP = re.compile(r"\[(?:\S+ )?(\S+) +(\d+)/(\d+)\] (.*)", re.S)
 _PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ )*python3 -m builder\.stages\.([a-z]+) ")
-_CONTEXT = re.compile(r"local source for rosk-(source|firmware)")
+_CONTEXT = re.compile(r"local source for rosk-(?:source|firmware|known|input-\S+)")
+"""A folder that was sent; the names are those of `builder.graph`."""
 _IMPORTED = re.compile(r"imported sha256:[0-9a-f]{64}")
 _LAYER = re.compile(r"(?<=/)gzip\d+-\d+(?= /$)")
 """What builder.graph has for ${LAYER}, in a COPY's description: nobody else calls a folder so. The variables of a RUN
@@ -75,7 +77,10 @@ def owned_records(records: Sequence[Record], known: Mapping[str, str]) -> dict[s
 
 def _related(records: Sequence[Record], owned: Mapping[str, str], stages: set[str]) -> dict[str, str]:
     """Records that are rosk's because of those that are so already, which are their parents or their children."""
+    # Nothing of rosk's is built on one of its images, but somebody's may be.
+    images = {record.id for record in records if (step := _STEP.fullmatch(record.description)) and step[1] in IMAGES}
     layers = {id for id, group in owned.items() if group in LAYERS}
+    bases = layers - images
     children = {parent: record for record in records if record.id in layers for parent in record.parents}
     found: dict[str, str] = {}
     for record in records:
@@ -85,10 +90,10 @@ def _related(records: Sequence[Record], owned: Mapping[str, str], stages: set[st
         if (
             step
             and (step[1] in stages or _is_of_a_module(step[1]))
-            and (layers.intersection(record.parents) or _is_next(step, children.get(record.id)))
+            and (bases.intersection(record.parents) or _is_next(step, children.get(record.id)))
         ):
             found[record.id] = _group(step[1])
-        elif program and layers.intersection(record.parents):
+        elif program and bases.intersection(record.parents):
             found[record.id] = _group(program[1])
         elif _IMPORTED.fullmatch(record.description) and record.id in children:
             found[record.id] = owned[children[record.id].id]

@@ -20,6 +20,7 @@ from builder.engine.docker import Docker
 from builder.engine.events import BuildResult
 from builder.errors import RoskError
 from builder.external.sources import module_sources
+from builder.hostcache import in_use
 from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.release import human_size
@@ -85,7 +86,12 @@ def _transfer(project: Project, transfer: Transfer, place: str, *, builder: str 
     view = make_view(STAGES, console, shown=shown_stage)
     engine, base = prepare_for(project, allow_install=allow_install, note=view.note, builder=builder)
     caches = project_caches(project, warn=view.warn)
-    with view, release.staging(project.dist) as folder, BuildLog(folder / "build.log", folder / "kept.log") as log:
+    with (
+        view,
+        in_use(default_cache()),
+        release.staging(project.dist) as folder,
+        BuildLog(folder / "build.log", folder / "kept.log") as log,
+    ):
         own = Builder(project=project, engine=engine, base=base, view=view, log=log, folder=folder, caches=caches)
         key, modules = read_key(project, warn=view.warn), module_sources(project, view.note)
         with ccache_config(project, folder, engine.gateway) as ccache:

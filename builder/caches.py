@@ -261,7 +261,9 @@ def forget_named(store: CacheStore, message: str) -> list[Record]:
     named = mine.intersection(_RECORD.findall(message))
     lost = [record for record in records if record.id in named]
     above = [each for record in lost for each in below.descendants(record.id)]
-    ids = sorted({each.id for each in (*lost, *above) if each.type != CACHE_MOUNT})
+    found = {each.id for each in (*lost, *above) if each.type != CACHE_MOUNT}
+    # Many are removed in several calls: each of them after those that lie on it.
+    ids = sorted(found, key=lambda id: (-below.depth(id), id))
     return store.prune(ids) if ids else []
 
 

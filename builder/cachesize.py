@@ -6,7 +6,6 @@ here leaves the cache as BuildKit wrote it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from builder.cacheconfig import LARGEST, find_config, trimmed, with_config
+from builder.cachefolder import entries, name_of, rewrite
 from builder.cachespec import keys_of
 from builder.errors import RoskError
 from builder.inputs.fetch import Patience
 from builder.inputs.store import write_atomically
 from builder.project import Project
-from builder.publish.content import REF_NAME, Blob, Descriptor, digest_of, parse_json, read_descriptor
+from builder.publish.content import Blob, Descriptor, digest_of, read_descriptor
 from builder.publish.credentials import find_credentials
 from builder.publish.http import Failure, Http
 from builder.publish.registry import Manifest, RegistryClient
@@ -110,15 +110,12 @@ class Folder:
         self._tag = tag
 
     def manifest(self) -> Manifest | None:
-        index = self._folder / "index.json"
-        if not index.exists():
-            return None
-        for each in map(read_descriptor, self._named(parse_json(index.read_bytes()))):
+        for each in map(read_descriptor, self._named(entries(self._folder))):
             return Manifest(digest=each.digest, media_type=each.media_type, data=self.read(each))
         return None
 
-    def _named(self, index: dict[str, Any]) -> list[dict[str, Any]]:
-        return [each for each in index["manifests"] if (each.get("annotations") or {}).get(REF_NAME) == self._tag]
+    def _named(self, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [each for each in listed if name_of(each) == self._tag]
 
     def read(self, descriptor: Descriptor) -> bytes:
         return self._path(descriptor.digest).read_bytes()
@@ -126,11 +123,13 @@ class Folder:
     def replace(self, old: Manifest, new: bytes, config: Blob) -> None:
         write_atomically(self._path(config.digest), config.read())
         write_atomically(self._path(digest_of(new)), new)
-        index = parse_json((self._folder / "index.json").read_bytes())
-        for each in self._named(index):
-            if each["digest"] == old.digest:  # another build may have written its own meanwhile
-                each.update(digest=digest_of(new), size=len(new))
-        write_atomically(self._folder / "index.json", json.dumps(index).encode())
+
+        def change(listed: list[dict[str, Any]]) -> None:
+            for each in self._named(listed):
+                if each["digest"] == old.digest:  # another build may have written its own meanwhile
+                    each.update(digest=digest_of(new), size=len(new))
+
+        rewrite(self._folder, change)
 
     def _path(self, digest: str) -> Path:
         return self._folder / "blobs" / digest.replace(":", "/")

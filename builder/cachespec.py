@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from builder.cachefolder import folder_tags, make_writable
 from builder.errors import InputError
 
 _HOST = r"(?:(?=localhost|[^/]*[.:])[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
@@ -32,8 +30,8 @@ SECRET_HOW = "BuildKit takes it from the environment (AWS_SECRET_ACCESS_KEY, ACT
 
 _EXPORT = {"mode": "max", "ignore-error": "true"}
 _FORMAT = {"oci-mediatypes": "true", "image-manifest": "true", "compression": "zstd"}
+_WITH_FORMAT = ("local", "registry")
 _OTHER_TAGS = 3
-_REF_NAME = "org.opencontainers.image.ref.name"
 
 
 NO_OUTPUT = ["type=cacheonly"]
@@ -64,6 +62,17 @@ def with_caches(plan: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
 def written_caches(plan: Mapping[str, Any]) -> list[str]:
     """The caches that the targets of a bake file write, in BuildKit's form."""
     return [form for target in plan["target"].values() for form in target.get("cache-to", ())]
+
+
+def without_targets(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A bake file whose targets write none."""
+    targets = {name: {key: each[key] for key in each if key != "cache-to"} for name, each in plan["target"].items()}
+    return {**plan, "target": targets}
+
+
+def must_be_written(plan: Mapping[str, Any]) -> bool:
+    """Whether a solve is to fail of a cache that cannot be written."""
+    return any("ignore-error=true" not in _words(form) for form in written_caches(plan))
 
 
 def reads_caches(plan: Mapping[str, Any]) -> bool:
@@ -124,7 +133,11 @@ def make_caches(
         strict: A cache that cannot be written fails the solve; else it is a warning.
     """
     read = [form for entry in dict.fromkeys(sources) for form in _source(entry, root, tag, variant, warn)]
-    written = [form for entry in dict.fromkeys(targets) for form in _target(entry, root, tag, variant, warn)]
+    places: dict[object, str] = {}
+    for entry in dict.fromkeys(targets):
+        for form in _target(entry, root, tag, variant, warn):
+            places.setdefault(_place(form), form)  # BuildKit refuses two exports to one place
+    written = list(places.values())
     if strict:
         written = [_joined(word for word in _words(form) if word != "ignore-error=true") for form in written]
     return Caches(sources=tuple(read), targets=tuple(written))
@@ -133,15 +146,6 @@ def make_caches(
 def folder_tag(*words: str) -> str:
     """A name for a cache in a folder, made of words such as org, architecture and kernel."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-._")[:120]
-
-
-def folder_tags(folder: Path) -> list[str]:
-    """The names of the caches in a folder, the newest first; none when it holds no caches."""
-    try:
-        manifests = json.loads((folder / "index.json").read_text())["manifests"]
-        return [manifest["annotations"][_REF_NAME] for manifest in reversed(manifests)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 def references(entry: str, variant: str) -> tuple[str, ...]:
@@ -174,36 +178,26 @@ def _target(entry: str, root: Path, tag: str, variant: str, warn: Callable[[str]
     if entry.startswith("type="):
         words = [_absolute(word, "dest", root) for word in _words(entry)]
         keys = keys_of(entry)
-        if "dest" in keys and not _writable(_folder(keys["dest"], root), warn):
+        if "dest" in keys and not make_writable(_folder(keys["dest"], root), warn):
             return []
-        given = (f"{key}={value}" for key, value in _EXPORT.items() if key not in keys)
-        return [_joined((*words, *given))]
+        # BuildKit exports to all places of a solve what it makes for one of them: the formats have to be the same.
+        wanted = {**_EXPORT, **(_FORMAT if keys["type"] in _WITH_FORMAT else {})}
+        return [_joined((*words, *(f"{key}={value}" for key, value in wanted.items() if key not in keys)))]
     options = (f"{key}={value}" for key, value in {**_EXPORT, **_FORMAT}.items())
     if not is_folder(entry):
         return [_joined(("type=registry", f"ref={_of_variant(entry, variant)}", *options))]
     folder = _folder(entry, root)
-    if not _writable(folder, warn):
+    if not make_writable(folder, warn):
         return []
     return [_joined(("type=local", f"dest={folder}", f"tag={tag}", *options))]
 
 
-def _writable(folder: Path, warn: Callable[[str], None]) -> bool:
-    """Whether a cache can be written to a folder, which is made.
-
-    buildx would ignore an error only in what it writes to it first, and fail the solve for the rest. It is tried, and
-    not looked up: root may write everywhere, and yet cannot on a file system that is read-only.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        for name in ("index.json", "oci-layout"):  # buildx writes these in place
-            with suppress(FileNotFoundError), (folder / name).open("r+b"):
-                pass
-    except OSError as error:
-        warn(f"no cache is written to {folder}: {error.strerror}")
-        return False
-    return True
+def _place(form: str) -> object:
+    """Where a cache is written to."""
+    keys = keys_of(form)
+    if keys["type"] not in _WITH_FORMAT:
+        return form
+    return tuple(keys.get(key) for key in ("type", "ref", "dest", "tag"))
 
 
 def _folder(entry: str, root: Path) -> Path:

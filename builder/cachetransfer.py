@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder import graph
 from builder.build import shown_result
-from builder.cachespec import (
-    NO_OUTPUT,
-    Caches,
-    check_entry,
-    folder_tag,
-    folder_tags,
-    is_folder,
-    make_caches,
-    references,
-)
+from builder.cachefolder import folder_tags
+from builder.cachespec import NO_OUTPUT, Caches, check_entry, folder_tag, is_folder, make_caches, references
 from builder.engine.base import Engine
 from builder.engine.events import BuildResult
 from builder.engine.probe import client_environment, probe
@@ -137,6 +129,7 @@ def import_cache(
         project, context, resolved, output=builder.folder / "none", shared=True, scope=builder.scope
     )
     dockerfile.write_text(import_dockerfile(text, plan["target"]["release"]["args"]))
+    builder = replace(builder, needs_sources=True)  # without the cache it would build everything
     return _solve(builder, replace(context, dockerfile=dockerfile), resolved, _IMPORT, both)
 
 

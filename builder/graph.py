@@ -170,7 +170,7 @@ def build_plan(
     targets |= _file_targets(project, context, args, {SOURCE: source} if source else {})
     if source and known:
         file = targets[f"{SOURCE}{FILE_SUFFIX}"]
-        file |= {"target": "source-changes", "contexts": {**file["contexts"], "known": str(known)}}
+        file |= {"target": "source-changes", "contexts": {**file["contexts"], "rosk-known": str(known)}}
     for name in IMAGES:
         targets[name] = {
             **_target(project, context, name, args),
@@ -285,8 +285,8 @@ def _field(name: str, path: Path) -> str:
 
 
 def _target(project: Project, context: Context, stage: str, args: Mapping[str, str]) -> dict[str, Any]:
-    contexts = {"source": context.source, "firmware": context.firmware, args["BASE"]: context.base}
-    contexts |= {f"input-{module.name}": module.folder for module in context.modules}
+    contexts = {"rosk-source": context.source, "rosk-firmware": context.firmware, args["BASE"]: context.base}
+    contexts |= {f"rosk-input-{module.name}": module.folder for module in context.modules}
     return {
         "context": str(context.folder),
         "dockerfile": str(context.dockerfile),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+from builder.inputs.store import cache_errors
+
+_IN_USE = Path("builds/in-use.lock")
+"""Held, shared, by everything that gives BuildKit what is kept; and alone by what removes an entry."""
 _DOWNLOADS = ("downloads", "a build of that source downloads it again, or takes it from your disk again")
 _TREES = ("staged source trees", "the next build of that tree stages it again, and sends what it finds changed")
 _REPOSITORIES = ("git repositories of modules", "a build of such a module fetches its commit again")
@@ -36,15 +42,42 @@ class Kept:
     stays: str = ""
 
     def remove(self) -> bool:
-        """Remove it, unless another rosk is at work on it; returns whether it is gone. Its lock stays."""
-        with _held(_beside(self.path, ".lock")) as free:
-            if free:
+        """Remove it, unless a build has begun or another rosk is at work on it; returns whether it is gone.
+
+        Its lock stays.
+        """
+        common, own = self.path.parent.parent / _IN_USE, _beside(self.path, ".lock")
+        for lock in (common, own):
+            with suppress(OSError):  # then nobody has it, or it cannot be held
+                lock.parent.mkdir(exist_ok=True)
+                lock.touch()
+        with _held(common) as idle, _held(own) as free:
+            if idle and free:
                 for path in (self.path, _beside(self.path, ".part"), _beside(self.path, ".stamp")):
                     if path.is_dir():
                         shutil.rmtree(path, ignore_errors=True)
                     else:
-                        path.unlink(missing_ok=True)
-            return free and not self.path.exists()
+                        with suppress(OSError):
+                            path.unlink()
+            return idle and free and not self.path.exists()
+
+
+@contextmanager
+def in_use(cache: Path) -> Iterator[None]:
+    """Keep every entry of a cache folder, those that others make too: BuildKit is given them, and reads what is there.
+
+    It takes a folder that vanishes as it sends it for one with no more files, and an absent file for an empty one.
+
+    Raises:
+        InputError: The folder cannot be written.
+        NoSpaceError: Its disk is full.
+    """
+    with ExitStack() as stack:
+        with cache_errors(cache):
+            lock = cache / _IN_USE
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(lock.open("a")), fcntl.LOCK_SH)
+        yield
 
 
 def kept_files(cache: Path) -> Iterator[Kept]:
@@ -74,32 +107,41 @@ def _beside(path: Path, suffix: str) -> Path:
 def _measure(paths: list[Path]) -> tuple[int, float]:
     """Bytes that removing the paths frees, and the last time that one of their files was used."""
     size, used = 0, 0.0
-    for top in paths:
-        for path in (top, *(top.rglob("*") if top.is_dir() else ())):
-            with suppress(OSError):
-                status = path.lstat()
-                if not path.is_dir() or path.is_symlink():
-                    size += status.st_size if status.st_nlink == 1 else 0
-                    used = max(used, status.st_atime, status.st_mtime)
+    for path in chain.from_iterable(map(_files, paths)):
+        with suppress(OSError):
+            status = path.lstat()
+            size += status.st_size if status.st_nlink == 1 else 0
+            used = max(used, status.st_atime, status.st_mtime)
     return size, used
 
 
+def _files(top: Path) -> Iterator[Path]:
+    """A file, or all files and links below a folder; what vanishes meanwhile is passed over."""
+    if not top.is_dir():
+        yield top
+    for folder, folders, files in os.walk(top):
+        yield from (Path(folder, name) for name in files)
+        yield from (path for name in folders if (path := Path(folder, name)).is_symlink())
+
+
 def _is_held(lock: Path) -> bool:
-    if not lock.exists():
-        return False
     with _held(lock) as free:
         return not free
 
 
 @contextmanager
 def _held(lock: Path) -> Iterator[bool]:
-    """Hold a lock if no other process does, as `builder.files.locked` would; gives whether it is held."""
-    with suppress(FileNotFoundError), lock.open("a") as opened:
+    """Hold a lock if no other process does, as `builder.files.locked` would; gives whether it is held.
+
+    One that is not there nobody holds; one that cannot be held, since it is another user's for example, somebody may.
+    """
+    with ExitStack() as stack:
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-        return
-    yield True
+            fcntl.flock(stack.enter_context(lock.open("r+b")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            free = True
+        except OSError:
+            free = False
+        else:
+            free = True
+        yield free

@@ -19,6 +19,8 @@ from builder.cachespec import Caches
 from builder.cachetransfer import project_caches
 from builder.context import dockerfiles as context_files
 from builder.errors import RoskError
+from builder.hostcache import in_use
+from builder.inputs.fetch import default_cache
 from builder.project import Project
 from builder.questionview import TITLES, QuestionView
 from builder.recall import recall, remember
@@ -126,7 +128,12 @@ def questioner(project: Project, asking: Asking, *, dockerfiles: Sequence[str]) 
     engine, base = prepare_for(project, allow_install=asking.allow_install, note=console.print, builder=asking.builder)
     # This is a part of a build only, which is not to take a whole one's place in caches that are written to.
     caches = Caches(sources=project_caches(project, warn=view.warn).sources)
-    with TemporaryDirectory(prefix="rosk-") as temp, BuildLog(Path(temp, "log.new"), Path(temp, "log")) as log, view:
+    with (
+        in_use(default_cache()),
+        TemporaryDirectory(prefix="rosk-") as temp,
+        BuildLog(Path(temp, "log.new"), Path(temp, "log")) as log,
+        view,
+    ):
         folder = Path(temp)
         builder = Builder(
             # What a failed solve says of the output folder is true of this one; dist stays as it is.

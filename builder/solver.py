@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,7 +12,16 @@ from typing import Any
 
 from builder import graph, release, replan
 from builder.buildlog import Log
-from builder.cachespec import NONE, Caches, reads_caches, without_sources, written_caches
+from builder.cachefolder import INDEX
+from builder.cachespec import (
+    NONE,
+    Caches,
+    must_be_written,
+    reads_caches,
+    without_sources,
+    without_targets,
+    written_caches,
+)
 from builder.context import dockerfiles, without_secret, write_context
 from builder.current import own_code, release_key
 from builder.engine.again import once_more
@@ -34,6 +44,8 @@ from builder.view import View
 
 _FAILED_STEP = "did not complete successfully"
 """What BuildKit says of a step whose program has failed."""
+_BAD_INDEX = re.compile(rf"could not \w+ .*{re.escape(INDEX)}")
+"""What buildx says when it cannot write the name of a cache into its folder, with everything else done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +60,7 @@ class Builder:
         scope: Which cache mounts the build works with; see `builder.graph.build_plan`.
         fresh: Nothing but the inputs comes from the cache; see `builder.replan.afresh`.
         caches: Caches that machines share, to read from and to write to.
+        needs_sources: A solve fails where one of these fails that it reads.
         warnings: What the solves said of these, grows with each.
         states: What the solves did, grows with each.
         code: What rosk's own code is as the build starts.
@@ -64,6 +77,7 @@ class Builder:
     scope: str = ""
     fresh: bool = False
     caches: Caches = NONE
+    needs_sources: bool = False
     warnings: list[str] = field(default_factory=list)
     states: list[BuildState] = field(default_factory=list)
     code: str = field(default_factory=own_code)
@@ -76,8 +90,10 @@ class Builder:
         Raises:
             RoskError: A stage or the engine failed; `builder.failure` says which error that is.
         """
-        plan = replan.afresh(plan, self.scope) if self.fresh else plan
-        state = BuildState()
+        return self._solve(replan.afresh(plan, self.scope) if self.fresh else plan, epoch, BuildState())
+
+    def _solve(self, plan: Mapping[str, Any], epoch: int, state: BuildState) -> tuple[BuildState, dict[str, Any]]:
+        """See `solve`; `state` is what an earlier try with other shared caches did."""
 
         def heard(line: str) -> None:
             self._tell(state.feed(line.encode()))
@@ -110,9 +126,9 @@ class Builder:
         try:
             metadata = once_more(lambda: once(mended.pop() if mended else plan), say, apart=apart, mend=mend)
         except SolveError as error:
-            if reads_caches(plan) and not (state.errors or _FAILED_STEP in error.what):
-                self._warn(f"the build goes on without the shared caches, one of which may have failed: {error.what}")
-                return self.solve(without_sources(plan), epoch=epoch)
+            if (less := self._with_less(plan, state, error)) is not None:
+                self.warnings.extend(state.warnings)
+                return self._solve(less, epoch, state)
             self._append_compile_log(state)
             raise explain(self.project, state, error, others=self.others) from error
         self.warnings.extend(state.warnings)
@@ -120,6 +136,18 @@ class Builder:
         if written := written_caches(plan):
             self._keep_readable(written)
         return state, metadata
+
+    def _with_less(self, plan: Mapping[str, Any], state: BuildState, error: SolveError) -> dict[str, Any] | None:
+        """The bake file without the shared caches that a solve may have failed of; None where it did not."""
+        if state.errors or _FAILED_STEP in error.what:
+            return None
+        if _BAD_INDEX.search(error.what) and written_caches(plan) and not must_be_written(plan):
+            self._warn(f"no shared cache is written: {error.what}")
+            return without_targets(plan)
+        if reads_caches(plan) and not self.needs_sources:
+            self._warn(f"the build goes on without the shared caches, one of which may have failed: {error.what}")
+            return without_sources(plan)
+        return None
 
     def _keep_readable(self, written: Sequence[str]) -> None:
         """See that caches can be read which a solve has written."""

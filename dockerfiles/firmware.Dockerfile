@@ -13,12 +13,12 @@ RUN python3 -m builder.stages.firmwareoffer folder --dir /in/fetched/firmware --
     --licences /in/fetched/licences.json --out /out/offered.json
 
 FROM offered-base AS offered-archive
-RUN --mount=type=bind,from=firmware,target=/input \
+RUN --mount=type=bind,from=rosk-firmware,target=/input \
     python3 -m builder.stages.firmwareoffer archive --dir /input --out /out/offered.json
 
 FROM offered-base AS offered-folder
 ARG FIRMWARE_REVISION
-RUN --mount=type=bind,from=firmware,target=/input \
+RUN --mount=type=bind,from=rosk-firmware,target=/input \
     python3 -m builder.stages.firmwareoffer folder --dir /input --revision "${FIRMWARE_REVISION}" --out /out/offered.json
 
 FROM offered-${FIRMWARE_KIND} AS offered

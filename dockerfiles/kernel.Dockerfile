@@ -54,13 +54,13 @@ RUN --mount=type=cache,id=rosk-apt-lists,target=/var/lib/apt/lists,sharing=locke
 
 FROM toolchain AS source-archive
 COPY --from=rosk-programs stages/common.py stages/source.py /rosk/builder/stages/
-RUN --network=none --mount=type=bind,from=source,target=/input \
+RUN --network=none --mount=type=bind,from=rosk-source,target=/input \
     python3 -m builder.stages.source archive --dir /input --out /usr/src/linux --info /out/source.json
 
 FROM toolchain AS source-tree
 COPY --from=rosk-programs stages/common.py stages/source.py /rosk/builder/stages/
 ARG SOURCE_EPOCH
-RUN --network=none --mount=type=bind,from=source,target=/input \
+RUN --network=none --mount=type=bind,from=rosk-source,target=/input \
     python3 -m builder.stages.source tree --dir /input --epoch "${SOURCE_EPOCH}" --out /usr/src/linux --info /out/source.json
 
 # What the source holds, by content: later stages go by it, and read no more of the source than they need. And what
@@ -251,13 +251,13 @@ RUN --network=none python3 -m builder.stages.firmware folder --dir /in/fetched/f
     ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-archive
-RUN --network=none --mount=type=bind,from=firmware,target=/input \
+RUN --network=none --mount=type=bind,from=rosk-firmware,target=/input \
     python3 -m builder.stages.firmware archive --dir /input --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
 FROM firmware-base AS firmware-folder
 ARG FIRMWARE_REVISION
-RUN --network=none --mount=type=bind,from=firmware,target=/input \
+RUN --network=none --mount=type=bind,from=rosk-firmware,target=/input \
     python3 -m builder.stages.firmware folder --dir /input --revision "${FIRMWARE_REVISION}" --list /in/lists/firmware.list \
     --extra-list /in/lists/firmware-extra.list ${FIRMWARE_STRICT} --out /out
 
@@ -333,7 +333,7 @@ FROM ${SOURCE_SHARED} AS shared-source
 FROM tools AS changed-source
 COPY --from=rosk-programs stages/common.py stages/chunkcache.py stages/newchunks.py /rosk/builder/stages/
 COPY --from=source-package /packed/parts/source-parts.json /in/
-COPY --from=known source.json /in/known.json
+COPY --from=rosk-known source.json /in/known.json
 ARG CACHE_SCOPE=
 ARG FRESH=
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \

@@ -17,6 +17,7 @@ _RACES = (
     "no access allowed to dir",
     "grpc: the client connection is closing",
     "no active sessions",
+    "index.json.lock",
 )
 _BROKEN = re.compile(
     r"snapshot \S+ does not exist|failed to stat active key|failed to mount \S+: \[.*\]: no such file or directory"
@@ -77,7 +78,8 @@ def is_race(what: str) -> bool:
 
     Several targets that share steps can meet it; what they did is kept. That no access is allowed to a folder it says
     where the target that sends it was done before another had begun (`builder.engine.linked`); that a connection is
-    closing, or no session active, where one that reads a cache of this machine was (docker/buildx#1325).
+    closing, or no session active, where one that reads a cache of this machine was (docker/buildx#1325). And it does
+    not wait for another client that has the index of a cache's folder ("could not lock …/index.json.lock").
     """
     what = what.removeprefix("failed to solve: ")
     return what == "not found" or any(words in what for words in _RACES)

@@ -18,7 +18,7 @@ ARG MAKE_VARIABLES=
 ARG CCACHE_MAXSIZE=10G
 COPY --from=rosk-inputs modules/{name}.json /in/module.json
 {earlier}\
-RUN --mount=type=bind,from=input-{name},target=/input \\
+RUN --mount=type=bind,from=rosk-input-{name},target=/input \\
     --mount=type=cache,id=rosk-ccache${{CACHE_SCOPE}},target=/ccache \\
     --mount=type=cache,id=rosk-log,target=/log \\
     --mount=type=secret,id=ccache,target=/run/secrets/ccache.conf \\

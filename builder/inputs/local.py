@@ -110,7 +110,7 @@ def staged(path: Path, *, cache: Path) -> Path:
         with locked(folder.with_suffix(".lock")):
             _prune(folder, "", files, _folders(files))
             for name, status in files.items():
-                _place(tree / name, status, folder / name)
+                _place(tree / name, status, folder / name, folder.with_suffix(".part"))
     return folder
 
 
@@ -221,8 +221,8 @@ def _prune(folder: Path, below: str, files: Mapping[str, object], folders: Colle
                 shutil.rmtree(entry.path)
 
 
-def _place(source: Path, wanted: os.stat_result, target: Path) -> None:
-    """Make the staged `target` what `source` is, unless it is that already."""
+def _place(source: Path, wanted: os.stat_result, target: Path, new: Path) -> None:
+    """Make the staged `target` what `source` is, unless it is that already; `new` is a name beside the folder."""
     try:
         present = target.lstat()
     except FileNotFoundError:
@@ -230,11 +230,13 @@ def _place(source: Path, wanted: os.stat_result, target: Path) -> None:
     else:
         if _same(wanted, present) and (not source.is_symlink() or source.readlink() == target.readlink()):
             return
-        target.unlink()
+    # Another build may be sending the folder: it finds this file as it was, or as it is, and no other.
+    new.unlink(missing_ok=True)
     if stat.S_ISLNK(wanted.st_mode):
-        target.symlink_to(source.readlink())
+        new.symlink_to(source.readlink())
     else:
-        _link_or_copy(source, target)
+        _link_or_copy(source, new)
+    new.replace(target)
 
 
 def _same(wanted: os.stat_result, present: os.stat_result) -> bool:

@@ -20,6 +20,8 @@ from builder.engine.events import BuildState, Event, StageDone, StageStopped
 from builder.errors import InputError
 from builder.failure import explain
 from builder.files import file_errors
+from builder.hostcache import in_use
+from builder.inputs.fetch import default_cache
 from builder.inputs.folders import source_folder
 from builder.patches.series import PatchFile
 from builder.project import Project
@@ -140,7 +142,7 @@ def check_source(project: Project, engine: Docker, base: BaseImage, view: View) 
     Raises:
         RoskError: The source cannot be had, or the engine failed. A patch that does not apply is no error here.
     """
-    with TemporaryDirectory(prefix="rosk-") as name:
+    with in_use(default_cache()), TemporaryDirectory(prefix="rosk-") as name:
         folder = Path(name)
         write_context(project, folder / "context")
         source, epoch = source_folder(project, view.note)

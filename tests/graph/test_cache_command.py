@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.cachespec import folder_tags
+from builder.cachefolder import folder_tags
 from builder.engine.docker import Docker
 from builder.solver import base_layout
 from tests.conftest import Rosk, run_rosk

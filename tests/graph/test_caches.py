@@ -22,8 +22,9 @@ from rich.console import Console
 from builder import caches, graph, stagenames
 from builder.build import shown_result
 from builder.buildlog import BuildLog
+from builder.cachefolder import folder_tags
 from builder.cachesize import keep_readable
-from builder.cachespec import NONE, Caches, folder_tags, make_caches, told
+from builder.cachespec import NONE, Caches, make_caches, told
 from builder.cachetransfer import export_cache, import_cache, project_caches
 from builder.context import dockerfiles
 from builder.engine.base import BaseImage, bootstrapped_name

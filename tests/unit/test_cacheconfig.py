@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from pathlib import Path
@@ -196,6 +197,23 @@ def test_another_build_writes_its_own_meanwhile(
     assert read_cache(tmp_path) == b"{}"
 
 
+def test_another_build_has_the_index(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """buildx holds a lock as it writes one, and writes it in place."""
+    write_cache(tmp_path, large := packed(history(50)))
+    before = (tmp_path / "index.json").stat()
+    warned: list[str] = []
+    with (tmp_path / "index.json.lock").open("a") as held, monkeypatch.context() as patch:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        patch.setattr("builder.cachefolder._WAIT", 0.0)
+        keep_readable([FORM.format(tmp_path)], project, say=pytest.fail, warn=warned.append, largest=0)
+    assert read_cache(tmp_path) == large and "cannot be made smaller" in warned[0]
+    with (tmp_path / "index.json").open("rb") as opened:
+        keep_readable([FORM.format(tmp_path)], project, say=lambda _: None, warn=pytest.fail, largest=0)
+        assert read_cache(tmp_path) == trimmed(large)
+        assert json.load(opened) == json.loads((tmp_path / "index.json").read_text())
+    assert (tmp_path / "index.json").stat().st_ino == before.st_ino
+
+
 def test_one_that_stays_too_large(tmp_path: Path, project: Project) -> None:
     many = {"layers": [], "records": [record(f"{number:064}", layer=0) for number in range(9000)]}
     write_cache(tmp_path, large := packed(many))
@@ -217,7 +235,6 @@ def test_one_that_cannot_be_made_smaller(tmp_path: Path, project: Project, confi
 @pytest.mark.parametrize(
     "index",
     [
-        "",
         "[]",
         '{"manifests": [1]}',
         '{"manifests": [{"annotations": {"org.opencontainers.image.ref.name": "acme"}, "digest": "../../x"}]}',

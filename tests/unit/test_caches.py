@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
-import time
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder import caches
+from builder import caches, graph
+from builder.cachefolder import folder_tags
 from builder.caches import Piece, choose, find_pieces, forget_named, prune, rows
-from builder.cachespec import PATTERN, Caches, folder_tag, folder_tags, has_secret, make_caches, told, with_caches
+from builder.cachespec import PATTERN, Caches, folder_tag, has_secret, make_caches, told, with_caches
 from builder.cachetransfer import import_dockerfile
 from builder.context import dockerfiles
 from builder.engine.cacherecords import CACHE_MOUNT, Record, parse_records, parse_size
 from builder.errors import InputError
-from builder.hostcache import kept_files
+from builder.project import load_project
+from builder.sourceparts import KnownSource
+from tests.unit.projects import write_project
+from tests.unit.test_graph import CONTEXT, RESOLVED
 
 RECORDED = (Path(__file__).parent / "engine/recorded/du.txt").read_text()
 DAY = 86400.0
@@ -149,6 +152,27 @@ class TestOwner:
         assert found.keys() == {"tools", "lists", "module"}
         assert not [piece for piece in found.values() if piece.stays]
 
+    def test_what_is_sent_to_the_engine(self, tmp_path: Path) -> None:
+        context = replace(CONTEXT, source=Path("/staged"), firmware=Path("/firmware"))
+        project = load_project(write_project(tmp_path), arch="x86")
+        package, known = Path("/package.tar"), KnownSource(name="", package=Path("/src.tgz"), parts=())
+        told = known.tell(tmp_path / "known")
+        plan = graph.build_plan(project, context, RESOLVED, output=Path("/out"), source=package, known=told)
+        names = {name for target in plan["target"].values() for name, at in target["contexts"].items() if at[0] == "/"}
+        assert len(names) == 3
+        records = [Record(id=name, description=f"local source for {name}", type="source.local") for name in names]
+        assert {piece.what for piece in find_pieces(records)} == {"sources sent to the engine"}
+        assert len(find_pieces(records)) == len(names)
+
+    def test_what_somebody_builds_on_an_image_is_theirs(self) -> None:
+        """Also where their stage has the name of one of rosk's."""
+        records = [
+            Record(id="mine", description="[os-kernel 3/3] COPY --from=kernel-package /packed/gzip1-1795194416 /"),
+            Record(id="theirs", parents=("mine",), description="[release 2/3] COPY app /opt/app"),
+        ]
+        (found,) = find_pieces(records)
+        assert found.record and (found.record.id, found.stays) == ("mine", "another's build lies on it")
+
     def test_what_another_build_lies_on_stays(self) -> None:
         records = [
             Record(id="mine", description="[os-extras 1/1] COPY --from=os-extras-root /image/gzip1-17 /", idle=9 * DAY),
@@ -253,6 +277,17 @@ class TestPrune:
         above = {record.id for record in records.values() if patched.id in record.parents}
         assert above and {patched.id} | above <= set(store.asked)
 
+    def test_the_highest_goes_first(self) -> None:
+        """An engine is asked for so many at a time, and leaves one whose children it is not asked for with it."""
+        ids = [f"{number:025}" for number in range(300)]
+        program = "mount / from exec /bin/sh -c python3 -m builder.stages.split --modules /in"
+        first = Record(id=ids[0], description="[split 1/6] COPY --from=rosk-programs stages/common.py /rosk/")
+        above = [Record(id=id, parents=(below,), description=program) for below, id in pairwise(ids)]
+        tools = "[tools 3/3] COPY --from=rosk-programs stages/oldpython.py /rosk/sitecustomize.py"
+        store = Store(has=(Record(id="tools", description=tools), replace(first, parents=("tools",)), *above))
+        forget_named(store, f"snapshot {ids[0]} does not exist")
+        assert store.asked == ids[::-1]
+
     @pytest.mark.parametrize(
         ("text", "seconds"), [("14d", 14 * DAY), ("36h", 1.5 * DAY), ("2w", 14 * DAY), ("90m", 5400)]
     )
@@ -269,59 +304,6 @@ class TestPrune:
             caches.parse_age(text)
         with pytest.raises(InputError):
             caches.parse_bytes(f"{text} parsecs")
-
-
-class TestHost:
-    @pytest.fixture
-    def cache(self, tmp_path: Path) -> Path:
-        for name, text in {
-            "sha256/aa/linux.tar.xz": "x" * 100,
-            "sha256/aa.stamp": "",
-            "sha256/bb.part": "y" * 7,
-        }.items():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(text)
-        (tmp_path / "trees/cc").mkdir(parents=True)
-        (tmp_path / "trees/cc/one").write_text("z" * 9)
-        (tmp_path / "elsewhere").hardlink_to(tmp_path / "trees/cc/one")
-        for lock in ("sha256/aa.lock", "trees/cc.lock"):
-            (tmp_path / lock).touch()
-        return tmp_path
-
-    def test_what_there_is(self, cache: Path) -> None:
-        os.utime(cache / "sha256/aa/linux.tar.xz", (time.time() - 3 * DAY,) * 2)
-        found = {kept.path.name: kept for kept in kept_files(cache)}
-        assert {name: kept.size for name, kept in found.items()} == {"aa": 100, "bb": 7, "cc": 0}
-        assert 3 * DAY - 60 < found["aa"].idle < 3 * DAY + 60
-        assert all(kept.remove() for kept in found.values())
-        left = [str(path.relative_to(cache)) for path in sorted(cache.rglob("*")) if path.is_file()]
-        assert left == ["elsewhere", "sha256/aa.lock", "sha256/bb.lock", "trees/cc.lock"]
-
-    @pytest.mark.parametrize(("lock", "busy"), [("sha256/aa.lock", {"aa"}), ("builds/x.lock", {"aa", "bb", "cc"})])
-    def test_what_is_in_use(self, cache: Path, lock: str, busy: set[str]) -> None:
-        (cache / "builds").mkdir()
-        with (cache / lock).open("a") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            found = list(kept_files(cache))
-            assert {kept.path.name for kept in found if kept.stays} == busy
-            assert found[0].remove() == (lock != "sha256/aa.lock")
-
-    def test_base_images(self, tmp_path: Path) -> None:
-        """With what a run that was killed has left of one, which older versions of rosk called `rosk-…`."""
-        names = ("sha256-aa/blobs/sha256/bb", "sha256-aa.part/image.tar", "rosk-x_1/image.tar")
-        for name in names:
-            (tmp_path / "bases" / name).parent.mkdir(parents=True)
-            (tmp_path / "bases" / name).write_text("x" * 10)
-        (tmp_path / "bases/sha256-aa.lock").touch()
-        found = {kept.path.name: kept for kept in kept_files(tmp_path)}
-        assert {name: kept.size for name, kept in found.items()} == {"sha256-aa": 20, "rosk-x_1": 10}
-        assert {kept.what for kept in found.values()} == {"base images for other builders"}
-        assert all(kept.remove() for kept in found.values())
-        left = sorted(path.name for path in (tmp_path / "bases").iterdir())
-        assert left == ["rosk-x_1.lock", "sha256-aa.lock"]
-
-    def test_nothing(self, tmp_path: Path) -> None:
-        assert list(kept_files(tmp_path / "none")) == []
 
 
 class TestShared:

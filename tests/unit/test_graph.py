@@ -64,7 +64,7 @@ def test_of_a_source_that_is_known_what_is_new_comes(project: Project) -> None:
         project, CONTEXT, RESOLVED, output=Path("/out"), source=Path("/source"), known=Path("/known")
     )
     target = plan["target"]["source-file"]
-    assert (target["target"], target["contexts"]["known"]) == ("source-changes", "/known")
+    assert (target["target"], target["contexts"]["rosk-known"]) == ("source-changes", "/known")
     assert not any("known" in other["contexts"] for name, other in plan["target"].items() if name != "source-file")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +23,7 @@ from builder.solver import Builder
 from builder.view import QuietView
 from tests.unit.projects import write_project
 
-AT = "2026-01-01T00:00:01Z"
+AT, LATER = "2026-01-01T00:00:01Z", "2026-01-01T00:00:09Z"
 LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
 
 
@@ -52,10 +54,17 @@ def solve(
     targets: Sequence[str] = ("resolve",),
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
+    with building(root, engine, exported) as builder:
+        return builder.solve({"target": {name: dict(more) for name in targets}}, epoch=7)[1]
+
+
+@contextmanager
+def building(root: Path, engine: Engine, exported: Callable[[str], None] = lambda _target: None) -> Iterator[Builder]:
+    """What solves, while its log is open."""
     project = load_project(write_project(root / "project"), arch="x86")
     project.dist.mkdir()
     with BuildLog(root / "writing.log", root / "build.log") as log:
-        builder = Builder(
+        yield Builder(
             project=project,
             engine=engine,  # type: ignore[arg-type]
             base=BaseImage(ref="b", id="sha256:1", origin="local"),
@@ -64,7 +73,6 @@ def solve(
             folder=root,
             exported=exported,
         )
-        return builder.solve({"target": {name: dict(more) for name in targets}}, epoch=7)[1]
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +81,13 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["failed to solve: not found", LATE, LATE.replace("context", "recordBuildHistory: context")]
+    "what",
+    [
+        "failed to solve: not found",
+        LATE,
+        LATE.replace("context", "recordBuildHistory: context"),
+        "could not lock /a cache/index.json.lock",
+    ],
 )
 def test_what_is_gone_when_it_is_done_again(tmp_path: Path, what: str) -> None:
     engine = Engine(what)
@@ -121,6 +135,46 @@ def test_a_shared_cache_that_fails_is_done_without(tmp_path: Path) -> None:
         with pytest.raises(EngineError):
             solve(tmp_path / what[-1], engine, more=more)
         assert engine.solves == 1
+
+
+WRITES = "type=local,dest=/a cache,tag=b"
+INDEX = 'could not unmarshal /a cache/index.json ("{"): unexpected end of JSON input'
+
+
+def test_a_shared_cache_that_cannot_be_named_is_not_written(tmp_path: Path) -> None:
+    engine = Engine(INDEX)
+    more = {"cache-from": ["a"], "cache-to": [f"{WRITES},ignore-error=true"]}
+    assert solve(tmp_path, engine, more=more) == {"resolve": {"epoch": 7}}
+    assert [plan["target"]["resolve"] for plan in engine.plans] == [more, {"cache-from": ["a"]}]
+    assert f"warning: no shared cache is written: {INDEX}" in (tmp_path / "build.log").read_text()
+    for number, more in enumerate(({"cache-to": [WRITES]}, {})):
+        with pytest.raises(EngineError):
+            solve(tmp_path / str(number), Engine(INDEX), more=more)
+
+
+def test_what_was_done_before_a_shared_cache_failed(tmp_path: Path) -> None:
+    """The next solve finds it cached; it ran nevertheless, and what was said of caches was said."""
+
+    class Compiling(Engine):
+        def bake(self, plan: Mapping[str, Any], *, epoch: int, on_output: Callable[[str], None]) -> dict[str, Any]:
+            step = {"digest": "a", "name": "[compile 3/3] RUN make", "inputs": ["b"], "cached": self.solves > 0}
+            on_output(json.dumps({"vertexes": [{**step, "started": AT, "completed": LATER}]}) + "\n")
+            if not self.solves:
+                dead = {"digest": "b", "name": "importing cache manifest from r.example/c", "started": AT}
+                on_output(json.dumps({"vertexes": [{**dead, "completed": AT, "error": "no such host"}]}) + "\n")
+            return super().bake(plan, epoch=epoch, on_output=on_output)
+
+    with building(tmp_path, Compiling("failed to solve: failed to copy: not whole")) as builder:
+        state, _ = builder.solve({"target": {"a": {"cache-from": ["b"]}}})
+    assert "compile" in state.result.ran
+    assert any("no such host" in warning for warning in builder.warnings)
+
+
+def test_a_cache_that_is_needed(tmp_path: Path) -> None:
+    engine = Engine("failed to solve: failed to copy: not whole")
+    with building(tmp_path, engine) as builder, pytest.raises(EngineError):
+        replace(builder, needs_sources=True).solve({"target": {"a": {"cache-from": ["b"]}}})
+    assert engine.solves == 1
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_stage_for_each_module() -> None:
     assert set(found) - set(before) == {"module-first", "module-second-one"}
     assert [name for name in before if name != "external" and found[name] != before[name]] == []
     assert list(found).index("headers") < list(found).index("module-first") < list(found).index("external")
-    assert "from=input-second-one,target=/input" in found["module-second-one"]
+    assert "from=rosk-input-second-one,target=/input" in found["module-second-one"]
     assert "COPY --from=module-first /out/module/told /in/told" in found["module-second-one"]
     assert "COPY --from=module-" not in found["module-first"]
     copies = re.findall(r"COPY --from=(\S+) (\S+) /out/modules", found["external"])
@@ -64,7 +64,7 @@ def test_the_plan_has_their_sources(tmp_path: Path) -> None:
     )
     context = graph.Context(folder=Path("/context"), dockerfile=Path("/x"), modules=(source,))
     plan = graph.build_plan(project, context, RESOLVED, output=Path("/out"))
-    assert {target["contexts"]["input-mod"] for target in plan["target"].values()} == {"/staged"}
+    assert {target["contexts"]["rosk-input-mod"] for target in plan["target"].values()} == {"/staged"}
     assert source.recipe() == {"name": "mod", "archive": False, "subdir": "", "make": {"A": "b"}, "install": "extra"}
     assert source.as_json()["revision"] is None
 

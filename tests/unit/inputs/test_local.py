@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from builder.errors import FetchError, InputError, NoSpaceError
+from builder.inputs import local
 from builder.inputs.local import EPOCH, Tree, local_archive, tree_context
 
 pytestmark = pytest.mark.host_programs
@@ -243,6 +244,25 @@ def test_the_staged_tree_follows_the_tree(
         (tree / folder).rmdir()
     _write(tree, "dangling", "a file")
     assert "dangling" in _names(tree_context(tree, cache=cache))
+
+
+def test_a_staged_file_is_never_absent(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another build may be sending it: BuildKit has an empty file for one that vanishes."""
+    before = tree_context(tree, cache=cache)
+    staged = before.folder / "Kconfig"
+    (tree / "Kconfig").unlink()
+    _write(tree, "Kconfig", "another")
+    placed = local._link_or_copy
+
+    def place(source: Path, target: Path) -> None:
+        assert staged.read_text() != "another"
+        placed(source, target)
+        assert _names(before) == ALL
+
+    monkeypatch.setattr(local, "_link_or_copy", place)
+    tree_context(tree, cache=cache)
+    assert staged.read_text() == "another"
+    assert _names(tree_context(tree, cache=cache)) == ALL
 
 
 def test_what_did_not_change_is_left_alone(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
