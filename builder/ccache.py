@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import InputError
-from builder.project import Project
+from builder.project import SETTINGS_FILE, Project
 from builder.relay import on_loopback, relayed
 from builder.reports import Notice
 
@@ -37,6 +37,12 @@ def ccache_config(project: Project, folder: Path, gateway: Callable[[], str]) ->
     if address is None:
         yield None
         return
+    if "$" in address:
+        raise InputError(
+            "the address of the shared compiler cache has a $, which ccache takes for the name of a variable",
+            where=project.root / (project.settings.cache.compiler.secret_file or SETTINGS_FILE),
+            hint="give the server a password without it",
+        )
     file = folder / "ccache.conf"
     file.touch(mode=0o600)
     with relayed(address, gateway) as reached:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from builder.errors import EngineError
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"redis": 6379, "http": 80}
 _PIECE = 65536
@@ -25,7 +27,8 @@ def relayed(address: str, gateway: Callable[[], str]) -> Iterator[str]:
     """The address by which a build step reaches a server, while the block runs.
 
     Args:
-        address: As the user gave it (`redis://localhost:6379`); one that is not on the loopback is left as it is.
+        address: As the user gave it (`redis://localhost:6379`); one that is not on the loopback is left as it is, and
+            so is any where the bridge is none of this machine's (a rootless engine, one in a virtual machine).
         gateway: Gives the address of this machine on the engine's bridge.
     """
     if not on_loopback(address):
@@ -42,8 +45,15 @@ def relayed(address: str, gateway: Callable[[], str]) -> Iterator[str]:
                 _copy(self.request, server)
                 back.join()
 
-    host = gateway()
-    with _Server((host, 0), Handler) as relay:
+    try:
+        host = gateway()
+        server = _Server((host, 0), Handler)
+    except (OSError, EngineError):
+        server = None
+    if server is None:
+        yield address
+        return
+    with server as relay:
         threading.Thread(target=relay.serve_forever, daemon=True).start()
         try:
             netloc = f"{url.netloc.rpartition('@')[0]}@" if "@" in url.netloc else ""

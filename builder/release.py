@@ -24,10 +24,11 @@ from builder.summing import Sums
 
 MANIFEST, BUILD, VERIFY, REPORT = "manifest.json", "build.json", "verify.json", "report.html"
 SUMS, IMAGES, SBOM, PROVENANCE = "SHA256SUMS", "images", "sbom.spdx.json", "provenance.intoto.json"
-NAMES = (MANIFEST, SUMS, IMAGES, SBOM, PROVENANCE, BUILD, VERIFY, REPORT)
+NAMES = (MANIFEST, SUMS, IMAGES, SBOM, PROVENANCE, REPORT, BUILD, VERIFY)
 """The files of `dist` beside `kernel/` that belong to a release. SBOM and PROVENANCE say what is in it and what it was
 made from (`builder.trust`), BUILD how it was built (`builder.current`), VERIFY what its checks saw (`builder.verify`),
-and REPORT shows it all (`builder.report`)."""
+and REPORT shows it all (`builder.report`). They take their places in this order: with BUILD and VERIFY, by which a
+release counts as whole, the rest is there."""
 SUMMED = (MANIFEST, IMAGES, SBOM, PROVENANCE)
 """Those that SUMS vouches for beside `kernel/`; the others grow with what is found out about the release."""
 SIGNATURES = {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.ccache import compile_notices
+from builder.ccache import ccache_config, compile_notices
+from builder.errors import InputError
 from builder.project import load_project
 from tests.unit.projects import SETTINGS, write_project
 
@@ -34,3 +35,16 @@ def test_why_a_server_does_not_answer(tmp_path: Path, address: str, remote: bool
     assert notice.what.startswith(SILENT)
     assert ("does not reach this machine's localhost" in notice.what) == why
     assert compile_notices(project, {}, remote=remote) == []
+
+
+def test_a_password_that_ccache_would_take_for_a_variable(tmp_path: Path) -> None:
+    """It stops every compile, and says what the password is."""
+    files = {
+        "config/rosk.yaml": f"{SETTINGS}cache:\n  compiler:\n    secret_file: address\n",
+        "address": "redis://default:hush$sh@cache.example:6379\n",
+    }
+    project = load_project(write_project(tmp_path, **files), arch="x86")
+    with pytest.raises(InputError) as caught, ccache_config(project, tmp_path, lambda: pytest.fail("not asked for")):
+        pytest.fail("taken")
+    assert caught.value.where == tmp_path / "address"
+    assert "hush" not in f"{caught.value} {caught.value.hint}"

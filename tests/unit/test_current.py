@@ -268,6 +268,7 @@ def test_killed_while_it_takes_its_place(project: Project, monkeypatch: pytest.M
             assert found.manifest["reproduce"][-1] == word
             assert {path.read_text() for path in (project.dist / "kernel").iterdir()} == {word}
             assert json.loads((project.dist / release.BUILD).read_text())["key"] == word
+            assert word in (project.dist / release.REPORT).read_text()
     whole = {0: "one", 2 + len(release.NAMES): "two"}.get(number)
     if whole:
         assert current(project, whole)

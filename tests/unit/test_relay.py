@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from builder.errors import EngineError
 from builder.relay import relayed
 
 
@@ -44,6 +45,17 @@ def test_a_loopback_address_is_relayed(server: int) -> None:
             while piece := client.recv(65536):
                 got += piece
     assert got == sent
+
+
+def no_bridge() -> str:
+    raise EngineError("the engine's default network has no gateway")
+
+
+@pytest.mark.parametrize("gateway", [lambda: "192.0.2.1", no_bridge])
+def test_a_bridge_that_is_not_of_this_machine(gateway: Callable[[], str]) -> None:
+    """The engine is rootless, or in a virtual machine: the compile says that there is no answer."""
+    with relayed("redis://localhost:1", gateway) as address:
+        assert address == "redis://localhost:1"
 
 
 def test_another_address_is_left_alone() -> None:
