@@ -126,9 +126,10 @@ RUN --network=none --mount=type=bind,from=rosk-inputs,source=/config,target=/ros
 # The only stage that compiles, in an object tree that is kept for the next build of the same kernel release. It hands
 # on the boot files, the modules, and what building modules against this kernel needs of the object tree.
 FROM patched AS compile
-COPY --from=rosk-programs stages/affected.py stages/books.py stages/common.py stages/compilercache.py stages/crosshost.py stages/elf.py \
+COPY --from=rosk-programs stages/affected.py stages/asmversions.py stages/books.py stages/common.py stages/compilercache.py \
+    stages/crosshost.py stages/elf.py stages/initramfs.py \
     stages/hostlink.py stages/journal.py stages/makefile.py stages/maketools.py stages/modinstall.py stages/narrow.py stages/objtree.py \
-    stages/optionfolders.py stages/runmake.py stages/signingoptions.py stages/symversions.py stages/compile.py \
+    stages/optionfolders.py stages/runmake.py stages/shadowing.py stages/signingoptions.py stages/symversions.py stages/compile.py \
     /rosk/builder/stages/
 ARG ARCH
 ARG CROSS_COMPILE=

@@ -20,8 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
+from builder.stages import initramfs, narrow, symversions
 from builder.stages import journal as sources
-from builder.stages import narrow, symversions
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
 from builder.stages.compilercache import CompilerCache, may_cache
 from builder.stages.crosshost import CrossHost
@@ -29,8 +29,9 @@ from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_con
 from builder.stages.journal import Journal
 from builder.stages.maketools import CLANG, GCC, add_options, tool_arguments, toolchain_digest
 from builder.stages.modinstall import Installation, UnknownCommandError
-from builder.stages.objtree import KEEP, ObjectTree, shadows
+from builder.stages.objtree import KEEP, ObjectTree
 from builder.stages.runmake import Make, MakeError, cpus, make_environment, new_log
+from builder.stages.shadowing import shadows
 from builder.stages.signingoptions import signs
 
 # Under the object tree; the headers stage chooses from it. Keys lie in certs/, which is not here.
@@ -130,8 +131,12 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     return words
 
 
-def compile_kernel(build: Build, make: Make, kept: ObjectTree, out: Path) -> None:
-    """Build the image and the modules in the object tree, and install the modules under `out`."""
+def compile_kernel(build: Build, make: Make, kept: ObjectTree, out: Path, passing: Path | None = None) -> None:
+    """Build the image and the modules in the object tree, and install the modules under `out`.
+
+    Args:
+        passing: What make's environment names that is called otherwise in each build.
+    """
     words = make_arguments(build, cpus())
     modular = build.on("MODULES")
     targets = [build.image, "modules"] if modular else [build.image]
@@ -142,7 +147,18 @@ def compile_kernel(build: Build, make: Make, kept: ObjectTree, out: Path) -> Non
     install = [f"INSTALL_MOD_PATH={out / 'modules'}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"]
     # The key that signs is not here; it signs later, what is stripped here.
     unsigned = ["CONFIG_MODULE_SIG_ALL="] if signs(build.config) else []
-    install_modules([*words, *install, *_PLAIN_MODULES, *unsigned], make, build, kept.rules, out / "modules")
+    own = Installation(
+        make=[*words, *install, *_PLAIN_MODULES, *unsigned],
+        environment=make.environment,
+        obj=build.obj,
+        root=out / "modules",
+        release=build.release,
+        keep=build.obj / KEEP / "modules",
+        rules=kept.rules,
+        passing=str(passing) if passing else "",
+        jobs=cpus(),
+    )
+    install_modules(own, make)
 
 
 def make_all(words: Sequence[str], make: Make, kept: ObjectTree) -> None:
@@ -158,24 +174,14 @@ def make_all(words: Sequence[str], make: Make, kept: ObjectTree) -> None:
     make.run(words)
 
 
-def install_modules(words: Sequence[str], make: Make, build: Build, rules: str, root: Path) -> None:
-    """Do what `make modules_install` does with make's command line `words`, or have it done."""
-    own = Installation(
-        make=words,
-        environment=make.environment,
-        obj=build.obj,
-        root=root,
-        release=build.release,
-        keep=build.obj / KEEP / "modules",
-        rules=rules,
-        jobs=cpus(),
-    )
+def install_modules(own: Installation, make: Make) -> None:
+    """Do what `make modules_install` does, or have it done."""
     try:
         done = own.run()
         make.note(f"{done.modules} modules are installed as by modules_install, {done.stripped} of them stripped anew")
     except UnknownCommandError as error:
         make.note(f"modules_install is run as it is: {error}")
-        make.run([*words, "modules_install"])
+        make.run([*own.make, "modules_install"])
 
 
 def collect(build: Build, out: Path) -> None:
@@ -260,15 +266,20 @@ def build_from(args: argparse.Namespace) -> Build:
     )
 
 
-def compiler_cache(build: Build, journal: Journal, temporary: Path) -> CompilerCache | None:
-    """The compiler cache for the sources of this build, where it has one; `temporary` is for its passing files."""
+def compiler_cache(build: Build, journal: Journal, named: Sequence[str], temporary: Path) -> CompilerCache | None:
+    """The compiler cache for the sources of this build, where it has one.
+
+    Args:
+        named: The names of headers that Makefiles speak of.
+        temporary: The folder for its passing files.
+    """
     if build.cache is None:
         return None
     return CompilerCache(
         build.cache,
         build.cc,
         build.tools,
-        shadows(build.tree, journal, build.srcarch),
+        shadows(build.tree, journal, build.srcarch, named),
         config=build.ccache_config,
         temporary=temporary,
     )
@@ -284,15 +295,16 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
     kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
     known = kept.open(build.config, journal)
     temporary = kept.keep / "ccache"
-    cache = compiler_cache(build, known, temporary)
-    log.write_text("".join(f"{line}\n" for line in kept.said))
+    cache = compiler_cache(build, known, kept.named, temporary)
+    initramfs.prepare(build.config, build.tree, build.obj, build.epoch)
+    log.write_text("".join(f"{line}\n" for line in kept.said), errors="backslashreplace")
     environment = {**make_environment(build.epoch), **(cache.environment() if cache else {})}
     if not build.on("GCC_PLUGINS"):
         own = wrap_pkg_config(build.obj / ".rosk/bin")
         environment["PATH"] = f"{own}:{environment.get('PATH', os.defpath)}"
     make = Make(log, environment, objects)
     try:
-        compile_kernel(build, make, kept, out)
+        compile_kernel(build, make, kept, out, cache.passing if cache else None)
     except MakeError as error:
         if error.whole:
             kept.close(complete=False)

@@ -34,6 +34,7 @@ for word; do
     esac
 done
 [ "$list" ] && [ "$compiles" ] || exec {compiler} "$@"
+{headers}\
 {compiler} "$@" "-Wa,--MD,$list.as"
 code=$?
 if [ $code = 0 ] && [ -f "$list.as" ]; then
@@ -49,6 +50,14 @@ if [ $code = 0 ] && [ -f "$list.as" ]; then
 fi
 rm -f "$list.as"
 exit $code
+"""
+# For a list that has the headers too which a source takes for the system's (`-isystem`, `#pragma GCC system_header`).
+_ALL_HEADERS = """\
+for word; do
+    shift
+    case $word in -Wp,-MMD,*) word=-Wp,-MD,$list ;; esac
+    set -- "$@" "$word"
+done
 """
 # Another word leaves all earlier results behind; theirs is a shorter list of dependencies.
 _FORMAT = "rosk3"
@@ -76,12 +85,14 @@ class CompilerCache:
         folder: Where it keeps its results.
         compiler: The compiler's name, as make calls it.
         toolchain: A checksum over the whole toolchain.
-        shadows: A checksum over which headers could take each other's place (`builder.stages.objtree`).
+        shadows: A checksum over which headers could take each other's place (`builder.stages.shadowing`).
         config: Its configuration file, which may name a server that machines share; need not exist.
+        all_headers: Sources may have headers of their own that they take for the system's; a kernel has none.
         temporary: A folder for its temporary files, made anew. On a disk's own file system, which an overlay is not,
             ccache keeps in it what it knows of headers that it has read (inode_cache), and reads each of them once.
 
     Attributes:
+        passing: A folder that is there for this run alone, under a name of its own; `environment` names it.
         warnings: What the user is to be told, as entries of a report.
     """
 
@@ -94,32 +105,33 @@ class CompilerCache:
         *,
         config: Path | None = None,
         temporary: Path | None = None,
+        all_headers: bool = False,
     ) -> None:
         self.folder = folder
         self.warnings: list[dict[str, object]] = []
         # In one key that every ccache knows: CCACHE_NAMESPACE, made for this, came with 4.5 (Debian 11 has 4.2).
-        self._keys = {"CCACHE_COMPILERCHECK": f"string:{_FORMAT}-{shadows}-{toolchain}"}
-        self._work = Path(tempfile.mkdtemp(prefix="rosk-"))
+        self._keys = {"CCACHE_COMPILERCHECK": f"string:{_FORMAT}{'h' * all_headers}-{shadows}-{toolchain}"}
+        self.passing = Path(tempfile.mkdtemp(prefix="rosk-"))
         self._depend = compiler != "clang"
         for name in {"gcc", compiler} if self._depend else ():
-            wrap(name, self._work / "bin")
+            wrap(name, self.passing / "bin", all_headers=all_headers)
         if self._depend and (program := shutil.which(compiler)):
-            symversions.install(self._work / "bin", program)
+            symversions.install(self.passing / "bin", program)
         self._config = self._configured(config)
         # Not in the cache's folder: a full or read-only one must not fail a compile.
-        self._temporary = temporary or self._work / "tmp"
+        self._temporary = temporary or self.passing / "tmp"
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def environment(self) -> dict[str, str]:
         """The variables that make is run with."""
         return {
             **self._keys,
-            "PATH": f"{self._work / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{self.passing / 'bin'}:{os.environ.get('PATH', os.defpath)}",
             "CCACHE_CONFIGPATH": str(self._config),
             "CCACHE_DIR": str(self.folder),
             **({"CCACHE_DEPEND": "1"} if self._depend else {}),
             "CCACHE_TEMPDIR": str(self._temporary),
-            "CCACHE_STATSLOG": str(self._work / "stats"),
+            "CCACHE_STATSLOG": str(self.passing / "stats"),
         }
 
     def counts(self, suffix: str = "") -> dict[str, int]:
@@ -130,7 +142,7 @@ class CompilerCache:
         Args:
             suffix: `symversions.STATISTICS` for symbol versions, which are counted apart.
         """
-        log = self._work / f"stats{suffix}"
+        log = self.passing / f"stats{suffix}"
         if not log.exists():
             return {}
         records = log.read_text(errors="replace").split("# ")[1:]
@@ -139,7 +151,7 @@ class CompilerCache:
 
     def close(self) -> None:
         """Remove what is there for this run alone: it has the server's password, and would stay in the step's layer."""
-        shutil.rmtree(self._work)
+        shutil.rmtree(self.passing)
 
     def _configured(self, config: Path | None) -> Path:
         """The configuration file for this run: without a server that does not answer."""
@@ -150,18 +162,19 @@ class CompilerCache:
             text = _REMOTE.sub("", text)
         elif found and "|" not in found[1]:
             text = text.replace(found[0], f"{found[0].rstrip()}{_PATIENCE}")
-        file = self._work / "ccache.conf"
+        file = self.passing / "ccache.conf"
         file.touch(mode=0o600)
         file.write_text(text)
         return file
 
 
-def wrap(name: str, folder: Path) -> None:
+def wrap(name: str, folder: Path, *, all_headers: bool = False) -> None:
     """Put a program in `folder` that runs the compiler `name` and completes its list of dependencies."""
     compiler = shutil.which(name)
     if compiler is None:
         return
-    put_program(folder / name, _WRAPPER.format(compiler=shlex.quote(compiler)))
+    headers = _ALL_HEADERS if all_headers else ""
+    put_program(folder / name, _WRAPPER.format(compiler=shlex.quote(compiler), headers=headers))
 
 
 def answers(address: str) -> bool:

@@ -35,7 +35,7 @@ class Module:
 
     Attributes:
         name: The module's name in the settings.
-        top: The folder with its Kbuild or Makefile.
+        tree: The folder with its source; `top`: the one in it with its Kbuild or Makefile.
         headers: The headers tree of the kernel.
         release: The kernel release.
         install: The folder below lib/modules/V that receives it.
@@ -46,6 +46,7 @@ class Module:
     """
 
     name: str
+    tree: Path
     top: Path
     headers: Path
     release: str
@@ -180,9 +181,9 @@ def compiler_cache(module: Module, folder: Path | None, settings: Path | None, t
     config = module.headers / "include/config/auto.conf"
     if folder is None or not may_cache(config.read_text() if config.is_file() else ""):
         return None
-    shadows = hashlib.sha256(os.fsencode("\n".join(headers_of(module.headers, module.top)))).hexdigest()
+    shadows = hashlib.sha256(os.fsencode("\n".join(headers_of(module.headers, module.tree)))).hexdigest()
     digest = toolchain_digest(toolchain, module.cc)
-    return CompilerCache(folder, module.cc, digest, shadows, config=settings)
+    return CompilerCache(folder, module.cc, digest, shadows, config=settings, all_headers=True)
 
 
 def module_of(args: argparse.Namespace) -> tuple[Module, Dkms]:
@@ -193,6 +194,7 @@ def module_of(args: argparse.Namespace) -> tuple[Module, Dkms]:
     clang = args.compiler == CLANG
     module = Module(
         name=recipe["name"],
+        tree=args.sources / recipe["name"],
         top=top,
         headers=args.headers or Path("/lib/modules", args.release, "build"),
         release=args.release,

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from builder.stages.common import run
 
 GCC, CLANG = "gcc", "clang"
+_BINUTILS = ("as", "ld", "ar", "nm", "objcopy", "objdump", "readelf", "strip")
+_LLVM = ("ld.lld", *(f"llvm-{name}" for name in ("ar", "nm", "objcopy", "objdump", "readelf", "strip")))
+_ELSEWHERE = (Path("/usr/local"), Path("/opt"))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -29,17 +34,35 @@ def tool_arguments(compiler: str, variables: str) -> list[str]:
 
 
 def toolchain_digest(packages: Path, compiler: str) -> str:
-    """A checksum over the toolchain: Debian's packages, and the compiler itself, which may come from elsewhere.
+    """A checksum over the toolchain: Debian's packages, and what may come from elsewhere.
+
+    That is the compiler itself and the other programs that kbuild runs to make code, by their content, and all of
+    /usr/local and /opt, which may be large, by names, sizes and times.
 
     Args:
         packages: The list of the installed packages.
         compiler: gcc or clang, as make calls it.
     """
     digest = hashlib.sha256(packages.read_bytes())
-    for program in (shutil.which(compiler), None if compiler == CLANG else _inner(compiler)):
-        if program:
-            digest.update(hashlib.sha256(Path(program).read_bytes()).digest())
+    own = compiler == CLANG
+    prefix = "" if own else compiler.removesuffix(GCC)
+    programs = [shutil.which(compiler), None if own else _inner(compiler)]
+    programs += [shutil.which(f"{prefix}{name}") for name in (_LLVM if own else _BINUTILS)] + [shutil.which("pahole")]
+    for program in filter(None, programs):
+        digest.update(os.fsencode(f"{program} ") + hashlib.sha256(Path(program).read_bytes()).digest())
+    for line in _elsewhere():
+        digest.update(os.fsencode(line))
     return digest.hexdigest()
+
+
+def _elsewhere() -> Iterator[str]:
+    """A line for each file where software is put that is of no package (FHS 3.0: /opt and /usr/local)."""
+    for top in _ELSEWHERE:
+        for folder, folders, files in os.walk(top):
+            folders.sort()
+            for path in (Path(folder, name) for name in sorted(files)):
+                stat = path.lstat()
+                yield f"{path} {stat.st_size} {stat.st_mtime_ns}\n"
 
 
 def _inner(compiler: str) -> str | None:

@@ -142,6 +142,7 @@ class Installation:
         keep: The folder of stripped copies; need not exist.
         rules: What the recipes follow from beside `make`, `environment` and modules.order: any word that is another one
             when they may be others; empty where that is not known.
+        passing: What stands in `environment` and is another name each time; no recipe has it.
         jobs: How many programs to run at once.
     """
 
@@ -153,6 +154,7 @@ class Installation:
     keep: Path
     jobs: int
     rules: str = ""
+    passing: str = ""
 
     def run(self) -> Installed:
         """Install.
@@ -183,7 +185,7 @@ class Installation:
         before = load_book(self.keep / "said") or {}
         said = before["said"] if key and before.get("key") == key else self._said()
         plan = read_plan(said, self.root, self.release)
-        if key and before.get("key") != key:
+        if key and before.get("key") != key and not (self.passing and self.passing in said):
             self.keep.mkdir(parents=True, exist_ok=True)
             store_book(self.keep / "said", {"key": key, "said": said})
         return plan
@@ -196,7 +198,10 @@ class Installation:
         order = self.obj / "modules.order"
         if not self.rules or not order.is_file() or (self.obj / ".tmp_versions").exists():
             return ""
-        told = [self.rules, self.make, sorted(self.environment.items()), str(self.root), self.release]
+        environment = sorted(self.environment.items())
+        if self.passing:
+            environment = [(name, value.replace(self.passing, "")) for name, value in environment]
+        told = [self.rules, self.make, environment, str(self.root), self.release]
         return hashlib.sha256(repr(told).encode() + order.read_bytes()).hexdigest()
 
     def _said(self) -> str:

@@ -25,12 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from builder.stages import asmversions, initramfs
 from builder.stages import journal as sources
 from builder.stages.affected import COMPILED, Change, part_of
 from builder.stages.books import load_book, store_book
 from builder.stages.journal import Changes, Entry, Journal
 from builder.stages.narrow import Part
 from builder.stages.optionfolders import Makefiles
+from builder.stages.shadowing import HEADERS, named_headers
 
 KEEP = ".rosk-kept"
 """The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
@@ -47,13 +49,14 @@ _TICK_SECONDS = 0.02
 _TOOLS = tuple(
     f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
 )
+_PRELOADED = ("tools/build/", "tools/include/", "tools/lib/")
+"""What kernel/bpf/preload makes a library of, once for each object tree."""
 _PROGRAMS = (".sh", ".pl", ".py", ".awk", ".sed")
 _INSTALLING = "scripts/Makefile.modinst"
 """Read when all is made, and makes nothing of the object tree: its options leave nothing behind there."""
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
-_HEADERS = (".h", ".inc", ".def", ".lds")
 _NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
@@ -78,6 +81,7 @@ class ObjectTree:
         recipe: What the tree is made with beside source and config: any difference makes it a new one.
         said: What became of the tree and why, for the log.
         rules: A checksum over what kbuild's commands follow from; known once the tree is open.
+        named: The names of headers that Makefiles speak of; known once the tree is open.
         config: The text of the .config that is built; known once the tree is open.
         part: What make has to look into, once the tree is open; None for all of it.
     """
@@ -88,6 +92,7 @@ class ObjectTree:
     recipe: Mapping[str, Any]
     said: list[str] = field(default_factory=list)
     rules: str = ""
+    named: Sequence[str] = ()
     config: str = ""
     part: Part | None = None
 
@@ -111,15 +116,16 @@ class ObjectTree:
         self.keep.mkdir(parents=True, exist_ok=True)
         state = load_book(self.keep / "state") or {}
         now = sources.parse(journal)
-        changes = sources.compare(state.get("journal", ""), journal)
-        makefiles = _makefiles(now)
-        rules = self._rules(now, makefiles, state.get("rules"))
+        same_rosk = state.get("recipe", {}).get("rosk itself") == self.recipe.get("rosk itself")
+        changes = sources.compare(state["journal"] if state and same_rosk else "", journal)
+        makefiles = self._makefiles(now)
+        rules = self._rules(now, makefiles, state.get("rules") if same_rosk else None)
         recipe = {**self.recipe, **self._hidden(now, config), "a rule of a Makefile": rules[1]}
         states = self._states()
         reason = self._unsound(state, recipe, states) or self._shadowed(changes, now)
         moment = self._moment()
         if not reason and rules == state["rules"] and self._is_complete(config):
-            self.part = self._part(makefiles, config, changes, moment, states)
+            self.part = self._part(now, makefiles, config, changes, moment, states)
         (self.keep / _COMPLETE).unlink(missing_ok=True)
         if reason:
             if state:
@@ -132,8 +138,13 @@ class ObjectTree:
             lasting = {path: since for path, since in state["since"].items() if path not in changes.removed}
             state["since"] = {**lasting, **dict.fromkeys(changes.added | changes.changed, moment)}
         state |= {"journal": journal, "rules": rules}
+        self.named = rules[2].split()
         self.rules = hashlib.sha256(repr((sorted(recipe.items()), rules, config)).encode()).hexdigest()
         (self.keep / _UNFINISHED).touch()
+        if not reason and (unnoted := self._unnoted(config, changes)):
+            self.part = None
+            for path in unnoted:
+                (self.folder / path).unlink(missing_ok=True)
         store_book(self.keep / "state", state)
         sources.set_times(self.tree, now, state["since"], state["floor"])
         self._put_config(config)
@@ -168,19 +179,37 @@ class ObjectTree:
             (self.keep / _COMPLETE).exists()
             and not (self.keep / _UNFINISHED).exists()
             and not any(settings.get(option) == "y" for option in _NEED_ALL)
+            and not initramfs.names(config)
             and not (self.folder / ".tmp_versions").exists()
         )
 
-    def _part(self, paths: Sequence[str], config: str, changes: Changes, moment: int, states: Seal) -> Part | None:
+    def _part(
+        self, now: Journal, paths: Sequence[str], config: str, changes: Changes, moment: int, states: Seal
+    ) -> Part | None:
         """What has to be made again of a complete tree, where that can be told."""
+        links = (path for path, entry in now.items() if entry.link)
         matter = [path for path in changes.all if not _TEXTS.fullmatch(path)]
-        if not changes.changed.issuperset(matter):
+        if not changes.changed.issuperset(matter) or any(self._is_behind(link, matter) for link in links):
             return None
         before = (self.folder / _CONFIG).read_text()
         options = None if config == before else _differing(_settings(before), _settings(config))
         entered = {path.rpartition("/")[0] for path in states if path.endswith(_LEFT_IN_FOLDERS)}
         makefiles = Makefiles(tree=self.tree, paths=paths, srcarch=self.srcarch, entered=entered)
         return part_of(self.folder, states, makefiles, Change(sources=matter, options=options, since=moment))
+
+    def _is_behind(self, link: str, paths: Sequence[str]) -> bool:
+        """Whether one of the files has another name by way of a link, which the notes of objects may have."""
+        real = os.path.relpath(os.path.realpath(self.tree / link), os.path.realpath(self.tree))
+        return real == "." or any(f"{path}/".startswith(f"{real}/") for path in paths)
+
+    def _unnoted(self, config: str, changes: Changes) -> list[str]:
+        """Objects that may have to be made again for what kbuild does not note of them."""
+        settings = _settings(config)
+        if settings.get("MODVERSIONS") != "y":
+            return []
+        before = (self.folder / _CONFIG).read_text() if (self.folder / _CONFIG).is_file() else ""
+        options = _differing(_settings(before), settings)
+        return asmversions.stale(self.folder, self.tree, self.srcarch, changes.all, options)
 
     def _put_config(self, config: str) -> None:
         """Write .config unless it is equal: kbuild goes by its time."""
@@ -248,14 +277,19 @@ class ObjectTree:
 
     def _hidden(self, now: Journal, config: str) -> dict[str, Any]:
         """The part of the recipe that lies in the sources and in the config."""
-        hidden = {path: entry for path, entry in now.items() if entry.link or self._is_hidden(path)}
-        inputs = "".join(f"{path} {entry.digest} {entry.mode:o}\n" for path, entry in sorted(hidden.items()))
         settings = _settings(config)
+        others = _PRELOADED if settings.get("BPF_PRELOAD") == "y" else ()
+        hidden = {
+            path: entry
+            for path, entry in now.items()
+            if entry.link or self._is_hidden(path) or (others and path.startswith(others))
+        }
+        inputs = "".join(f"{path} {entry.digest} {entry.mode:o}\n" for path, entry in sorted(hidden.items()))
         named: set[str] = set()
         for path in hidden:
             if path != _INSTALLING and self._is_leftover_makefile(path):
-                named.update(_OPTION.findall((self.tree / path).read_text(errors="replace")))
-        tools = sorted(path for path in now if path.startswith(_TOOLS) and path.endswith(_HEADERS))
+                named.update(_OPTION.findall(self._text(path)))
+        tools = sorted(path for path in now if path.startswith(_TOOLS) and path.endswith(HEADERS))
         return {
             "a script or a Makefile of the source": hashlib.sha256(os.fsencode(inputs)).hexdigest(),
             # Host programs' lists of dependencies leave the system's headers out, which these may take the place of.
@@ -266,7 +300,8 @@ class ObjectTree:
         }
 
     def _rules(self, now: Journal, paths: Sequence[str], known: list[str] | None) -> list[str]:
-        """A checksum over all Makefiles, and one over what they say beside lists of objects and flags.
+        """A checksum over all Makefiles, one over what they say beside lists of objects and flags, and what
+        headers they name.
 
         Not every rule saves its command, by which kbuild would notice that it differs.
 
@@ -274,16 +309,22 @@ class ObjectTree:
             paths: Those of the Makefiles.
             known: What the build before found.
         """
-        makefiles = [path for path in paths if not path.startswith((*_NO_INPUT, "tools/"))]
+        makefiles = [path for path in paths if not path.startswith(("Documentation/", "tools/"))]
         digests = hashlib.sha256(os.fsencode("".join(f"{path} {now[path].digest}\n" for path in makefiles))).hexdigest()
         if known and known[0] == digests:
             return known
-        found = hashlib.sha256()
+        found, named = hashlib.sha256(), set[str]()
         for path in makefiles:
-            text = (self.tree / path).read_text(errors="replace").replace("\\\n", " ")
+            text = self._text(path).replace("\\\n", " ")
+            named |= named_headers(text)
             rules = [line for line in text.splitlines() if line.strip() and not _NO_RULE.match(line)]
             found.update("\n".join([path, *rules] if rules else []).encode(errors="replace"))
-        return [digests, found.hexdigest()]
+        return [digests, found.hexdigest(), " ".join(sorted(named))]
+
+    def _makefiles(self, journal: Journal) -> list[str]:
+        """The paths of all Makefiles, and of what they include by such names; not of links to what is no file."""
+        named = (path for path in journal if path.rpartition("/")[2].startswith(("Makefile", "Kbuild")))
+        return sorted(path for path in named if not journal[path].link or (self.tree / path).is_file())
 
     def _is_hidden(self, path: str) -> bool:
         """Whether targets are made from this file without naming it."""
@@ -301,7 +342,12 @@ class ObjectTree:
             ("scripts/", "include/", f"{arch}/include/", *_TOOLS)
         ):
             return True
-        return folder.startswith(f"{arch}/") and b"generated" in (self.tree / path).read_bytes()
+        return folder.startswith(f"{arch}/") and "generated" in self._text(path)
+
+    def _text(self, path: str) -> str:
+        """A file of the source; empty for a link that leads to none."""
+        file = self.tree / path
+        return file.read_text(errors="replace") if file.is_file() else ""
 
     def _shadowed(self, changes: Changes, now: Journal) -> str | None:
         """Why something may be included now that was not before, without a change to anything that is named."""
@@ -339,26 +385,3 @@ def _settings(config: str) -> dict[str, str]:
 def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
     """The options that have another value."""
     return {option for option in before.keys() | now.keys() if before.get(option) != now.get(option)}
-
-
-def _makefiles(journal: Journal) -> list[str]:
-    """The paths of all Makefiles, and of what they include by such names."""
-    return sorted(path for path in journal if path.rpartition("/")[2].startswith(("Makefile", "Kbuild")))
-
-
-def shadows(tree: Path, journal: Journal, srcarch: str) -> str:
-    """A checksum over which headers could take each other's place.
-
-    A compiler cache that only looks at the files which an earlier compile has included is right while this is the
-    same: it covers the paths of all headers whose name is not the only one of its kind, of those in folders that are
-    searched before the ones with generated headers, and of those that a file asks for.
-    """
-    before_generated = (f"arch/{srcarch}/include/", "include/asm/", "include/uapi/asm/", "include/linux/version.h")
-    paths: dict[str, list[str]] = {}
-    for path in journal:
-        if path.endswith(_HEADERS):
-            paths.setdefault(path.rpartition("/")[2], []).append(path)
-    twice = sorted(
-        path for group in paths.values() for path in group if len(group) > 1 or path.startswith(before_generated)
-    )
-    return hashlib.sha256(os.fsencode("\n".join([*twice, *sources.asked_for(tree, journal, journal)]))).hexdigest()

@@ -17,7 +17,7 @@ from builder.stages.journal import content
 from builder.stages.makefile import logical_lines
 
 # They make nothing of a kernel, or (tools/) the options that they name are part of what an object tree is made with.
-_NOT_OURS = ("Documentation/", "LICENSES/", "samples/", "tools/")
+_NOT_OURS = ("Documentation/", "LICENSES/", "tools/")
 _READS_CONFIG = re.compile(r"KCONFIG_CONFIG|auto\.conf|autoconf\.h|\.config\b")
 _LIST = re.compile(r"\s*([\w-]+)-\$\(CONFIG_\w+\)\s*[+:]?=((?:\s*[\w./+-]+)*)\s*")
 _INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.*)", re.MULTILINE)

@@ -23,10 +23,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from builder.stages import headerstree, journal, kconfigtree
 from builder.stages.common import StageError, progress, run, stage_main
-from builder.stages.patchfile import FilePatch, named_paths, parse_patch
+from builder.stages.patchfile import FilePatch, named_paths, parse_patch, without_text
 from builder.stages.signingoptions import IN_TREE
 
 # --forward never takes a patch back; --batch never asks; rejects are shown by line instead of left in files.
@@ -59,14 +60,24 @@ def apply_patches(tree: Path, folder: Path) -> set[str] | None:
     for file in sorted(folder.glob("*.patch"), key=_by_name):
         name, content = f"patches/{file.name}", file.read_bytes()
         parts = parse_patch(content, name)
-        named = named_paths(content)
-        known = known and named is not None
+        diffs = without_text(content, parts)
+        named = named_paths(diffs)
+        known = known and named is not None and not any(_is_behind_link(tree, path) for path in named)
         touched |= named or set()
-        done = run([*_PATCH, f"--input={file.resolve()}"], cwd=tree, env={"LC_ALL": "C"}, check=False)
+        with NamedTemporaryFile() as input:
+            input.write(diffs)
+            input.flush()
+            done = run([*_PATCH, f"--input={input.name}"], cwd=tree, env={"LC_ALL": "C"}, check=False)
         print(f"{name}: {len(parts)} files", flush=True)
         if done.returncode != 0:
             raise explain_failure(name, parts, (done.stdout + done.stderr).splitlines())
     return touched if known else None
+
+
+def _is_behind_link(tree: Path, path: str) -> bool:
+    """Whether a link is among the folders of a path: GNU patch follows it, and the file has another name."""
+    folder = (tree / path).parent
+    return folder.resolve() != tree.resolve() / folder.relative_to(tree)
 
 
 def explain_failure(name: str, parts: Sequence[FilePatch], lines: Sequence[str]) -> StageError:

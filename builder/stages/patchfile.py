@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from builder.stages.common import StageError
@@ -33,11 +34,13 @@ class FilePatch:
         path: The file, as under the tree's top (the new name of a renamed file, the old one of a deleted file).
         line: The 1-based line in the patch at which its header starts.
         hunks: The line of each of its hunks; none for a mere rename or mode change.
+        end: The line that it ends with.
     """
 
     path: str
     line: int
     hunks: tuple[int, ...]
+    end: int
 
 
 def check_patch(content: bytes | str, name: str) -> list[str]:
@@ -68,6 +71,16 @@ def parse_patch(content: bytes, name: str) -> list[FilePatch]:
             line=1,
         )
     return files
+
+
+def without_text(content: bytes, parts: Sequence[FilePatch]) -> bytes:
+    """A patch with empty lines for the text around its parts, in which GNU patch would find more to apply.
+
+    It takes back an indented diff, as a commit message may quote one, and reads `Prereq:` and `Index:` lines.
+    """
+    lines = content.split(b"\n")
+    meant = {at for part in parts for at in range(part.line - 1, part.end)}
+    return b"\n".join(line if at in meant else b"" for at, line in enumerate(lines))
 
 
 def named_paths(content: bytes) -> set[str] | None:
@@ -109,7 +122,7 @@ class _Reader:
             elif self.at_file():
                 start = self.at + 1
                 path = self.names()
-                files.append(FilePatch(path=path, line=start, hunks=self.hunks()))
+                files.append(FilePatch(path=path, line=start, hunks=self.hunks(), end=self.at))
             elif _HUNK.match(line):
                 raise self.fail("a hunk follows no `---` and `+++` lines", "make the patch again with `git diff`")
             else:
@@ -137,7 +150,7 @@ class _Reader:
         if self.at < len(self.lines) and self.at_file():
             path = self.names()
             hunks = self.hunks()
-        return FilePatch(path=path, line=start, hunks=hunks)
+        return FilePatch(path=path, line=start, hunks=hunks, end=self.at)
 
     def git_names(self) -> str:
         """The path in `diff --git a/P b/P`: the two are the same but for a rename, whose own lines follow."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from builder.stages.common import run
-from builder.stages.patchfile import GIT_HEADER, FilePatch
+from builder.stages.patchfile import GIT_HEADER, FilePatch, without_text
 
 FUZZ = 2
 """The most lines of context that GNU patch itself leaves out of account."""
@@ -158,7 +158,7 @@ def try_patch(state: State, patch: Patch, *, fuzz: int = 0, reverse: bool = Fals
     for name in sorted(patch.files - names):
         _place_links(state.tree, name, trial)
     input = state.folder / "input.patch"
-    input.write_bytes(patch.content)
+    input.write_bytes(without_text(patch.content, patch.parts))
     argv = [*_PATCH, *(_BACKWARD if reverse else _FORWARD), f"--fuzz={fuzz}", f"--input={input}"]
     done = run(argv, cwd=trial, env={"LC_ALL": "C"}, check=False)
     lines = (done.stdout + done.stderr).splitlines()

@@ -2,9 +2,9 @@
 
 Source: Documentation/kbuild/reproducible-builds.rst of Linux 6.12 and the Makefiles named at each row. What that text
 warns of too, but rosk has an answer for, is not here: dates, user and host (KBUILD_BUILD_*), absolute file names (a
-build always has the same folders), LOCALVERSION_AUTO (off). Nor are options that name a file of the kernel tree
-(SYSTEM_TRUSTED_KEYS, INITRAMFS_SOURCE, EXTRA_FIRMWARE): what they name is part of the patched source, or the build
-fails.
+build always has the same folders), LOCALVERSION_AUTO (off), the times of the files that INITRAMFS_SOURCE names. Nor
+are options that name a file of the kernel tree (SYSTEM_TRUSTED_KEYS, INITRAMFS_SOURCE, EXTRA_FIRMWARE): what they name
+is part of the patched source, or the build fails.
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ TABLE = (
         reason="pahole 1.22 to 1.28 with -j, which most kernels give it, writes types in the order its threads end",
         remedy="take it out, or use a toolchain whose package dwarves is 1.29 or newer (trixie's is)",
         applies=_threaded_pahole,
+    ),
+    # arch/x86/Makefile: -march=native and -Ctarget-cpu=native, since Linux 6.16.
+    Row(
+        options=("X86_NATIVE_CPU",),
+        reason="the compiler makes code for the CPU that it runs on, which another machine may not run at all",
+        remedy="take it out",
     ),
     # gcc's coverage.cc stamps each object with the time of its compilation, unless there is a -frandom-seed.
     Row(

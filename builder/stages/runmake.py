@@ -88,7 +88,7 @@ class Make:
 
     def note(self, line: str) -> None:
         """Write a line of this program's own to the log."""
-        with self.log.open("a") as log:
+        with self.log.open("a", errors="backslashreplace") as log:
             log.write(f"{line}\n")
 
     def follow(self, line: str) -> None:

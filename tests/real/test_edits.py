@@ -7,6 +7,7 @@ toolchain; all else builds on what is there.
 from __future__ import annotations
 
 import secrets
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ TYPES = """\
  #ifndef __LINUX_COMPILER_TYPES_H
  #define __LINUX_COMPILER_TYPES_H
 +#define NOTHING_USES_THIS
+"""
+
+
+COPY_PAGE = """\
+--- a/arch/x86/include/asm/page_64.h
++++ b/arch/x86/include/asm/page_64.h
+@@ -62,1 +62,1 @@
+-void copy_page(void *to, void *from);
++void copy_page(void *to, const void *from);
 """
 
 
@@ -124,3 +134,25 @@ def test_edits(project: FakeProject, tmp_path: Path) -> None:
     built = proof.build(scope=scope)
     assert not is_kept(built)
     assert built.compiled["objects"] == first.compiled["objects"]
+
+
+def test_symbol_versions_of_assembler_source(project: FakeProject, tmp_path: Path) -> None:
+    """kbuild notes nowhere what they follow from: the object of copy_page is not made from this header."""
+    proof, scope = Proof(project, tmp_path / "copies"), secrets.token_hex(6)
+    proof.apply(option("MODVERSIONS", "y"))
+    project.build(scope)
+    before = version_of("copy_page", project)
+    built = proof.build(patched(copy_page=COPY_PAGE), scope=scope)
+    assert is_kept(built)
+    assert version_of("copy_page", project) != before
+
+
+def version_of(symbol: str, project: FakeProject) -> str:
+    """The version of a symbol, as modules that are built later are told."""
+    (package,) = (project.root / "dist/kernel").glob("build-*")
+    with tarfile.open(package) as tar:
+        (name,) = (name for name in tar.getnames() if name.endswith("/Module.symvers"))
+        text = tar.extractfile(name)
+        assert text
+        lines = (line.split() for line in text.read().decode().splitlines())
+        return next(words[0] for words in lines if words[1] == symbol)

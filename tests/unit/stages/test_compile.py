@@ -13,7 +13,7 @@ import pytest
 
 from builder.series import make_words
 from builder.stages import compile as compiling
-from builder.stages import runmake
+from builder.stages import maketools, runmake
 from builder.stages.common import MARK, put_program
 from tests.unit.stages import faketree
 
@@ -114,6 +114,30 @@ def test_a_kept_object_tree_is_not_compiled_again(work: Path, tree: Path) -> Non
     assert (work / MODULES / "kernel/fs/ext4/ext4.ko").exists()
 
 
+def test_what_modules_install_does_is_asked_once(work: Path, tree: Path) -> None:
+    """Also with a compiler cache, whose programs lie in a folder of another name each time."""
+    told = work / "obj/.rosk-kept/modules/said"
+    times = []
+    for number in range(2):
+        (tree / "sound/core/snd.c").write_text(f"{(faketree.TREE / 'sound/core/snd.c').read_text()}/* {number} */\n")
+        done = run(tree, work, "--ccache", str(work / "ccache"))
+        assert done.returncode == 0, done.stdout
+        times.append(told.stat().st_mtime_ns)
+        shutil.rmtree(work / "out")
+    assert times[0] == times[1]
+
+
+def test_files_with_names_of_any_bytes(work: Path, tree: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tree / "net") + b"/caf\xe9.txt"))
+    odd.write_text("text")
+    for gone in (False, True):
+        if gone:
+            odd.unlink()
+        done = run(tree, work)
+        assert done.returncode == 0, done.stdout + done.stderr
+        shutil.rmtree(work / "out")
+
+
 def test_the_first_compiler_error_is_the_message(work: Path, tree: Path) -> None:
     (tree / "fs/ext4/inode.c").write_text(BROKEN)
     done = run(tree, work)
@@ -170,7 +194,7 @@ def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, o
     """A plugin, and the file with the seed by which structures are laid out."""
     made = build(tmp_path, ccache=tmp_path, config=f"CONFIG_{option}=y\n")
     assert not [word for word in compiling.make_arguments(made, 3) if "=ccache " in word]
-    assert compiling.compiler_cache(made, {}, tmp_path) is None
+    assert compiling.compiler_cache(made, {}, (), tmp_path) is None
 
 
 def test_symbol_versions_that_genksyms_does_not_make_are_kbuilds_own(tmp_path: Path) -> None:
@@ -197,6 +221,19 @@ def test_make_is_told_what_an_old_tree_needs(tmp_path: Path) -> None:
     words = make_words("4.14.240", "x86")
     assert "KCFLAGS=-fno-optimize-sibling-calls" in compiling.make_arguments(build(tmp_path, make_variables=words), 3)
     assert [word for word in compiling.make_arguments(build(tmp_path, make_variables=words), 3) if "-fcommon" in word]
+
+
+@pytest.mark.parametrize("name", ["bin/ld", "bin/pahole", "local/lib/libbfd.so", "local/bin/as"])
+def test_tools_of_no_package_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "packages").write_text("gcc 14\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setattr(maketools, "_ELSEWHERE", (tmp_path / "local", tmp_path / "none"))
+    found = set()
+    for text in ("one", "other", "one"):
+        put_program(tmp_path / name, f"#!/bin/sh\n# {text}\n")
+        os.utime(tmp_path / name, (1, 1))
+        found.add(maketools.toolchain_digest(tmp_path / "packages", "gcc"))
+    assert len(found) == 2
 
 
 def test_a_compiler_of_no_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

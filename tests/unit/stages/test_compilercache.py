@@ -29,9 +29,11 @@ class Folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def compile(self, source: str, *flags: str, toolchain: str = "1", shadows: str = "1") -> tuple[bytes, int]:
+    def compile(
+        self, source: str, *flags: str, toolchain: str = "1", shadows: str = "1", all_headers: bool = False
+    ) -> tuple[bytes, int]:
         """The object, and how often the compiler itself was called."""
-        cache = CompilerCache(self.root / "cache", "gcc", toolchain, shadows)
+        cache = CompilerCache(self.root / "cache", "gcc", toolchain, shadows, all_headers=all_headers)
         self.run(cache, source, *flags)
         counts = cache.counts()
         return (self.root / "a.o").read_bytes(), counts["calls"] - counts.get("direct_cache_hit", 0)
@@ -65,6 +67,19 @@ def test_a_header_that_changes_behind_its_times_is_read_again(folder: Folder, tm
     assert objects[0] == objects[2] != objects[1]
     counts = cache.counts()
     assert (counts["calls"], counts["direct_cache_hit"]) == (3, 1)
+
+
+def test_headers_that_a_source_takes_for_the_systems(folder: Folder) -> None:
+    """`-MMD`, which kbuild asks for, lists none of them."""
+    folder.write("a.c", '#include <a.h>\n#include "b.h"\nint a = A + 8 * B;\n')
+    folder.write("b.h", '#pragma GCC system_header\n#include "c.h"\n')
+    objects = []
+    for a, b in ((1, 1), (2, 1), (2, 2), (1, 1)):
+        folder.write("sys/a.h", f"#define A {a}\n")
+        folder.write("c.h", f"#define B {b}\n")
+        objects.append(folder.compile("a.c", "-isystem", "sys", all_headers=True))
+    assert [calls for _, calls in objects] == [1, 1, 1, 0]
+    assert len({content for content, _ in objects}) == 3 and objects[0][0] == objects[3][0]
 
 
 def test_a_second_compile_is_a_hit(folder: Folder) -> None:

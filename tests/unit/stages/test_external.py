@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,16 @@ def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, b
         config.write_text(text)
         cache = external.compiler_cache(module, tmp_path / "cache", None, Path("/dev/null"))
         assert (cache is not None) == kept
+
+
+def test_a_header_beside_the_folder_that_is_built_counts_for_the_compiler_cache(tmp_path: Path, base: Path) -> None:
+    module = asked_for(tmp_path, base, "--headers", str(tmp_path / "headers"))
+    keys = []
+    for name in ("one.h", "other.h"):
+        (module.tree / "override").mkdir(exist_ok=True)
+        (module.tree / "override" / name).touch()
+        cache = external.compiler_cache(replace(module, top=module.tree / "driver"), tmp_path, None, Path("/dev/null"))
+        assert cache
+        keys.append(cache.environment()["CCACHE_COMPILERCHECK"])
+        cache.close()
+    assert keys[0] != keys[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.stages import journal, objtree
+from builder.stages.books import load_book, store_book
 from builder.stages.objtree import ObjectTree
 
 CONFIG = "CONFIG_NET=y\nCONFIG_KALLSYMS=y\n"
@@ -275,22 +276,55 @@ def test_a_clock_that_went_back_makes_a_new_tree(kept: Callable[..., ObjectTree]
     assert kept().said == ["the object tree is made anew: the clock went back"]
 
 
-def test_headers_that_could_take_each_others_place(tree: Path) -> None:
-    def shadows() -> str:
-        return objtree.shadows(tree, journal.read_tree(tree), "x86")
+def test_a_makefile_that_is_a_link_to_nothing(kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path) -> None:
+    for name, target in (("net/Makefile.old", "gone"), ("net/Kbuild", "certs"), ("scripts/Makefile.old", "/gone")):
+        (tree / name).symlink_to(target)
+    noted(kept, tmp_path)
+    assert kept(f"{CONFIG}CONFIG_BLOCK=y\n").part
+    assert is_kept(tmp_path)
 
-    first = shadows()
-    write(tree / "net/other.h", "a name of its own\n")
-    write(tree / "net/table.h", "other content\n")
-    assert shadows() == first
-    write(tree / "include/linux/table.h", "a second one\n")
-    second = shadows()
-    assert second != first
-    write(tree / "lib/extra.h", "asked for\n")
-    third = shadows()
-    assert third != second
-    write(tree / "arch/x86/include/asm/only-generated.h", "found before a generated one\n")
-    assert shadows() != third
+
+def test_a_state_that_another_rosk_has_left(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    """It may have another form."""
+    recipe = {"rosk itself": "older"}
+    kept(**recipe).close(complete=True)
+    state = {**(load_book(tmp_path / "obj/.rosk-kept/state") or {}), "journal": "a line of another form\n"}
+    store_book(tmp_path / "obj/.rosk-kept/state", state)
+    assert kept(**{"rosk itself": "newer"}).said == ["the object tree is made anew: rosk itself differs"]
+
+
+PRELOAD = f"{CONFIG}CONFIG_BPF_PRELOAD=y\n"
+
+
+@pytest.mark.parametrize(("config", "same"), [(CONFIG, True), (PRELOAD, False)])
+def test_what_a_library_is_made_of_that_is_made_once(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, config: str, same: bool
+) -> None:
+    """kernel/bpf/preload/Makefile names nothing that it is made of."""
+    write(tree / "tools/lib/bpf/libbpf.c", "int bpf;\n")
+    noted(kept, tmp_path, config)
+    write(tree / "tools/lib/bpf/libbpf.c", "int other;\n")
+    kept(config)
+    assert is_kept(tmp_path) == same
+
+
+def test_symbol_versions_that_kbuild_does_not_know_to_be_old(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path
+) -> None:
+    """The object is made again, wherever make would have looked."""
+    config, target = f"{CONFIG}CONFIG_MODVERSIONS=y\n", "net/memcpy.o"
+    write(tree / "include/linux/kernel.h", "#ifdef CONFIG_SMALL\n")
+    noted(kept, tmp_path, config)
+    opened = kept(config)
+    write(tmp_path / "obj" / target, "object")
+    write(tmp_path / "obj/net/.memcpy.o.cmd", f"savedcmd_{target} := gcc\n\nsource_{target} := memcpy.S\n")
+    opened.close(complete=True)
+    opened = kept(f"{config}CONFIG_LARGE=y\n")
+    assert opened.part and (tmp_path / "obj" / target).exists()
+    opened.close(complete=True)
+    opened = kept(f"{config}CONFIG_LARGE=y\nCONFIG_SMALL=y\n")
+    assert opened.part is None and not (tmp_path / "obj" / target).exists()
+    assert is_kept(tmp_path)
 
 
 # What make has to look into.
@@ -361,6 +395,28 @@ def test_make_looks_everywhere_where_objects_follow_from_others(
     kept: Callable[..., ObjectTree], tmp_path: Path
 ) -> None:
     config = f"{CONFIG}CONFIG_TRIM_UNUSED_KSYMS=y\n"
+    noted(kept, tmp_path, config)
+    assert kept(config).part is None
+
+
+def test_make_looks_everywhere_for_a_file_that_has_two_names(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path
+) -> None:
+    """The notes of some objects may have the link."""
+    (tree / "drivers").mkdir()
+    (tree / "drivers/table.h").symlink_to("../net/table.h")
+    (tree / "drivers/net").symlink_to("../net/certs")
+    noted(kept, tmp_path)
+    write(tree / "net/core.c", "int another;\n")
+    opened = kept()
+    assert opened.part
+    opened.close(complete=True)
+    write(tree / "net/table.h", "int another;\n")
+    assert kept().part is None
+
+
+def test_make_looks_everywhere_where_files_are_packed(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:
+    config = f'{CONFIG}CONFIG_INITRAMFS_SOURCE="/usr/src/linux/initramfs"\n'
     noted(kept, tmp_path, config)
     assert kept(config).part is None
 

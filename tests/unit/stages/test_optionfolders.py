@@ -20,6 +20,7 @@ FILES = {
     "drivers/Makefile": "obj-$(CONFIG_AMD) += amd/core/\n",
     "drivers/amd/core/Makefile": "include $(AMD)/pm/Makefile\n",
     "drivers/amd/pm/Makefile": "amd-$(CONFIG_AMD_PM) += pm.o\n",
+    "samples/Makefile": "obj-$(CONFIG_SAMPLE_KPROBES) += kprobes/\n",
     "virt/Makefile": "obj-y += lib/\n",
     "virt/Makefile.kvm": "kvm-$(CONFIG_KVM_VFIO) += vfio.o\n",
     "lib/Makefile": "obj-$(CONFIG_VDSO) += one.o\n",
@@ -28,7 +29,7 @@ FILES = {
     "arch/arm/Makefile": "ifdef CONFIG_MMU\nendif\n",
     "tools/Makefile": "ifdef CONFIG_MMU\nendif\n",
 }
-ENTERED = ["fs", "fs/proc", "kernel", "drivers", "drivers/amd/core", "lib", "arch/x86", "arch/x86/entry"]
+ENTERED = ["samples", "fs", "fs/proc", "kernel", "drivers", "drivers/amd/core", "lib", "arch/x86", "arch/x86/entry"]
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def makefiles(tmp_path: Path) -> Makefiles:
         (["MMU"], ["fs/proc"], []),
         (["WERROR"], ["fs/proc"], ["fs/proc"]),
         (["AMD"], ["drivers"], ["drivers/amd/core"]),
+        (["SAMPLE_KPROBES"], ["samples"], ["samples/kprobes"]),
         (["MMU", "MINIX_FS"], ["fs", "fs/minix", "fs/proc"], ["fs/minix"]),
     ],
 )

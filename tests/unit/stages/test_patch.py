@@ -238,6 +238,40 @@ def test_a_hook_that_cannot_be_run_is_an_error(tree: Path, text: str) -> None:
     assert caught.value.where == "hooks/10-a.sh"
 
 
+QUOTING = """\
+A change, instead of this one:
+
+  --- a/fs/other.c
+  +++ b/fs/other.c
+  @@ -1,3 +1,3 @@
+   line 1
+  -line 2
+  +LINE 2
+   line 3
+
+Prereq: a word that no file has
+"""
+
+
+def test_a_diff_in_a_message_is_text(tree: Path) -> None:
+    """GNU patch takes its indentation off, and applies it."""
+    (tree / "fs/other.c").write_text(LINES)
+    put(tree, "0001-a.patch", QUOTING + CHANGE.partition("\n")[2] + "-- \n2.39.5\n")
+    before = journal.dump(journal.read_tree(tree))
+    touched = patch.apply_patches(tree, tree.parent / "patches")
+    assert (tree / "fs/other.c").read_text() == LINES
+    assert "LINE 6" in (tree / "fs/file.c").read_text()
+    assert journal.update(tree, before, touched or ()) == journal.dump(journal.read_tree(tree))
+
+
+def test_a_file_whose_folder_is_a_link(tree: Path) -> None:
+    """The tree is read again: under its own name the file is another one."""
+    (tree / "link").symlink_to("fs")
+    put(tree, "0001-a.patch", CHANGE.replace("/fs/", "/link/"))
+    assert patch.apply_patches(tree, tree.parent / "patches") is None
+    assert "LINE 6" in (tree / "fs/file.c").read_text()
+
+
 @pytest.mark.parametrize("hooked", [False, True])
 def test_the_journal_is_of_the_tree_as_it_leaves_the_stage(tree: Path, hooked: bool) -> None:
     written, folder = tree.parent / "journal", tree.parent

@@ -19,6 +19,7 @@ KEY = {"MODULE_SIG": "y", "MODULE_SIG_KEY": '"certs/signing_key.pem"'}
         ({"IKHEADERS": "m"}, "IKHEADERS"),
         ({"DEBUG_INFO_BTF": "y", "PAHOLE_VERSION": "124"}, "DEBUG_INFO_BTF"),
         ({"GCOV_KERNEL": "y", "CC_IS_GCC": "y"}, "GCOV_KERNEL"),
+        ({"X86_NATIVE_CPU": "y"}, "X86_NATIVE_CPU"),
     ],
 )
 def test_what_makes_builds_differ_is_found_once(values: dict[str, str], option: str) -> None:

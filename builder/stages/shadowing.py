@@ -1,0 +1,51 @@
+"""Which headers of a kernel tree could be included in each other's place.
+
+A compiler cache that only looks at the files which an earlier compile has included is right while this is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from builder.stages import journal as sources
+from builder.stages.journal import Journal
+
+HEADERS = (".h", ".inc", ".def", ".lds")
+_NAMED = re.compile(r"[\w.+-]+\.h\b")
+
+
+def named_headers(makefile: str) -> set[str]:
+    """The names of headers in the text of a Makefile: it may make them, and they are found after the sources' own."""
+    return set(_NAMED.findall(makefile))
+
+
+def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] = ()) -> str:
+    """A checksum over the paths of all headers whose name is not the only one of its kind.
+
+    Also over those whose name the Makefiles have, those in folders that are searched before the ones with generated
+    headers, those that a file asks for, and over the lists of headers to generate.
+
+    Args:
+        named: What `named_headers` finds in the Makefiles.
+    """
+    include = f"arch/{srcarch}/include/"
+    before_generated = (include, "include/asm/", "include/uapi/asm/", "include/linux/version.h")
+    paths: dict[str, list[str]] = {}
+    for path in journal:
+        if path.endswith(HEADERS):
+            paths.setdefault(path.rpartition("/")[2], []).append(path)
+    known = set(named)
+    found = sorted(
+        path
+        for name, group in paths.items()
+        for path in group
+        if len(group) > 1 or name in known or path.startswith(before_generated)
+    )
+    found += sources.asked_for(tree, journal, journal)
+    lists = (path for path in journal if path.startswith((include, "include/")) and path.endswith("/Kbuild"))
+    found += [f"{path} {journal[path].digest}" for path in lists]
+    return hashlib.sha256(os.fsencode("\n".join(found))).hexdigest()
