@@ -134,12 +134,11 @@ class FakeProject:
         )
 
 
-@pytest.fixture
-def fake(base: BaseImage, tmp_path: Path) -> FakeProject:
-    """A project of its own for each test: its org, and so its whole graph from `configured` on, is its own."""
-    project = FakeProject(tmp_path, base)
-    shutil.copytree(FAKE_TREE, tmp_path / "linux", symlinks=True)
-    project.write("config/rosk.yaml", SETTINGS.format(token=secrets.token_hex(4)))
+def make_fake(base: BaseImage, folder: Path, org: str) -> FakeProject:
+    """A project for the fake tree; its graph, from `configured` on, is that of all projects of the same org."""
+    project = FakeProject(folder, base)
+    shutil.copytree(FAKE_TREE, folder / "linux", symlinks=True)
+    project.write("config/rosk.yaml", SETTINGS.format(token=org))
     project.write("config/x86/kernel-config", CONFIG)
     project.write("lists/x86/modules.list", MAIN_LIST)
     project.write("lists/x86/modules-extra.list", EXTRA_LIST)
@@ -147,6 +146,12 @@ def fake(base: BaseImage, tmp_path: Path) -> FakeProject:
     project.write("firmware/fakenic/nic-1.bin", "firmware\n")
     project.write("firmware/WHENCE", "Driver: fakenic\n\nFile: fakenic/nic-1.bin\n\nLicence: Redistributable.\n")
     return project
+
+
+@pytest.fixture
+def fake(base: BaseImage, tmp_path: Path) -> FakeProject:
+    """A project of its own for each test, of which nothing was built before."""
+    return make_fake(base, tmp_path, secrets.token_hex(4))
 
 
 @pytest.fixture
