@@ -23,20 +23,22 @@ _COPY = 4 << 20
 
 
 @contextmanager
-def locked(file: Path, *, wait: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(file: Path, *, shared: bool = False, wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold an exclusive lock on `file` (made if it is missing); waits for another process that holds it.
 
     Args:
+        shared: Others may hold it at the same time that share it too.
         wait: Called when that takes waiting.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with file.open("a") as opened:
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             log.info("another rosk is at work on %s: waiting for it", file.with_suffix(""))
             if wait is not None:
                 wait()
-            fcntl.flock(opened, fcntl.LOCK_EX)
+            fcntl.flock(opened, kind)
         yield
 
 

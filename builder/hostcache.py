@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from builder.files import locked
 from builder.inputs.store import cache_errors
 
 _IN_USE = Path("builds/in-use.lock")
@@ -76,7 +77,7 @@ def in_use(cache: Path) -> Iterator[None]:
         with cache_errors(cache):
             lock = cache / _IN_USE
             lock.parent.mkdir(parents=True, exist_ok=True)
-            fcntl.flock(stack.enter_context(lock.open("a")), fcntl.LOCK_SH)
+            stack.enter_context(locked(lock, shared=True))
         yield
 
 
@@ -135,13 +136,10 @@ def _held(lock: Path) -> Iterator[bool]:
 
     One that is not there nobody holds; one that cannot be held, since it is another user's for example, somebody may.
     """
+    free = True
     with ExitStack() as stack:
         try:
             fcntl.flock(stack.enter_context(lock.open("r+b")), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            free = True
-        except OSError:
-            free = False
-        else:
-            free = True
+        except OSError as error:
+            free = isinstance(error, FileNotFoundError)
         yield free

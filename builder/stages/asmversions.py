@@ -37,10 +37,10 @@ def stale(obj: Path, tree: Path, srcarch: str, sources: Collection[str], options
     headers = {path for path in sources if path.endswith(".h")}
     if not headers and not options:
         return []
-    read, asked = _prototypes(obj, tree, srcarch)
-    gone = {path for path in headers if not (tree / path).is_file()}
-    if not (headers & read or gone or asked.intersection(options)):
-        return []
+    if all((tree / path).is_file() for path in headers):
+        read, asked = _prototypes(obj, tree, srcarch)
+        if not (headers & read or asked.intersection(options)):
+            return []
     return sorted(_versioned(obj))
 
 

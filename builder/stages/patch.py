@@ -27,7 +27,7 @@ from tempfile import NamedTemporaryFile
 
 from builder.stages import headerstree, journal, kconfigtree
 from builder.stages.common import StageError, progress, run, stage_main
-from builder.stages.patchfile import FilePatch, named_paths, parse_patch, without_text
+from builder.stages.patchfile import FilePatch, named_paths, parse_patch, real_name, without_text
 from builder.stages.signingoptions import IN_TREE
 
 # --forward never takes a patch back; --batch never asks; rejects are shown by line instead of left in files.
@@ -62,7 +62,7 @@ def apply_patches(tree: Path, folder: Path) -> set[str] | None:
         parts = parse_patch(content, name)
         diffs = without_text(content, parts)
         named = named_paths(diffs)
-        known = known and named is not None and not any(_is_behind_link(tree, path) for path in named)
+        known = known and named is not None and all(real_name(tree, path) == path for path in named)
         touched |= named or set()
         with NamedTemporaryFile() as input:
             input.write(diffs)
@@ -72,12 +72,6 @@ def apply_patches(tree: Path, folder: Path) -> set[str] | None:
         if done.returncode != 0:
             raise explain_failure(name, parts, (done.stdout + done.stderr).splitlines())
     return touched if known else None
-
-
-def _is_behind_link(tree: Path, path: str) -> bool:
-    """Whether a link is among the folders of a path: GNU patch follows it, and the file has another name."""
-    folder = (tree / path).parent
-    return folder.resolve() != tree.resolve() / folder.relative_to(tree)
 
 
 def explain_failure(name: str, parts: Sequence[FilePatch], lines: Sequence[str]) -> StageError:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from builder.stages.common import StageError
 
@@ -98,8 +99,16 @@ def named_paths(content: bytes) -> set[str] | None:
         starts = [0, *(at + 1 for at in ends[:-1])] if match[0].startswith(b"diff") else [0]
         names = {os.fsdecode(text[start:end]) for start in starts for end in ends if start < end}
         found |= names | {name.partition("/")[2].lstrip("/") for name in names}
-    plain = {os.path.normpath(path) for path in found if path and not path.startswith("/")}
+    plain = {os.path.normpath(path) for path in found if path and "\0" not in path and not path.startswith("/")}
     return {path for path in plain if not path.startswith("..")}  # what leads out of the tree is none of its files
+
+
+def real_name(tree: Path, name: str) -> str:
+    """A name without links among its folders, which GNU patch follows as long as they stay in the tree."""
+    path = tree / name
+    folder = path.parent.resolve()
+    top = tree.resolve()
+    return f"{folder.relative_to(top)}/{path.name}".removeprefix("./") if folder.is_relative_to(top) else name
 
 
 class _Reader:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from builder.stages.common import run
-from builder.stages.patchfile import GIT_HEADER, FilePatch, without_text
+from builder.stages.patchfile import GIT_HEADER, FilePatch, real_name, without_text
 
 FUZZ = 2
 """The most lines of context that GNU patch itself leaves out of account."""
@@ -57,11 +57,10 @@ class Patch:
 def read_parts(content: bytes, name: str, parts: Sequence[FilePatch]) -> Patch:
     """A patch whose parts are known."""
     lines = content.split(b"\n")
-    ends = [part.line - 1 for part in parts[1:]] + [len(lines)]
     sources = []
-    for part, end in zip(parts, ends, strict=True):
+    for part in parts:
         # Only what `parse_patch` takes for git's headers: it has checked the names there.
-        head = itertools.takewhile(GIT_HEADER.match, lines[part.line : end])
+        head = itertools.takewhile(GIT_HEADER.match, lines[part.line : part.end])
         old = [match[1] for match in map(_OLD_NAME.fullmatch, (line.rstrip(b"\r") for line in head)) if match]
         sources.append(_checked(old[0]) if old else part.path)
     return Patch(name=name, content=content, parts=tuple(parts), sources=tuple(sources))
@@ -152,7 +151,7 @@ def try_patch(state: State, patch: Patch, *, fuzz: int = 0, reverse: bool = Fals
         fuzz: How many lines of context may differ; 0 is how patches are applied in a build.
     """
     trial = Path(mkdtemp(dir=state.folder))
-    names = {_real(state.tree, name) for name in patch.files}
+    names = {real_name(state.tree, name) for name in patch.files}
     for name in sorted(names):
         _place(state, name, trial)
     for name in sorted(patch.files - names):
@@ -169,14 +168,6 @@ def try_patch(state: State, patch: Patch, *, fuzz: int = 0, reverse: bool = Fals
     new = {name: path if path.is_symlink() or path.is_file() else None for name, path in found.items()}
     after = replace(state, changed={**state.changed, **new})
     return Outcome(ok=True, state=after, hunks=tuple(_hunks(patch, lines)), printed=tuple(lines))
-
-
-def _real(tree: Path, name: str) -> str:
-    """A name without links among its folders, which GNU patch follows as long as they stay in the tree."""
-    path = tree / name
-    folder = path.parent.resolve()
-    top = tree.resolve()
-    return f"{folder.relative_to(top)}/{path.name}".removeprefix("./") if folder.is_relative_to(top) else name
 
 
 def _place(state: State, name: str, trial: Path) -> None:

@@ -292,3 +292,10 @@ def test_the_journal_is_of_the_tree_as_it_leaves_the_stage(tree: Path, hooked: b
     now = journal.read_tree(tree)
     assert {"net/new.c", "certs/rosk-modules.pem", *(["other/x"] if hooked else [])} <= now.keys()
     assert journal.read(written) == journal.dump(now)
+
+
+def test_a_name_that_no_file_can_have(tree: Path) -> None:
+    put(tree, "0001-a.patch", CHANGE.replace("a/fs/file.c", "a/f\0s/file.c"))
+    before = journal.dump(journal.read_tree(tree))
+    touched = patch.apply_patches(tree, tree.parent / "patches")
+    assert journal.update(tree, before, touched or ()) == journal.dump(journal.read_tree(tree))
