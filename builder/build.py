@@ -230,7 +230,8 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
         known = stack.enter_context(summed_ahead(kept))
         # A build with nothing to do is not to wait for these, and no other one either.
         stack.enter_context(ThreadPoolExecutor(1)).map(import_module, ("builder.proof", "builder.trust.documents"))
-        joint = JointBuilder(members=[work.member for work in works], lead=lead, sums=known)
+        ends = {work.name: stack.enter_context(ExitStack()) for work in works}
+        joint = JointBuilder(members=[work.member for work in works], lead=lead, sums=known, until=ends)
         lookout: Lookout | None = None
         if len(works) == 1:  # a release is large once it is unpacked
             lookout = own = stack.enter_context(Lookout(works[0].project.dist, works[0].folder, known))
@@ -241,7 +242,7 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
         for work in works:
             check_release(work.folder, work.project.dist, lookout.subject if lookout else None)
         for work in works:
-            release.commit(work.project.dist, work.folder)
+            release.commit(work.project.dist, work.folder, then=ends[work.name].close)
     return built
 
 

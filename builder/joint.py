@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from builder import graph, release
-from builder.cachespec import NO_OUTPUT
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, InputError
 from builder.hooks import idle_hooks
+from builder.imagetags import ImageTags
 from builder.recall import recall, remember
 from builder.release import Sum
+from builder.replan import joined, renamed, target_name
 from builder.solver import Builder, unpack
 from builder.sourceparts import KnownSource, known_source, put_together
 from builder.stagenames import FILE_SUFFIX
 from builder.summing import Sums
-
-PROGRAMS = "rosk-programs"
-"""The stage with the programs that the others run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +108,14 @@ class Member:
             sums.note(package)
 
 
+class _OtherKernel(Exception):
+    """The source was another one than remembered; `found` is what it is."""
+
+    def __init__(self, found: graph.Resolved) -> None:
+        super().__init__(found.kernel_version)
+        self.found = found
+
+
 @dataclass(frozen=True, kw_only=True)
 class JointBuilder:
     """The solves of one build of several kernels of a project, which have one source and one toolchain; or of one.
@@ -118,6 +124,8 @@ class JointBuilder:
         members: The kernels.
         lead: The builder that solves for all of them.
         sums: Told of the source packages that have come, beside the solve.
+        until: Name of a kernel to what is closed when its release is in its place, or fails: until then no other build
+            gives images its tags, and its own images have them only if it ends well.
         arrived: Called with the name of a kernel, in another thread, when the files of its release are in the staging
             folder, all but the source package, while the solve goes on; not at all, or for each solve.
     """
@@ -125,6 +133,7 @@ class JointBuilder:
     members: Sequence[Member]
     lead: Builder
     sums: Sums
+    until: Mapping[str, ExitStack]
     arrived: Callable[[str], None] = lambda _name: None
 
     def release(self, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
@@ -141,18 +150,20 @@ class JointBuilder:
         known = resolved or first.resolve(context)
         while True:
             try:
-                solved = self._release(known, fetch)
+                return self._release(known, fetch)
+            except _OtherKernel as error:
+                found = error.found
             except (InputError, BuildError):
                 if resolved is None or (found := first.resolve(context)) == resolved:
                     raise
-            else:
-                found = first.read_resolved(first.folder / "reports")
-                if (found.kernel_version, found.epoch) == (known.kernel_version, known.epoch):
-                    remember(first.project, context, first.base, found)
-                    return [replace(each, resolved=found) for each in solved]
             resolved, known = None, found
 
     def _release(self, resolved: graph.Resolved, fetch: Mapping[str, Sequence[str]]) -> list[Solved]:
+        """See `release`.
+
+        Raises:
+            _OtherKernel: It is of another version or date than `resolved`, whose names it has.
+        """
         self.lead.check_toolchain(resolved.kernel_version)
         for name in idle_hooks(self.lead.project.root):
             self.lead.view.warn(f"{name} is passed over: it is not executable")
@@ -163,8 +174,9 @@ class JointBuilder:
             if member.images:
                 member.images.mkdir(exist_ok=True)
         with ExitStack() as stack:
+            ends = {member.name: stack.enter_context(ExitStack()) for member in self.members}
             for member in sorted(self.members, key=lambda member: member.name):
-                stack.enter_context(member.builder.alone(resolved))
+                ends[member.name].enter_context(member.builder.alone(resolved))
             sources = {
                 member.name: member.known(resolved)
                 for member in self.members
@@ -174,7 +186,25 @@ class JointBuilder:
                 member.name: _plan(member, resolved, fetch.get(member.name, ()), sources.get(member.name))
                 for member in self.members
             }
-            arrivals = stack.enter_context(Arrivals(self.members, sources, self.arrived, self.sums))
+            for name, plan in plans.items():
+                ends[name].enter_context(ImageTags(self.lead.engine, _tags(plan), self.lead.view.warn))
+            result, metadata = self._solve(plans, sources, resolved)
+            found = self.lead.read_resolved(self.lead.folder / "reports")
+            if (found.kernel_version, found.epoch) != (resolved.kernel_version, resolved.epoch):
+                raise _OtherKernel(found)
+            for name, end in ends.items():
+                self.until[name].enter_context(end.pop_all())
+        remember(self.lead.project, self.members[0].context, self.lead.base, found)
+        return [self._solved(member, found, result, plans[member.name], metadata) for member in self.members]
+
+    def _solve(
+        self,
+        plans: Mapping[str, Mapping[str, Any]],
+        sources: Mapping[str, KnownSource | None],
+        resolved: graph.Resolved,
+    ) -> tuple[BuildResult, dict[str, Any]]:
+        """Solve the plans, and have in the staging folders and in the engine what comes of them."""
+        with Arrivals(self.members, sources, self.arrived, self.sums) as arrivals:
             lead = replace(self.lead, exported=arrivals.exported)
             result, metadata = _solve(lead, plans, resolved.epoch)
             for folder in filter(None, (member.images for member in self.members)):
@@ -184,7 +214,7 @@ class JointBuilder:
         for member in self.members:
             for package in member.source.glob("*") if member.name in sources else ():
                 package.rename(member.builder.folder / "kernel" / package.name)
-        return [self._solved(member, resolved, result, plans[member.name], metadata) for member in self.members]
+        return result, metadata
 
     def _solved(
         self,
@@ -197,8 +227,7 @@ class JointBuilder:
         """What a solve gave for one of the kernels."""
         alone = len(self.members) == 1
         names = [name if alone else target_name(member.name, name) for name in graph.IMAGES]
-        tags = [plan["target"][name]["tags"][0] for name in graph.IMAGES]
-        digests = {tag: _digest(metadata[name]) for tag, name in zip(tags, names, strict=True)}
+        digests = {tag: _digest(metadata[name]) for tag, name in zip(_tags(plan), names, strict=True)}
         return Solved(resolved=resolved, result=result, images=digests)
 
     def fetch(self, resolved: graph.Resolved, wanted: Mapping[str, Mapping[str, Sum]]) -> BuildResult:
@@ -334,27 +363,6 @@ class _Take:
             self._take(archive)
 
 
-def renamed(name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The bake file of one of several builds (`cloud-x86`), whose targets have its name."""
-    targets = {target_name(name, each): target for each, target in plan["target"].items()}
-    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
-
-
-def joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The bake file of several builds in one solve.
-
-    All have the programs of the first: the steps that follow from these, and from no input of a kernel's own, are the
-    same for all.
-    """
-    several = [renamed(name, plan)["target"] for name, plan in plans.items()]
-    first = next(iter(several[0].values()))
-    read = {key: first[key] for key in ("context", "dockerfile", "args", "contexts", "platforms")}
-    targets = {PROGRAMS: {**read, "target": PROGRAMS, "output": NO_OUTPUT}}
-    for name, target in chain.from_iterable(each.items() for each in several):
-        targets[name] = {**target, "contexts": {**target["contexts"], PROGRAMS: f"target:{PROGRAMS}"}}
-    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
-
-
 def merged(results: Sequence[BuildResult]) -> BuildResult:
     """What several solves did, together."""
     ran, cached, failed = (
@@ -362,11 +370,6 @@ def merged(results: Sequence[BuildResult]) -> BuildResult:
         for lists in zip(*((each.ran, each.cached, each.failed) for each in results), strict=True)
     )
     return BuildResult(ran=ran, cached=cached - ran, failed=failed)
-
-
-def target_name(name: str, target: str) -> str:
-    """What a target of one of several builds is called in its solve."""
-    return f"{name}_{target}"
 
 
 def _plan(
@@ -385,6 +388,11 @@ def _plan(
         scope=own.scope,
         caches=own.caches,
     )
+
+
+def _tags(plan: Mapping[str, Any]) -> list[str]:
+    """The tags of the images of a build of one kernel, in the order of `graph.IMAGES`."""
+    return [plan["target"][name]["tags"][0] for name in graph.IMAGES]
 
 
 def _digest(metadata: Mapping[str, Any]) -> str:

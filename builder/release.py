@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,20 +48,20 @@ CONTEXT = "context"
 MANIFEST_SCHEMA = 1
 """The form of the manifest (`config/manifest.schema.json`)."""
 _STAGING = ".rosk-"
+_TAKES_PLACE = "takes-place"
+"""A file of a staging folder, there while its release takes its place: of who is killed then it is left."""
 
 
 @contextmanager
 def staging(dist: Path) -> Iterator[Path]:
     """A folder inside `dist` for a release in the making; it is gone when the block ends, however it ends.
 
-    What a killed build left behind is cleared first: its folder is removed, and a release that it had moved aside
-    and not yet replaced is put back.
+    What a killed build left behind is cleared first: its folder is removed, and `dist` has one release, whole.
     """
     with output_errors(dist), ExitStack() as stack:
         dist.mkdir(parents=True, exist_ok=True)
         with _locked(dist):
-            for left in dist.glob(f"{_STAGING}*"):
-                _clear(left, dist)
+            _clear_left(dist)
             folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=dist))
             stack.callback(_remove, folder, dist)
             lock = stack.enter_context((folder / "lock").open("w"))
@@ -81,9 +81,14 @@ def _locked(dist: Path) -> Iterator[None]:
 
 
 def _remove(folder: Path, dist: Path) -> None:
-    """Remove a staging folder; a release that it had moved aside and not replaced is put back."""
+    """Remove a staging folder. The release before is put back where its build was killed before the new one had its
+    place; where only the files beside `kernel` were missing, these get theirs.
+    """
     if (folder / "previous").exists() and not (dist / "kernel").exists():
         (folder / "previous").rename(dist / "kernel")
+    elif (folder / _TAKES_PLACE).exists() and not (folder / "kernel").exists():
+        with suppress(OSError):
+            _place_files(dist, folder, [name for name in NAMES if (folder / name).exists()])
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -95,6 +100,12 @@ def output_errors(dist: Path) -> AbstractContextManager[None]:
         full="make room; the release before is as it was",
         refused="rosk writes its release there: see that it can",
     )
+
+
+def _clear_left(dist: Path) -> None:
+    """Clear what killed builds have left; `dist` is locked."""
+    for left in dist.glob(f"{_STAGING}*"):
+        _clear(left, dist)
 
 
 def _clear(left: Path, dist: Path) -> None:
@@ -169,8 +180,11 @@ def describe_release(
     return manifest
 
 
-def commit(dist: Path, folder: Path) -> None:
+def commit(dist: Path, folder: Path, *, then: Callable[[], None] = lambda: None) -> None:
     """Make what is complete in a staging folder the release in `dist`.
+
+    Args:
+        then: Called when it is, whoever stops the rest.
 
     Raises:
         OSError: It could not be written. The release before is as it was, unless its `kernel` was replaced already:
@@ -182,18 +196,29 @@ def commit(dist: Path, folder: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(dist / name))
     try:
         with _locked(dist), uninterrupted():
-            with suppress(FileNotFoundError):
-                (dist / "kernel").rename(folder / "previous")
-            (folder / "kernel").rename(dist / "kernel")
-            for name in _OF_ONE_RELEASE:
-                (dist / name).unlink(missing_ok=True)
-            for name in NAMES:
-                (folder / name).replace(dist / name)
+            _clear_left(dist)
+            (folder / _TAKES_PLACE).touch()
+            try:
+                with suppress(FileNotFoundError):
+                    (dist / "kernel").rename(folder / "previous")
+                (folder / "kernel").rename(dist / "kernel")
+                _place_files(dist, folder, NAMES)
+            finally:
+                (folder / _TAKES_PLACE).unlink()
+            then()
     except InterruptedBuild as error:
         if not (folder / NAMES[-1]).exists():
             error.hint = "the new release is in its place, and whole"
         raise
     forget_rejected(dist)
+
+
+def _place_files(dist: Path, folder: Path, names: Iterable[str]) -> None:
+    """Have the files beside `kernel` in the place of those of the release before."""
+    for name in _OF_ONE_RELEASE:
+        (dist / name).unlink(missing_ok=True)
+    for name in names:
+        (folder / name).replace(dist / name)
 
 
 def forget_rejected(dist: Path) -> bool:

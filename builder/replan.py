@@ -1,12 +1,17 @@
-"""Bake files made of others: the same targets, solved with less of what BuildKit has kept, or one by one."""
+"""Bake files made of others: the same targets, solved with less of what BuildKit has kept, one by one, or with those of
+other kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from builder.cachespec import NO_OUTPUT
 from builder.graph import IMAGES
+
+PROGRAMS = "rosk-programs"
+"""The stage with the programs that the others run."""
 
 
 def afresh(plan: Mapping[str, Any], word: str) -> dict[str, Any]:
@@ -59,3 +64,29 @@ def _with_linked(name: str, targets: Mapping[str, Mapping[str, Any]]) -> dict[st
         if where.startswith("target:"):
             found |= _with_linked(where.removeprefix("target:"), targets)
     return found
+
+
+def renamed(name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The bake file of one of several builds (`cloud-x86`), whose targets have its name."""
+    targets = {target_name(name, each): target for each, target in plan["target"].items()}
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def joined(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The bake file of several builds in one solve.
+
+    All have the programs of the first: the steps that follow from these, and from no input of a kernel's own, are the
+    same for all.
+    """
+    several = [renamed(name, plan)["target"] for name, plan in plans.items()]
+    first = next(iter(several[0].values()))
+    read = {key: first[key] for key in ("context", "dockerfile", "args", "contexts", "platforms")}
+    targets = {PROGRAMS: {**read, "target": PROGRAMS, "output": NO_OUTPUT}}
+    for name, target in chain.from_iterable(each.items() for each in several):
+        targets[name] = {**target, "contexts": {**target["contexts"], PROGRAMS: f"target:{PROGRAMS}"}}
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def target_name(name: str, target: str) -> str:
+    """What a target of one of several builds is called in its solve."""
+    return f"{name}_{target}"

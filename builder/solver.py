@@ -244,7 +244,8 @@ class Builder:
             self.view.warn(said)
 
     def alone(self, resolved: graph.Resolved) -> AbstractContextManager[None]:
-        """One build at a time of the same tags: the engine refuses to give one name to two new images at once."""
+        """One build at a time of the same tags: the engine refuses to give one name to two new images at once, and
+        `builder.imagetags` takes what it finds there for this build's."""
         tag = self.project.image("os-kernel", self.project.release(resolved.kernel_version))
         lock = default_cache() / "builds" / f"{tag.replace('/', '_').replace(':', '_')}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)

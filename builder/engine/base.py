@@ -80,6 +80,14 @@ class Engine(Images, Protocol):
         """The IDs of local images by their references; empty when one of them is missing."""
         ...
 
+    def tag(self, image: str, reference: str) -> None:
+        """Give a local image (an ID or a name) another name; EngineError where there is no such image."""
+        ...
+
+    def untag(self, reference: str) -> None:
+        """Take a name from a local image; the image stays while it has another."""
+        ...
+
     def gateway(self) -> str:
         """The address of the engine's machine as build steps see it."""
         ...

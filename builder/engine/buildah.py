@@ -169,6 +169,20 @@ class Buildah:
             file.write_text(f'FROM scratch\nADD {tar.name} /\nCMD ["/bin/sh"]\n')
             self._run(*_BUD, "--timestamp", "0", "--file", file, "--tag", _local(reference), tar.parent)
 
+    def tag(self, image: str, reference: str) -> None:
+        """Give a local image (an ID or a name) another name.
+
+        Raises:
+            EngineError: There is no such image.
+        """
+        self._run(
+            "tag", image.removeprefix("sha256:") if image.startswith("sha256:") else _local(image), _local(reference)
+        )
+
+    def untag(self, reference: str) -> None:
+        """Take a name from a local image; the image stays while it has another."""
+        self._run("rmi", _local(reference))
+
     def load(self, tar: Path) -> None:
         """Take the images of an archive (`docker save`)."""
         self._run("pull", "--quiet", f"docker-archive:{tar}")

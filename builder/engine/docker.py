@@ -209,6 +209,18 @@ class Docker:
             raise EngineError(f"the engine saves {reference} in no OCI layout", hint="use a newer engine") from error
         return f"oci-layout://{folder}@{digest}"
 
+    def tag(self, image: str, reference: str) -> None:
+        """Give a local image another name, in the place of the image that has it.
+
+        Args:
+            image: An ID (`sha256:…`) or a name.
+
+        Raises:
+            EngineError: There is no such image.
+        """
+        with as_engine_error(f"docker tag {image} {reference}"):
+            self._client.image.tag(image, reference)
+
     def untag(self, reference: str) -> None:
         """Take a name from a local image; the image stays while it has another."""
         with as_engine_error(f"docker rmi {reference}"):

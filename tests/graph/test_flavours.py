@@ -22,9 +22,9 @@ from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from builder.engine.events import BuildState
 from builder.errors import InputError, VerifyError
-from builder.joint import PROGRAMS
 from builder.project import Project, load_all, load_project
 from builder.releasefolder import find_release
+from builder.replan import PROGRAMS
 from builder.stagenames import SHARED, shown_stage
 from builder.verify.subject import Subject
 from builder.view import QuietView

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from builder import release
+from builder.engine.docker import Docker
 from builder.errors import VerifyError
 from builder.project import load_project
 from builder.run import BuildOptions, run_build
@@ -35,7 +36,7 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_a_release_that_does_not_pass(
     fake: FakeProject, losing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.build()
+    images = fake.build().manifest["images"]
     before = {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()}
     fake.edit("lists/x86/modules.list", lambda text: text + "kernel/drivers/net/dummy.ko\n")
     fake.edit("lists/x86/modules-extra.list", lambda text: text.replace("kernel/drivers/net/dummy.ko\n", ""))
@@ -44,14 +45,18 @@ def test_a_release_that_does_not_pass(
         fake.build()
     assert any("dummy.ko" in line for line in caught.value.details)
     assert {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()} == before
+    found = {tag: Docker().image_id(tag) for tag in images}
+    assert {tag for tag, image in found.items() if image == images[tag]} == {tag for tag in images if "headers" in tag}
+    assert set(found.values()) <= {None, *images.values()}
     rejected = fake.root / "dist" / release.REJECTED
     checks = json.loads((rejected / release.VERIFY).read_text())["checks"]
     assert {check["name"] for check in checks if check["status"] == "failed"} >= {"module-lists"}
     assert (rejected / release.REPORT).stat().st_size > 0
 
     monkeypatch.undo()
-    fake.build()
+    images = fake.build().manifest["images"]
     assert not rejected.exists()
+    assert Docker().image_ids(list(images)) == images
     assert {check["status"] for check in json.loads((fake.root / "dist/verify.json").read_text())["checks"]} <= {
         "ok",
         "skipped",

@@ -18,8 +18,9 @@ from builder.cachetransfer import project_caches
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, LogLine, StageDone
 from builder.failure import explain
-from builder.joint import PROGRAMS, _solve, joined, renamed
+from builder.joint import _solve
 from builder.project import load_all
+from builder.replan import PROGRAMS, joined, renamed
 from builder.report.timeline import timeline
 from builder.stages.common import MARK
 from tests.unit.projects import SETTINGS, write_project

@@ -213,6 +213,59 @@ def test_killed_between_the_two_renames(project: Project) -> None:
     assert not left.exists()
 
 
+@pytest.mark.parametrize("number", range(2 + len(release.NAMES) + 1))
+def test_killed_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The next build finds one release, whole: the one before, or the new one once its kernel has its place."""
+    build(project, "one")
+    (project.dist / release.BOOT).write_text("of one")
+    pid = os.fork()
+    if pid == 0:  # pragma: no cover - ends by SIGKILL, with all that it holds
+        left = iter([False] * number + [True])
+        rename, replace = Path.rename, Path.replace
+
+        def killed(real: Callable[..., Path]) -> Callable[..., Path]:
+            def renamed(path: Path, target: Path) -> Path:
+                if next(left, False):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(path, target)
+
+            return renamed
+
+        monkeypatch.setattr(Path, "rename", killed(rename))
+        monkeypatch.setattr(Path, "replace", killed(replace))
+        try:
+            build(project, "two")
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) == (number < 2 + len(release.NAMES))
+    with release.staging(project.dist):
+        manifest = json.loads((project.dist / release.MANIFEST).read_text())
+        kernel = {path.read_text() for path in (project.dist / "kernel").iterdir()}
+        assert kernel == {"one"} if number < 2 else {"two"}
+        for name, wanted in manifest["outputs"].items():
+            assert release.describe(project.dist / name) == wanted
+        sums = (project.dist / release.SUMS).read_text()
+        assert release.describe(project.dist / release.MANIFEST)["sha256"] in sums
+        assert (project.dist / release.BOOT).exists() == (number < 2)
+    assert not list(project.dist.glob(".*"))
+
+
+def test_a_build_that_ends_after_a_killed_one_is_not_mixed_with_it(project: Project) -> None:
+    build(project, "one")
+    with release.staging(project.dist) as folder:
+        export(project, folder, "two")
+        left = project.dist / ".rosk-killed"
+        left.mkdir()
+        for name in ("lock", "takes-place", *release.NAMES):
+            (left / name).write_text("of the killed build")
+        commit(project, folder)
+        assert not left.exists()
+    with release.staging(project.dist):
+        manifest = json.loads((project.dist / release.MANIFEST).read_text())
+        assert manifest["outputs"]["kernel/config"] == release.describe(project.dist / "kernel/config")
+
+
 def test_a_build_at_work_is_left_alone(project: Project) -> None:
     other = project.dist / ".rosk-other"
     other.mkdir(parents=True)
