@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.engine.docker import Docker
 from builder.errors import BuildError, InputError, NoSpaceError, RoskError
 from tests.graph.conftest import CONFIG, FakeProject
 
@@ -75,10 +76,12 @@ def test_a_failing_hook(fake: FakeProject) -> None:
 
 
 def test_the_release_before_stays(fake: FakeProject) -> None:
-    fake.build()
+    images = fake.build().manifest["images"]
     before = {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()}
+    fake.write("config/x86/kernel-config", CONFIG.replace("EXT4_FS=m", "EXT4_FS=y"))  # in another headers image, too
     fake.write("lists/x86/modules-extra.list", "")
     failure(fake, InputError)
+    assert {Docker().image_id(tag) for tag in images} <= {None, *images.values()}
     assert {path.name: path.read_bytes() for path in (fake.root / "dist/kernel").iterdir()} == before
     assert not [path for path in (fake.root / "dist").iterdir() if path.name.startswith(".")]
 
