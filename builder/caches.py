@@ -315,7 +315,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         InputError: It is none.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKMGT]?)B?", text)
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?) ?([kKMGT]?)B?", text)
     if not found:
         raise InputError(f"{text!r} is not a size", hint="write a number and MB, GB or TB, such as 20GB")
     return round(float(found[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}[found[2].upper()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,10 +18,26 @@ from builder.inputs.store import cache_errors
 
 _IN_USE = Path("builds/in-use.lock")
 """Held, shared, by everything that gives BuildKit what is kept; and alone by what removes an entry."""
-_DOWNLOADS = ("downloads", "a build of that source downloads it again, or takes it from your disk again")
-_TREES = ("staged source trees", "the next build of that tree stages it again, and sends what it finds changed")
-_REPOSITORIES = ("git repositories of modules", "a build of such a module fetches its commit again")
-_BASES = ("base images for other builders", "a build with a builder of its own takes its base from the engine again")
+_KINDS = {
+    "sha256": (
+        "[0-9a-f]{64}",
+        "downloads",
+        "a build of that source downloads it again, or takes it from your disk again",
+    ),
+    "trees": (
+        "[0-9a-f]{16}",
+        "staged source trees",
+        "the next build of that tree stages it again, and sends what it finds changed",
+    ),
+    "git": ("[0-9a-f]{16}", "git repositories of modules", "a build of such a module fetches its commit again"),
+    "bases": (
+        r"sha256-[0-9a-f]{64}|rosk-\w+",
+        "base images for other builders",
+        "a build with a builder of its own takes its base from the engine again",
+    ),
+}
+"""The folders of the cache folder: what rosk calls the entries of each (a user may have given it a folder with more in
+it, and older versions of rosk wrote base images as `rosk-…`), what they are, and what it costs to lose one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +101,9 @@ def in_use(cache: Path) -> Iterator[None]:
 def kept_files(cache: Path) -> Iterator[Kept]:
     """All entries of a cache folder; while a build runs, none of them can go: it may be reading them."""
     building = any(_is_held(lock) for lock in cache.glob("builds/*.lock"))
-    kinds = {"sha256": _DOWNLOADS, "trees": _TREES, "git": _REPOSITORIES, "bases": _BASES}
-    for folder, (what, cost) in kinds.items():
+    for folder, (pattern, what, cost) in _KINDS.items():
         names = {path.name.partition(".")[0] for path in cache.glob(f"{folder}/*") if path.suffix != ".lock"}
-        for name in sorted(names):
+        for name in filter(re.compile(pattern).fullmatch, sorted(names)):
             path = cache / folder / name
             busy = building or _is_held(_beside(path, ".lock"))
             size, used = _measure([path, _beside(path, ".part")])

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from builder import graph, release
+from builder.arrivals import Arrivals
 from builder.engine.events import BuildResult
 from builder.errors import BuildError, InputError
 from builder.hooks import idle_hooks
 from builder.imagetags import ImageTags
+from builder.project import SETTINGS_FILE
 from builder.recall import recall, remember
 from builder.release import Sum
 from builder.replan import joined, renamed, target_name
 from builder.solver import Builder, unpack
 from builder.sourceparts import KnownSource, known_source, put_together
-from builder.stagenames import FILE_SUFFIX
 from builder.summing import Sums
 
 
@@ -175,8 +174,8 @@ class JointBuilder:
                 member.images.mkdir(exist_ok=True)
         with ExitStack() as stack:
             ends = {member.name: stack.enter_context(ExitStack()) for member in self.members}
-            for member in sorted(self.members, key=lambda member: member.name):
-                ends[member.name].enter_context(member.builder.alone(resolved))
+            for tag, member in self._in_order(resolved):
+                ends[member.name].enter_context(member.builder.alone(tag))
             sources = {
                 member.name: member.known(resolved)
                 for member in self.members
@@ -186,9 +185,16 @@ class JointBuilder:
                 member.name: _plan(member, resolved, fetch.get(member.name, ()), sources.get(member.name))
                 for member in self.members
             }
-            for name, plan in plans.items():
+            tags = [
                 ends[name].enter_context(ImageTags(self.lead.engine, _tags(plan), self.lead.view.warn))
-            result, metadata = self._solve(plans, sources, resolved)
+                for name, plan in plans.items()
+            ]
+
+            def named(reference: str) -> None:
+                for each in tags:
+                    each.note(reference)
+
+            result, metadata = self._solve(replace(self.lead, named=named), plans, sources, resolved)
             found = self.lead.read_resolved(self.lead.folder / "reports")
             if (found.kernel_version, found.epoch) != (resolved.kernel_version, resolved.epoch):
                 raise _OtherKernel(found)
@@ -197,16 +203,37 @@ class JointBuilder:
         remember(self.lead.project, self.members[0].context, self.lead.base, found)
         return [self._solved(member, found, result, plans[member.name], metadata) for member in self.members]
 
+    def _in_order(self, resolved: graph.Resolved) -> list[tuple[str, Member]]:
+        """The kernels by the tags of their images, in the order in which every build waits for others of these.
+
+        Raises:
+            InputError: Two of them have the same tags.
+        """
+        found: dict[str, Member] = {}
+        for member in self.members:
+            project = member.builder.project
+            tag = project.image("os-kernel", project.release(resolved.kernel_version))
+            if tag in found:
+                raise InputError(
+                    f"{member.name} and {found[tag].name} would give their images the same tags, {tag} for one",
+                    where=project.root / SETTINGS_FILE,
+                    hint="give one of them another suffix",
+                )
+            found[tag] = member
+        return sorted(found.items())
+
     def _solve(
         self,
+        lead: Builder,
         plans: Mapping[str, Mapping[str, Any]],
         sources: Mapping[str, KnownSource | None],
         resolved: graph.Resolved,
     ) -> tuple[BuildResult, dict[str, Any]]:
         """Solve the plans, and have in the staging folders and in the engine what comes of them."""
         with Arrivals(self.members, sources, self.arrived, self.sums) as arrivals:
-            lead = replace(self.lead, exported=arrivals.exported)
-            result, metadata = _solve(lead, plans, resolved.epoch)
+            result, metadata = _solve(replace(lead, exported=arrivals.exported), plans, resolved.epoch)
+            for tag in chain.from_iterable(map(_tags, plans.values())) if lead.engine.remote else ():
+                lead.named(tag)
             for folder in filter(None, (member.images for member in self.members)):
                 for archive in sorted(folder.iterdir()):
                     self.lead.engine.load(archive)
@@ -284,83 +311,6 @@ def _solve(lead: Builder, plans: Mapping[str, Mapping[str, Any]], epoch: int) ->
         results.append(state.result)
         found |= metadata
     return merged(results), found
-
-
-class Arrivals(AbstractContextManager["Arrivals"]):
-    """The files of a solve, taken when they are there, while BuildKit is still at the images.
-
-    Args:
-        sources: Name of a kernel whose source package comes to what is known of it.
-        then, sums: See `JointBuilder`.
-    """
-
-    def __init__(
-        self,
-        members: Sequence[Member],
-        sources: Mapping[str, KnownSource | None],
-        then: Callable[[str], None],
-        sums: Sums,
-    ) -> None:
-        self._takes: dict[str, _Take] = {}
-        for each in members:
-            own = str if len(members) == 1 else partial(target_name, each.name)
-            self._takes[own("release")] = _Take(each.tar, each.take_release, partial(then, each.name))
-            if each.name in sources:
-                take = partial(each.take_source, sources[each.name])
-                noted = partial(each.note_source, sums)
-                self._takes[own(f"{graph.SOURCE}{FILE_SUFFIX}")] = _Take(each.package(graph.SOURCE), take, noted)
-
-    def __exit__(self, *_: object) -> None:
-        for take in self._takes.values():
-            take.thread.shutdown(cancel_futures=True)
-
-    def exported(self, target: str) -> None:
-        """Begin to take what a target has exported; once more in a second solve."""
-        if target in self._takes:
-            self._takes[target].begin()
-
-    def take_all(self) -> None:
-        """Have all files in the staging folders, after the last solve."""
-        for take in self._takes.values():
-            take.end()
-
-
-class _Take:
-    """One file of a solve.
-
-    Args:
-        archive: What the solve writes.
-        take: Has in the staging folder what the archive holds, and removes it.
-        then: Called after that, while the solve goes on.
-    """
-
-    def __init__(self, archive: Path, take: Callable[[Path], None], then: Callable[[], None] = lambda: None) -> None:
-        self._archive, self._take, self._then = archive, take, then
-        self._taken: list[tuple[Path, Future[None]]] = []
-        # What comes in a second solve is taken after what came in the first.
-        self.thread = ThreadPoolExecutor(1)
-
-    def begin(self) -> None:
-        """Begin to take the archive, under a name of its own: the next solve may write one while that goes on."""
-        own = self._archive.with_name(f"{self._archive.name}.{len(self._taken)}")
-        with suppress(FileNotFoundError):
-            self._archive.rename(own)
-            self._taken.append((own, self.thread.submit(self._run, own)))
-
-    def _run(self, archive: Path) -> None:
-        self._take(archive)
-        with suppress(Exception):  # nothing relies on it
-            self._then()
-
-    def end(self) -> None:
-        """Have the archive of the last solve taken."""
-        archive, failed = self._archive, True
-        if self._taken:
-            own, taken = self._taken[-1]
-            failed = taken.exception() is not None
-            archive = archive if archive.exists() else own
-        if failed or archive == self._archive:
-            self._take(archive)
 
 
 def merged(results: Sequence[BuildResult]) -> BuildResult:

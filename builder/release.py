@@ -63,7 +63,7 @@ def staging(dist: Path) -> Iterator[Path]:
         with _locked(dist):
             _clear_left(dist)
             folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=dist))
-            stack.callback(_remove, folder, dist)
+            stack.callback(_end, folder, dist)
             lock = stack.enter_context((folder / "lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
@@ -78,6 +78,15 @@ def _locked(dist: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+
+
+def _end(folder: Path, dist: Path) -> None:
+    """Remove a staging folder that nobody has been killed with."""
+    try:
+        with _locked(dist):
+            _remove(folder, dist)
+    except FileNotFoundError:  # somebody has removed all of it
+        return
 
 
 def _remove(folder: Path, dist: Path) -> None:
@@ -111,7 +120,7 @@ def _clear_left(dist: Path) -> None:
 def _clear(left: Path, dist: Path) -> None:
     """Remove another build's staging folder, unless that build still holds its lock."""
     try:
-        with (left / "lock").open("a") as lock:
+        with (left / "lock").open("r+") as lock:  # without one it is no build's
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _remove(left, dist)
     except OSError:

@@ -44,8 +44,12 @@ from builder.view import View
 
 _FAILED_STEP = "did not complete successfully"
 """What BuildKit says of a step whose program has failed."""
-_BAD_INDEX = re.compile(rf"could not \w+ .*{re.escape(INDEX)}")
-"""What buildx says when it cannot write the name of a cache into its folder, with everything else done."""
+_BAD_TARGET = re.compile(
+    rf"could not \w+ .*{re.escape(INDEX)}|failed to configure \S+ cache exporter|unknown cache exporter"
+)
+"""What is said of a cache that cannot be written, and `ignore-error` does not reach: by buildx, when everything else is
+done, of the name that it gives a cache in a folder; by BuildKit, before anything is, of a server that it asks first, or
+of a type that it does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,7 @@ class Builder:
         code: What rosk's own code is as the build starts.
         others: Where its solves are of several kernels: their projects by their names (`builder.joint`).
         exported: Called with the name of a target whose archive is there.
+        named: Called with the reference that an image is given in the engine (`BuildState.named`).
     """
 
     project: Project
@@ -83,6 +88,7 @@ class Builder:
     code: str = field(default_factory=own_code)
     others: Mapping[str, Project] = field(default_factory=dict)
     exported: Callable[[str], None] = lambda _target: None
+    named: Callable[[str], None] = lambda _reference: None
 
     def solve(self, plan: Mapping[str, Any], *, epoch: int = 0) -> tuple[BuildState, dict[str, Any]]:
         """Solve a bake file, shown and logged; returns what ran, and the targets' metadata.
@@ -99,6 +105,8 @@ class Builder:
             self._tell(state.feed(line.encode()))
             while state.exported:
                 self.exported(state.exported.pop(0))
+            while state.named:
+                self.named(state.named.pop(0))
 
         def once(plan: Mapping[str, Any]) -> dict[str, Any]:
             nonlocal state
@@ -141,7 +149,7 @@ class Builder:
         """The bake file without the shared caches that a solve may have failed of; None where it did not."""
         if state.errors or _FAILED_STEP in error.what:
             return None
-        if _BAD_INDEX.search(error.what) and written_caches(plan) and not must_be_written(plan):
+        if _BAD_TARGET.search(error.what) and written_caches(plan) and not must_be_written(plan):
             self._warn(f"no shared cache is written: {error.what}")
             return without_targets(plan)
         if reads_caches(plan) and not self.needs_sources:
@@ -243,10 +251,9 @@ class Builder:
         if said := misfit(self.project.toolchain, version):
             self.view.warn(said)
 
-    def alone(self, resolved: graph.Resolved) -> AbstractContextManager[None]:
+    def alone(self, tag: str) -> AbstractContextManager[None]:
         """One build at a time of the same tags: the engine refuses to give one name to two new images at once, and
         `builder.imagetags` takes what it finds there for this build's."""
-        tag = self.project.image("os-kernel", self.project.release(resolved.kernel_version))
         lock = default_cache() / "builds" / f"{tag.replace('/', '_').replace(':', '_')}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         return locked(lock, wait=lambda: self.view.note(f"waiting for another build of {tag} to end"))

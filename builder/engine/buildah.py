@@ -25,6 +25,7 @@ from typing import Any
 
 from builder.cachespec import keys_of
 from builder.engine.docker import SolveError
+from builder.engine.events import NAMING
 from builder.engine.stage import MOMENT
 from builder.errors import EngineError
 from builder.process import follow, run
@@ -83,7 +84,7 @@ class Buildah:
             copies = "".join(f"COPY --from={stage} / /{stage}/\n" for stage in stages)
             file.write_text(f"{resolved(text, first['args'])}\nFROM scratch AS rosk-export\n{copies}")
             self._bud(first, file, results, on_output)
-            return self._deliver(targets, text, results, epoch)
+            return self._deliver(targets, text, results, epoch, on_output)
 
     def _bud(self, target: Mapping[str, Any], file: Path, results: Path, on_output: Callable[[str], None]) -> None:
         """Build the stage `rosk-export` of a Dockerfile into the folder `results`."""
@@ -107,7 +108,12 @@ class Buildah:
         self._run("rmi", image)  # all of it is in the folder by now
 
     def _deliver(
-        self, targets: Mapping[str, Mapping[str, Any]], text: str, results: Path, epoch: int
+        self,
+        targets: Mapping[str, Mapping[str, Any]],
+        text: str,
+        results: Path,
+        epoch: int,
+        on_output: Callable[[str], None],
     ) -> dict[str, Any]:
         """Make of what was built what the targets ask for: archives and images. Packages are kept for later."""
         metadata = {}
@@ -117,6 +123,7 @@ class Buildah:
                 _pack(results / stage, output["dest"])
             else:
                 (tag,) = target["tags"]
+                on_output(json.dumps({"statuses": [{"id": f"{NAMING}{tag}"}]}))
                 metadata[name] = {"containerimage.config.digest": self._image(stage, tag, text, results, target, epoch)}
         if _WITH_FILES in targets:
             self._packages = {name: Path(self._kept.name, name) for name in _file_stages(text)}

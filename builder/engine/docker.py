@@ -29,6 +29,7 @@ from builder.errors import EngineError
 
 _STOP_SECONDS = 15.0
 _TELL_SECONDS = 2.0
+_BRIEF_SECONDS = 20
 _LOST = "blob not found"
 """What containerd's content store says of an image whose name it has, but not all that it is made of."""
 
@@ -61,6 +62,8 @@ class Docker:
             self._check_builder()
         # buildx lists the client's contexts as builders, but solves with one only when it is the current context.
         self._context = builder if builder and self._is_context(builder) else None
+        # What is asked when a build is stopped, too: it is not to wait for an engine that hangs.
+        self._brief = DockerClient(client_call=["timeout", f"{_BRIEF_SECONDS}", "docker"])
         self._streaming = DockerClient(client_call=["setsid", "docker"], context=self._context)
 
     def _is_context(self, name: str) -> bool:
@@ -131,14 +134,14 @@ class Docker:
         """The ID (`sha256:…`) of a local image, or None when there is no such image."""
         with as_engine_error(f"docker image inspect {reference}"):
             try:
-                return self._client.image.inspect(reference).id
+                return self._brief.image.inspect(reference).id
             except NoSuchImage:
                 return None
 
     def image_ids(self, references: Sequence[str]) -> dict[str, str]:
         """The IDs of local images by their references; empty when one of them is missing."""
         try:
-            images = self._client.image.inspect(list(references))
+            images = self._brief.image.inspect(list(references))
         except DockerException:
             return {}
         return {reference: image.id for reference, image in zip(references, images, strict=True)}
@@ -219,12 +222,12 @@ class Docker:
             EngineError: There is no such image.
         """
         with as_engine_error(f"docker tag {image} {reference}"):
-            self._client.image.tag(image, reference)
+            self._brief.image.tag(image, reference)
 
     def untag(self, reference: str) -> None:
         """Take a name from a local image; the image stays while it has another."""
         with as_engine_error(f"docker rmi {reference}"):
-            self._client.image.remove(reference)
+            self._brief.image.remove(reference)
 
     def tags(self, org: str) -> list[str]:
         """The tags of local images whose names start with `org/`.

@@ -32,6 +32,7 @@ _OF_SEVERAL = re.compile(r"(?P<member>[a-z0-9-]+)_")
 _OUTPUT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting|pushing) ")
 _TAR = re.compile(r"(?:\[(?P<target>[^\] ]+)\] )?exporting to client tarball")
 _CACHE = re.compile(r"(?:\[[^\]]+\] )?(?:importing|exporting) cache ")
+NAMING = "naming to "
 _LOST = "not found"
 """The whole error of a step whose cached result was pruned: BuildKit then takes another result, or runs the step."""
 
@@ -116,6 +117,8 @@ class BuildState:
         text: The client's plain lines, in order.
         exported: The targets whose archives are whole on this machine, by their names in the bake file, in order; an
             empty name where the solve has one target only.
+        named: The references that images are given in the engine, as it writes them (`docker.io/acme/os-kernel:6.12`),
+            in order: from when it begins to.
     """
 
     def __init__(self, before: BuildResult | None = None) -> None:
@@ -126,6 +129,8 @@ class BuildState:
         self.warnings: list[str] = []
         self.text: list[str] = []
         self.exported: list[str] = []
+        self.named: list[str] = []
+        self._named: set[str] = set()
         self._vertexes: dict[str, Vertex] = {}
         self._partial: dict[tuple[str, int], bytes] = {}
         self._reader = Reader()
@@ -184,6 +189,8 @@ class BuildState:
         for stage in touched.values():
             if stage.busy:
                 yield from _enter(stage, StageState.RUNNING)
+        for status in item.get("statuses") or ():
+            self._note_name(status["id"])
         for log in item.get("logs") or ():
             yield from self._log(log)
         for key in list(self._partial):
@@ -230,6 +237,12 @@ class BuildState:
         if vertex.completed and not vertex.error and not vertex.exported and (tar := _TAR.fullmatch(vertex.name)):
             vertex.exported = True
             self.exported.append(tar["target"] or "")
+
+    def _note_name(self, what: str) -> None:
+        """BuildKit shows the naming of an image as a part of its export, when it begins and when it is done."""
+        if what.startswith(NAMING) and (reference := what.removeprefix(NAMING)) not in self._named:
+            self._named.add(reference)
+            self.named.append(reference)
 
     def _took_time(self, started: float, completed: float) -> bool:
         """Whether a step really ran in this solve: not in an earlier one, and not only in name. A step that turns out

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from builder.arrivals import Arrivals
 from builder.errors import RoskError
 from builder.graph import Context
 from builder.inputs.store import file_sha256
-from builder.joint import Arrivals, Member
+from builder.joint import Member
 from builder.solver import unpack
 from builder.summing import Sums
 

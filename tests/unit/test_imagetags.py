@@ -18,7 +18,7 @@ class Engine:
 
     def __init__(self, images: set[str], names: dict[str, str]) -> None:
         self.images, self.names = images, names
-        self.dead = False
+        self.dead, self.busy = False, ""
 
     def image_ids(self, references: Sequence[str]) -> dict[str, str]:
         found = {name: self.names[name] for name in references if name in self.names}
@@ -35,6 +35,8 @@ class Engine:
         self.names[reference] = image
 
     def untag(self, reference: str) -> None:
+        if reference == self.busy:
+            raise EngineError("image is being used by running container")
         del self.names[reference]
 
 
@@ -45,6 +47,8 @@ def fails(engine: Engine, error: BaseException, new: dict[str, str]) -> list[str
         tags._before.result()
         engine.images |= set(new.values())
         engine.names |= new
+        for tag in new:
+            tags.note(f"docker.io/{tag}")
         raise error
     return told
 
@@ -83,9 +87,30 @@ def test_a_build_that_ends_well_keeps_them() -> None:
     assert engine.names == dict.fromkeys(TAGS, "sha256:3")
 
 
+def test_what_another_build_has_named_is_its_own() -> None:
+    """One that has another cache folder, and so another lock: this one has failed before it had an image."""
+    engine = Engine({"sha256:1"}, {TAGS[0]: "sha256:1"})
+    with pytest.raises(VerifyError), ImageTags(engine, TAGS, pytest.fail) as tags:  # type: ignore[arg-type]
+        tags._before.result()
+        tags.note("docker.io/library/other:1")
+        engine.names |= dict.fromkeys(TAGS, "sha256:3")
+        raise VerifyError("bad")
+    assert engine.names == dict.fromkeys(TAGS, "sha256:3")
+
+
+@pytest.mark.parametrize("busy", TAGS)
+def test_a_name_that_cannot_be_taken_away_keeps_no_other(busy: str) -> None:
+    """A container uses the image."""
+    engine = Engine(set(), {})
+    engine.busy = busy
+    fails(engine, VerifyError("bad"), dict.fromkeys(TAGS, "sha256:3"))
+    assert engine.names == {busy: "sha256:3"}
+
+
 def test_an_engine_that_is_gone_hides_no_error() -> None:
     engine = Engine(set(), {})
-    with pytest.raises(VerifyError), ImageTags(engine, TAGS, pytest.fail):  # type: ignore[arg-type]
+    with pytest.raises(VerifyError), ImageTags(engine, TAGS, pytest.fail) as tags:  # type: ignore[arg-type]
+        tags.note(TAGS[0])
         engine.dead = True
         raise VerifyError("bad")
 
@@ -97,6 +122,7 @@ def test_what_was_there_could_not_be_asked() -> None:
         with suppress(EngineError):
             tags._before.result()
         engine.dead = False
+        tags.note(TAGS[0])
         engine.names |= dict.fromkeys(TAGS, "sha256:3")
         raise VerifyError("bad")
     assert engine.names == dict.fromkeys(TAGS, "sha256:3")

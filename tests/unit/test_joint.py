@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +18,14 @@ from builder.cachespec import Caches
 from builder.cachetransfer import project_caches
 from builder.engine.docker import SolveError
 from builder.engine.events import BuildResult, BuildState, LogLine, StageDone
+from builder.errors import InputError
 from builder.failure import explain
-from builder.joint import _solve
+from builder.joint import JointBuilder, Member, _solve
 from builder.project import load_all
 from builder.replan import PROGRAMS, joined, renamed
 from builder.report.timeline import timeline
 from builder.stages.common import MARK
+from builder.summing import Sums
 from tests.unit.projects import SETTINGS, write_project
 from tests.unit.test_graph import CONTEXT, RESOLVED
 
@@ -74,6 +77,28 @@ def test_a_plan_of_one_of_several(tmp_path: Path) -> None:
 def test_afresh_knows_the_images_of_several(tmp_path: Path) -> None:
     fresh = replan.afresh(renamed(CLOUD, plans(tmp_path)[CLOUD]), "word")
     assert fresh["target"][f"{CLOUD}_os-kernel"]["no-cache-filter"] == ["os-kernel"]
+
+
+def joint(root: Path, settings: str) -> JointBuilder:
+    """The builder of all kernels of a project; it solves nothing."""
+    projects = load_all(write_project(root, **{"config/rosk.yaml": settings}))
+    members = [Member(builder=SimpleNamespace(project=each), context=CONTEXT) for each in projects]  # type: ignore[arg-type]
+    return JointBuilder(members=members, lead=members[0].builder, sums=Sums(), until={})
+
+
+def test_builds_wait_for_each_other_in_one_order(tmp_path: Path) -> None:
+    """By their tags: in another checkout, another kernel may have the same."""
+    one = joint(tmp_path / "a", SETTINGS + "flavours:\n  b: {suffix: acme-x}\n  c: {suffix: acme-y}\n")
+    other = joint(tmp_path / "b", SETTINGS + "flavours:\n  c: {suffix: acme-x}\n  b: {suffix: acme-y}\n")
+    assert [tag for tag, _ in one._in_order(RESOLVED)] == [tag for tag, _ in other._in_order(RESOLVED)]
+    assert [each.name for _, each in other._in_order(RESOLVED)] == ["c-x86", "b-x86"]
+
+
+def test_two_kernels_of_the_same_tags(tmp_path: Path) -> None:
+    """`acme_arm64` for x86 and `acme` for arm64: one would wait for the other for ever."""
+    same = joint(tmp_path, SETTINGS + "flavours:\n  a: {suffix: acme-x}\n")
+    with pytest.raises(InputError, match="the same tags"):
+        replace(same, members=[*same.members, *same.members])._in_order(RESOLVED)
 
 
 class Lead:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -264,6 +265,37 @@ def test_a_build_that_ends_after_a_killed_one_is_not_mixed_with_it(project: Proj
     with release.staging(project.dist):
         manifest = json.loads((project.dist / release.MANIFEST).read_text())
         assert manifest["outputs"]["kernel/config"] == release.describe(project.dist / "kernel/config")
+
+
+def test_what_is_no_build_is_left_alone(project: Project) -> None:
+    """`rosk pull` makes such folders, too."""
+    other = project.dist / ".rosk-pulled"
+    (other / "kernel").mkdir(parents=True)
+    build(project, "one")
+    assert (other / "kernel").exists()
+
+
+def test_no_other_build_is_between_its_renames_when_one_ends(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    remove = release._remove
+
+    def looks(folder: Path, dist: Path) -> None:
+        other = os.open(dist, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.append(True)
+        os.close(other)
+        remove(folder, dist)
+
+    monkeypatch.setattr(release, "_remove", looks)
+    build(project, "one")
+    assert held == [True]
+
+
+def test_a_dist_that_is_removed_meanwhile(project: Project) -> None:
+    with release.staging(project.dist):
+        shutil.rmtree(project.dist)
 
 
 def test_a_build_at_work_is_left_alone(project: Project) -> None:

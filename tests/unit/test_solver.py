@@ -141,15 +141,20 @@ WRITES = "type=local,dest=/a cache,tag=b"
 INDEX = 'could not unmarshal /a cache/index.json ("{"): unexpected end of JSON input'
 
 
-def test_a_shared_cache_that_cannot_be_named_is_not_written(tmp_path: Path) -> None:
-    engine = Engine(INDEX)
+UNASKED = "failed to solve: failed to configure azblob cache exporter: dial tcp 192.0.2.1:443: i/o timeout"
+UNKNOWN = "failed to solve: unknown cache exporter: s3"
+
+
+@pytest.mark.parametrize("what", [INDEX, UNASKED, UNKNOWN])
+def test_a_shared_cache_that_cannot_be_written_fails_no_build(tmp_path: Path, what: str) -> None:
+    engine = Engine(what)
     more = {"cache-from": ["a"], "cache-to": [f"{WRITES},ignore-error=true"]}
     assert solve(tmp_path, engine, more=more) == {"resolve": {"epoch": 7}}
     assert [plan["target"]["resolve"] for plan in engine.plans] == [more, {"cache-from": ["a"]}]
-    assert f"warning: no shared cache is written: {INDEX}" in (tmp_path / "build.log").read_text()
+    assert f"warning: no shared cache is written: {what}" in (tmp_path / "build.log").read_text()
     for number, more in enumerate(({"cache-to": [WRITES]}, {})):
         with pytest.raises(EngineError):
-            solve(tmp_path / str(number), Engine(INDEX), more=more)
+            solve(tmp_path / str(number), Engine(what), more=more)
 
 
 def test_what_was_done_before_a_shared_cache_failed(tmp_path: Path) -> None:

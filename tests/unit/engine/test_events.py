@@ -375,3 +375,13 @@ def test_an_archive_that_is_there_is_noted_once() -> None:
     ):
         state.feed(update(report))
     assert state.exported == ["release", ""]
+
+
+@pytest.mark.parametrize("piece", [7, 4096])
+def test_images_are_named(piece: int) -> None:
+    """Told when it begins, once, however often it is reported."""
+    naming = {"id": "naming to docker.io/acme/os-kernel:1", "vertex": "e", "started": at(1)}
+    stream = update(vertex("exporting to image", "e", started=at(0)), statuses=[{"id": "exporting layers"}, naming])
+    stream += update(statuses=[{**naming, "completed": at(2)}])
+    state, _ = replay(stream, piece=piece)
+    assert state.named == ["docker.io/acme/os-kernel:1"]
