@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from builder.process import run
 EPOCH = 1577836800
 """The time (2020-01-01T00:00:00Z) that stands for a tree's own, where git does not tell one."""
 
+_TICK_SECONDS = 0.02
+"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 _MAGIC = (b"\xfd7zXZ\x00", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh")  # xz, gzip, zstd, bzip2
 _TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257
 
@@ -94,8 +97,9 @@ def staged(path: Path, *, cache: Path) -> Path:
 
     Where it has a `.git`, its files are those that git knows or would add; else all but empty folders. The staged
     folder has hard links to them where that is possible. It is the same folder at each call, and follows the other:
-    what did not change is left alone there, what is gone vanishes. A `.dockerignore` at its top is left out, for
-    BuildKit would leave out what that names.
+    what did not change is left alone there, what is gone vanishes. A file that was written and has its size and time
+    again is found by the time of its inode (ctime), and has that time there. A `.dockerignore` at its top is left out,
+    for BuildKit would leave out what that names.
 
     Raises:
         InputError: It cannot be read, or git cannot list it.
@@ -108,9 +112,13 @@ def staged(path: Path, *, cache: Path) -> Path:
         files.pop(".dockerignore", None)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_suffix(".lock")):
+            stamp = folder.with_suffix(".stamp")
+            since = stamp.stat().st_ctime_ns if stamp.exists() else None
             _prune(folder, "", files, _folders(files))
-            for name, status in files.items():
-                _place(tree / name, status, folder / name, folder.with_suffix(".part"))
+            new = folder.with_suffix(".part")
+            if [name for name, status in files.items() if _place(tree / name, status, folder / name, new, since)]:
+                time.sleep(_TICK_SECONDS)  # a link to a file is a new time of its inode
+                stamp.touch()
     return folder
 
 
@@ -221,22 +229,41 @@ def _prune(folder: Path, below: str, files: Mapping[str, object], folders: Colle
                 shutil.rmtree(entry.path)
 
 
-def _place(source: Path, wanted: os.stat_result, target: Path, new: Path) -> None:
-    """Make the staged `target` what `source` is, unless it is that already; `new` is a name beside the folder."""
+def _place(source: Path, wanted: os.stat_result, target: Path, new: Path, since: int | None) -> bool:
+    """Make the staged `target` what `source` is, and say whether it was not that already.
+
+    Args:
+        new: A name beside the folder.
+        since: When something was staged last, in nanoseconds. A file whose inode is newer may have been written: for
+            BuildKit to see that, the staged file has the inode's time.
+    """
+    suspect = False
     try:
         present = target.lstat()
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
     else:
         if _same(wanted, present) and (not source.is_symlink() or source.readlink() == target.readlink()):
-            return
+            suspect = stat.S_ISREG(wanted.st_mode) and since is not None and wanted.st_ctime_ns >= since
+            if not suspect:
+                return False
+        elif _is_copy(wanted, present):
+            return False
     # Another build may be sending the folder: it finds this file as it was, or as it is, and no other.
     new.unlink(missing_ok=True)
     if stat.S_ISLNK(wanted.st_mode):
         new.symlink_to(source.readlink())
+    elif suspect:
+        shutil.copy2(source, new)
+        if os.path.samestat(wanted, target.lstat()):  # the end of a link is a new time of the inode as well
+            new.replace(target)
+            wanted = source.lstat()
+            shutil.copy2(source, new)
+        os.utime(new, ns=(wanted.st_atime_ns, wanted.st_ctime_ns))
     else:
         _link_or_copy(source, new)
     new.replace(target)
+    return True
 
 
 def _same(wanted: os.stat_result, present: os.stat_result) -> bool:
@@ -246,3 +273,9 @@ def _same(wanted: os.stat_result, present: os.stat_result) -> bool:
     return os.path.samestat(wanted, present) or all(
         getattr(wanted, field) == getattr(present, field) for field in ("st_size", "st_mtime_ns", "st_mode")
     )
+
+
+def _is_copy(wanted: os.stat_result, present: os.stat_result) -> bool:
+    """Whether this is the copy of a file that was written without a new time, and has not been written since."""
+    same = all(getattr(wanted, field) == getattr(present, field) for field in ("st_size", "st_mode"))
+    return same and present.st_mtime_ns == wanted.st_ctime_ns

@@ -8,6 +8,7 @@ input are those of Documentation/kbuild/reproducible-builds.rst.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import re
@@ -50,6 +51,10 @@ _OBJTREE = (
     "tools/objtool/objtool",
     "tools/bpf/resolve_btfids/resolve_btfids",
 )
+# Where vmlinux alone is newer, kbuild makes the types (BTF) of a module once more in the file that has them already, in
+# which resolve_btfids has sorted what it now sorts again. With this word the module is linked first, as from nothing:
+# scripts/Makefile.modfinal (since Linux 5.11) goes by it when it leaves vmlinux out of what is newer.
+_LINKED_ANEW = "newer_prereqs_except=$(newer-prereqs)"
 # Whatever the config says (in any version's words), modules are installed as plain .ko: old kmods read no other.
 _PLAIN_MODULES = tuple(f"CONFIG_MODULE_COMPRESS{suffix}=" for suffix in ("", "_ALL", "_GZIP", "_XZ", "_ZSTD"))
 _NOT_IN_OBJTREE = ("*.cmd", "*.o", "*.a", "*.d")
@@ -123,6 +128,8 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     # gcc's plugins are host programs too, and have to be shared objects.
     if not build.on("GCC_PLUGINS"):
         words += static_arguments(build.obj / ".rosk", build.tree)
+    if build.on("DEBUG_INFO_BTF_MODULES"):
+        words.append(_LINKED_ANEW)
     if build.cache is not None:
         # What only preprocesses (linker scripts) has nothing to gain from the cache.
         words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
@@ -292,6 +299,11 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
         MakeError: The kernel does not compile.
         OSError: A file cannot be read or written.
     """
+    build.obj.mkdir(parents=True, exist_ok=True)
+    # The engine's own lock on a cache mount ends with the engine, which what a step has started may outlive: that has
+    # this one with it.
+    lock = os.open(build.obj, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
     known = kept.open(build.config, journal)
     temporary = kept.keep / "ccache"
@@ -302,7 +314,7 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
     if not build.on("GCC_PLUGINS"):
         own = wrap_pkg_config(build.obj / ".rosk/bin")
         environment["PATH"] = f"{own}:{environment.get('PATH', os.defpath)}"
-    make = Make(log, environment, objects)
+    make = Make(log, environment, objects, held=(lock,))
     try:
         compile_kernel(build, make, kept, out, cache.passing if cache else None)
     except MakeError as error:

@@ -32,7 +32,7 @@ from builder.stages.books import load_book, store_book
 from builder.stages.journal import Changes, Entry, Journal
 from builder.stages.narrow import Part
 from builder.stages.optionfolders import Makefiles
-from builder.stages.shadowing import HEADERS, named_headers
+from builder.stages.shadowing import HEADERS, TOOLS, named_headers
 
 KEEP = ".rosk-kept"
 """The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
@@ -46,11 +46,6 @@ _SYNCED = "include/config/auto.conf"
 _TICK_SECONDS = 0.02
 """Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 
-_TOOLS = tuple(
-    f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
-)
-_PRELOADED = ("tools/build/", "tools/include/", "tools/lib/")
-"""What kernel/bpf/preload makes a library of, once for each object tree."""
 _PROGRAMS = (".sh", ".pl", ".py", ".awk", ".sed")
 _INSTALLING = "scripts/Makefile.modinst"
 """Read when all is made, and makes nothing of the object tree: its options leave nothing behind there."""
@@ -278,18 +273,13 @@ class ObjectTree:
     def _hidden(self, now: Journal, config: str) -> dict[str, Any]:
         """The part of the recipe that lies in the sources and in the config."""
         settings = _settings(config)
-        others = _PRELOADED if settings.get("BPF_PRELOAD") == "y" else ()
-        hidden = {
-            path: entry
-            for path, entry in now.items()
-            if entry.link or self._is_hidden(path) or (others and path.startswith(others))
-        }
+        hidden = {path: entry for path, entry in now.items() if entry.link or self._is_hidden(path)}
         inputs = "".join(f"{path} {entry.digest} {entry.mode:o}\n" for path, entry in sorted(hidden.items()))
         named: set[str] = set()
         for path in hidden:
             if path != _INSTALLING and self._is_leftover_makefile(path):
                 named.update(_OPTION.findall(self._text(path)))
-        tools = sorted(path for path in now if path.startswith(_TOOLS) and path.endswith(HEADERS))
+        tools = sorted(path for path in now if path.startswith(TOOLS) and path.endswith(HEADERS))
         return {
             "a script or a Makefile of the source": hashlib.sha256(os.fsencode(inputs)).hexdigest(),
             # Host programs' lists of dependencies leave the system's headers out, which these may take the place of.
@@ -327,10 +317,13 @@ class ObjectTree:
         return sorted(path for path in named if not journal[path].link or (self.tree / path).is_file())
 
     def _is_hidden(self, path: str) -> bool:
-        """Whether targets are made from this file without naming it."""
+        """Whether targets are made from this file without naming it: also from what a host program is made of, where
+        kbuild makes the program again, and not what it has worked on (resolve_btfids, relocs, libbpf of BPF_PRELOAD).
+        """
         if path.startswith(_NO_INPUT):
             return False
-        return path.startswith("scripts/") or path.endswith(_PROGRAMS) or self._is_leftover_makefile(path)
+        programs = ("scripts/", f"arch/{self.srcarch}/tools/", *TOOLS)
+        return path.startswith(programs) or path.endswith(_PROGRAMS) or self._is_leftover_makefile(path)
 
     def _is_leftover_makefile(self, path: str) -> bool:
         """Whether this Makefile decides which host programs and generated headers there are."""
@@ -339,7 +332,7 @@ class ObjectTree:
             return False
         arch = f"arch/{self.srcarch}"
         if folder in ("", arch, "tools") or f"{folder}/".startswith(
-            ("scripts/", "include/", f"{arch}/include/", *_TOOLS)
+            ("scripts/", "include/", f"{arch}/include/", *TOOLS)
         ):
             return True
         return folder.startswith(f"{arch}/") and "generated" in self._text(path)

@@ -43,9 +43,15 @@ class MakeError(StageError):
 
 
 class Make:
-    """Runs make, with all its output in a log file and what matters on standard output."""
+    """Runs make, with all its output in a log file and what matters on standard output.
 
-    def __init__(self, log: Path, environment: dict[str, str], expected: int) -> None:
+    Args:
+        expected: How many objects there will be.
+        held: File descriptors that make and all that it starts have open, too.
+    """
+
+    def __init__(self, log: Path, environment: dict[str, str], expected: int, *, held: Sequence[int] = ()) -> None:
+        self.held = held
         self.log = log
         self.environment = environment
         self.expected = expected
@@ -72,6 +78,7 @@ class Make:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                pass_fds=self.held,
             )
             try:
                 assert process.stdout

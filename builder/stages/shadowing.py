@@ -15,6 +15,12 @@ from builder.stages import journal as sources
 from builder.stages.journal import Journal
 
 HEADERS = (".h", ".inc", ".def", ".lds")
+TOOLS = tuple(
+    f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
+)
+"""The folders of tools/ that the build of a kernel works with."""
+_PROGRAMS = ("scripts/", *TOOLS)
+"""Their headers may take the place of the system's, of which the lists of host programs' dependencies do not tell."""
 _NAMED = re.compile(r"[\w.+-]+\.h\b")
 
 
@@ -26,8 +32,8 @@ def named_headers(makefile: str) -> set[str]:
 def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] = ()) -> str:
     """A checksum over the paths of all headers whose name is not the only one of its kind.
 
-    Also over those whose name the Makefiles have, those in folders that are searched before the ones with generated
-    headers, those that a file asks for, and over the lists of headers to generate.
+    Also over those whose name the Makefiles have, those of host programs, those in folders that are searched before the
+    ones with generated headers, those that a file asks for, and over the lists of headers to generate.
 
     Args:
         named: What `named_headers` finds in the Makefiles.
@@ -43,7 +49,7 @@ def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] =
         path
         for name, group in paths.items()
         for path in group
-        if len(group) > 1 or name in known or path.startswith(before_generated)
+        if len(group) > 1 or name in known or path.startswith((*before_generated, *_PROGRAMS))
     )
     found += sources.asked_for(tree, journal, journal)
     lists = (path for path in journal if path.startswith((include, "include/")) and path.endswith("/Kbuild"))

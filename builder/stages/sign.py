@@ -82,7 +82,7 @@ def sign_modules(root: Path, signer: Signer, cache: Path, tell: Callable[[int, i
     """Sign all modules below a folder, in place.
 
     Args:
-        cache: Where messages are kept; those of another key or hash do not get in the way.
+        cache: Where messages are kept; those of another key, hash or openssl do not get in the way.
         tell: Told, now and then, how many are signed, of how many.
 
     Returns:
@@ -92,7 +92,8 @@ def sign_modules(root: Path, signer: Signer, cache: Path, tell: Callable[[int, i
         StageError: One cannot be signed, or is signed already.
     """
     modules = sorted(root.rglob("*.ko"))
-    kept, kind = ChunkCache(cache), _digest(signer.certificate.read_bytes(), signer.digest.encode())
+    openssl = run(["openssl", "version"], check=False).stdout
+    kept, kind = ChunkCache(cache), _digest(signer.certificate.read_bytes(), signer.digest.encode(), openssl.encode())
     made = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         try:

@@ -276,6 +276,32 @@ def test_what_did_not_change_is_left_alone(tree: Path, cache: Path, monkeypatch:
     assert (folder / "Kconfig").read_text() == "changed"
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_what_was_written_without_a_new_time(
+    tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """BuildKit goes by size and time, too."""
+    if not links:
+        _no_links(monkeypatch)
+    file = tree / "Kconfig"
+    file.write_text("one")
+    staged = tree_context(tree, cache=cache).folder / "Kconfig"
+    seen = []
+    for text in ("two", "six", "ten"):
+        before = file.stat()
+        seen.append(staged.stat().st_mtime_ns)
+        file.write_text(text)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        for _ in range(2):
+            tree_context(tree, cache=cache)
+            assert staged.read_text() == text
+            assert staged.stat().st_mtime_ns != seen[-1]
+    kept = staged.stat()
+    (tree / "Makefile").write_text("another")
+    tree_context(tree, cache=cache)
+    assert staged.stat() == kept
+
+
 def test_two_trees_do_not_mix(tree: Path, cache: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     _write(other, "Makefile")

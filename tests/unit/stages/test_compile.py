@@ -102,6 +102,24 @@ def test_a_second_build_makes_the_same_bytes(compiled: Path, work: Path) -> None
         ] == []
 
 
+def test_the_types_of_a_module_are_made_once(tmp_path: Path, tree: Path) -> None:
+    """Where only the kernel's have changed, kbuild would put them into a module that has some."""
+    config = f"{faketree.CONFIG}CONFIG_DEBUG_INFO_BTF_MODULES=y\n"
+    one, other = tmp_path / "one", tmp_path / "other"
+    for work in (one, other):
+        assert faketree.configure(tree, work / "configured", config=config).returncode == 0
+    assert run(tree, one).returncode == 0
+    source = tree / "init/main.c"
+    source.write_text(f"{source.read_text()}\nint one_more = 3;\n")
+    shutil.rmtree(one / "out")
+    assert [run(tree, work).returncode for work in (one, other)] == [0, 0]
+    log = (one / "out/log/compile.log").read_text()
+    assert "the object tree is kept" in log and "CC [M]" not in log
+    for name in faketree.MODULES:
+        made = (one / MODULES / name).read_bytes()
+        assert b"types-of-the-kernel" in made and made == (other / MODULES / name).read_bytes(), name
+
+
 def test_a_kept_object_tree_is_not_compiled_again(work: Path, tree: Path) -> None:
     (tree / "sound/core/snd.c").write_text((tree / "sound/core/snd.c").read_text() + "\n")
     assert run(tree, work).returncode == 0

@@ -293,18 +293,26 @@ def test_a_state_that_another_rosk_has_left(kept: Callable[..., ObjectTree], tmp
     assert kept(**{"rosk itself": "newer"}).said == ["the object tree is made anew: rosk itself differs"]
 
 
-PRELOAD = f"{CONFIG}CONFIG_BPF_PRELOAD=y\n"
-
-
-@pytest.mark.parametrize(("config", "same"), [(CONFIG, True), (PRELOAD, False)])
-def test_what_a_library_is_made_of_that_is_made_once(
-    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, config: str, same: bool
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [
+        ("tools/lib/bpf/libbpf.c", False),  # kernel/bpf/preload/Makefile names nothing that its library is made of
+        ("tools/include/uapi/linux/bpf.h", False),
+        ("tools/bpf/resolve_btfids/main.c", False),
+        ("arch/x86/tools/relocs.c", False),
+        ("arch/arm64/tools/gen-sysreg.c", True),
+        ("tools/perf/perf.c", True),
+        ("tools/testing/selftests/bpf/test.c", True),
+    ],
+)
+def test_what_host_programs_are_made_of(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, path: str, same: bool
 ) -> None:
-    """kernel/bpf/preload/Makefile names nothing that it is made of."""
-    write(tree / "tools/lib/bpf/libbpf.c", "int bpf;\n")
-    noted(kept, tmp_path, config)
-    write(tree / "tools/lib/bpf/libbpf.c", "int other;\n")
-    kept(config)
+    """kbuild makes the program again, and not what it has worked on."""
+    write(tree / path, "int bpf;\n")
+    noted(kept, tmp_path)
+    write(tree / path, "int other;\n")
+    kept()
     assert is_kept(tmp_path) == same
 
 

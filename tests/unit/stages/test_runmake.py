@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,30 @@ def test_a_source_that_names_the_error_has_room() -> None:
     error = explain_failure(["x.c:4:5: error: 'ENOSPC' undeclared", "    4 |  return -ENOSPC;", STOP], 2)
     assert error.what == "x.c:4:5: error: 'ENOSPC' undeclared"
     assert error.whole
+
+
+def test_what_outlives_make_holds_its_lock(tmp_path: Path) -> None:
+    """The engine may be killed, and with it its own lock on the object tree; another build waits for the rest."""
+
+    def free() -> bool:
+        other = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(other)
+        return True
+
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    left = f"sleep 100 >/dev/null 2>&1 & echo $! >{tmp_path}/pid"
+    Make(tmp_path / "log", dict(os.environ), 1, held=(lock,)).run(["sh", "-c", left])
+    os.close(lock)
+    pid = int((tmp_path / "pid").read_text())
+    watch = os.pidfd_open(pid)
+    assert not free()
+    os.kill(pid, signal.SIGKILL)
+    select.select([watch], [], [], 10)
+    os.close(watch)
+    assert free()
