@@ -147,6 +147,27 @@ def test_symbol_versions_of_assembler_source(project: FakeProject, tmp_path: Pat
     assert version_of("copy_page", project) != before
 
 
+BTF = ("DEBUG_KERNEL", "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT", "BPF_SYSCALL", "DEBUG_INFO_BTF", "NETFILTER")
+
+
+def test_types_of_modules(project: FakeProject, tmp_path: Path) -> None:
+    """Those of a module (BTF) follow from the kernel's: kbuild puts new ones into a file that has some.
+
+    resolve_btfids sorts the functions that nf_conntrack gives to BPF, and their flags, as it did the first time.
+    """
+    proof, scope = Proof(project, tmp_path / "copies"), secrets.token_hex(6)
+    proof.apply(setting("  suite: trixie\n", "  suite: trixie\n  packages: [dwarves]\n"))
+    for name in BTF:
+        proof.apply(option(name, "y"))
+    proof.apply(option("NF_CONNTRACK", "m"))
+    project.build(scope)
+    config = (project.root / "dist/kernel/config").read_text()
+    assert "CONFIG_DEBUG_INFO_BTF_MODULES=y\n" in config
+    built = proof.build(patched(uname=UNAME), scope=scope)
+    assert is_kept(built)
+    assert built.compiled["objects"] < 50
+
+
 def version_of(symbol: str, project: FakeProject) -> str:
     """The version of a symbol, as modules that are built later are told."""
     (package,) = (project.root / "dist/kernel").glob("build-*")
