@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import timeit
 from pathlib import Path
 
 from benchmarks.commands import BenchmarkError, run
@@ -27,6 +28,11 @@ def describe_machine(folder: Path) -> dict[str, str]:
 def idle_warning(load: float, cpus: int) -> str | None:
     """What the page says when the machine was not idle at the start."""
     return f"The machine was not idle at the start: load {load:.1f} on {cpus} CPUs." if load > cpus / 2 else None
+
+
+def pace() -> float:
+    """Seconds that a fixed piece of work takes one CPU now: a machine that others share is not always as fast."""
+    return min(timeit.repeat("for each in range(10**6): pass", number=10, repeat=3))
 
 
 def _cpu(text: str) -> str:

@@ -13,6 +13,7 @@ from benchmarks.cleanup import mounts
 from benchmarks.commands import BenchmarkError
 from benchmarks.engine import BuildCache, docker, remove_container
 from benchmarks.kit import FRAGMENT, LineEdit, new_file_patch
+from benchmarks.machine import pace
 from benchmarks.packing import Packing
 from benchmarks.plain import PlainTree, start_container
 from benchmarks.project import RoskProject, new_value
@@ -141,6 +142,7 @@ class Session:
                 self.plain.clean((self.project.dist / "kernel/config").read_text())
             elif side == TUXMAKE:
                 self.tuxmake.clean()
+            self.results.note("nothing", f"before {side} the same loop in Python took {pace():.2f} s")
             begun.update(self.build_all(side))
             self.work.save()
         self._compare_kernels()
