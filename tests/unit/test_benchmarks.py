@@ -280,6 +280,7 @@ def test_the_longest_row_goes_on_with_the_side_that_it_stopped_at(
             raise KeyboardInterrupt
         return {side: {"seconds": float(len(built))} for side in sides}
 
+    monkeypatch.setattr("benchmarks.session.pace", lambda: 1.0)
     monkeypatch.setattr(Session, "build_all", build_all)
     monkeypatch.setattr(Session, "set_line", lambda _self, edit: edits.append(edit))
     monkeypatch.setattr(Session, "_compare_kernels", lambda _self: None)
@@ -288,7 +289,8 @@ def test_the_longest_row_goes_on_with_the_side_that_it_stopped_at(
     again = session()
     assert again.row_nothing() == {"rosk": {"seconds": 1.0}, "plain": {"seconds": 3.0}, "tuxmake": {"seconds": 4.0}}
     assert (built, len(edits)) == (["rosk", "plain", "plain", "tuxmake"], 2)
-    assert again.results.notes == {"nothing": ["it was interrupted: rosk had been measured before"]}
+    said = [f"before {side} the same loop in Python took 1.00 s" for side in ("plain", "tuxmake")]
+    assert again.results.notes == {"nothing": ["it was interrupted: rosk had been measured before", *said]}
     assert again.work.state.begun == {}
 
 
