@@ -69,7 +69,7 @@ def test_what_is_kept_is_shown_and_handed_on(user: User) -> None:
     kept = user.kept()
     assert kept.keys() >= {tree, "toolchain layers", "compiled stages", "staged source trees"}
     assert "downloads" not in kept
-    old = user.cache / "sha256/ab/linux.tar.xz"
+    old = user.cache / f"sha256/{'ab' * 32}/linux.tar.xz"
     old.parent.mkdir(parents=True)
     old.write_text("x" * 100)
     os.utime(old, (time.time() - 21 * DAY,) * 2)

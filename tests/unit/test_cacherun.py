@@ -17,6 +17,7 @@ from builder.engine.cacherecords import CACHE_MOUNT, Record
 from builder.errors import InputError
 
 DAY = 86400.0
+AB = "ab" * 32
 MOUNT = 'cached mount /x from exec /bin/sh -c x with id "/rosk-{}"'
 
 
@@ -48,7 +49,7 @@ class Engine:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of downloads, with one of three weeks ago."""
-    file = tmp_path / "sha256/ab/linux.tar.xz"
+    file = tmp_path / f"sha256/{AB}/linux.tar.xz"
     file.parent.mkdir(parents=True)
     file.write_text("x" * 100)
     os.utime(file, (time.time() - 21 * DAY,) * 2)
@@ -91,7 +92,7 @@ def test_what_goes(cache: Path, words: tuple[str, ...], gone: bool, dry: bool) -
     ]
     assert ("  1.5 kB  compiler cache" in done.stdout) == gone
     assert Engine.asked == (["c"] if gone and not dry else [])
-    assert (cache / "sha256/ab").exists() == dry
+    assert (cache / f"sha256/{AB}").exists() == dry
     as_json = json.loads(rosk(cache, "prune", "--all", "--dry-run", "--json").stdout)
     assert as_json["left"] == 60
     assert as_json["stayed"] == ["Debian packages: some stays, in use by a build"]
