@@ -29,6 +29,7 @@ from builder.engine.events import NAMING
 from builder.engine.stage import MOMENT
 from builder.errors import EngineError
 from builder.process import follow, run
+from builder.stages.common import MARK
 
 CANNOT = "buildah has no builders of buildx, and shares no stages with other machines"
 _HINT = "install buildah (1.28 or newer), and run rosk as root"
@@ -37,6 +38,9 @@ _STORING = re.compile(
     r"(?:\[\d+/\d+\] )?COMMIT\b.*|Getting image source signatures|Copying (?:blob|config) sha256:\w+"
     r"|Writing manifest to .*|Storing signatures"
 )
+_FAILED = re.compile(r'Error: building at STEP "(?P<text>.*)": .*')
+_ERROR = f'{MARK}{{"event": "error"'
+"""What a line starts with by which a stage program says what it failed of (`builder.stages.common.emit`)."""
 _STAGE = re.compile(r"FROM .* AS (\S+)", re.IGNORECASE)
 _KEPT = ("CONTAINERS_", "STORAGE_", "BUILDAH_", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR")
 """Variables of the user's that say where buildah keeps what (containers-storage.conf(5)), and who logs in where."""
@@ -123,7 +127,7 @@ class Buildah:
                 _pack(results / stage, output["dest"])
             else:
                 (tag,) = target["tags"]
-                on_output(json.dumps({"statuses": [{"id": f"{NAMING}{tag}"}]}))
+                on_output(f"{json.dumps({'statuses': [{'id': NAMING + tag}]})}\n")
                 metadata[name] = {"containerimage.config.digest": self._image(stage, tag, text, results, target, epoch)}
         if _WITH_FILES in targets:
             self._packages = {name: Path(self._kept.name, name) for name in _file_stages(text)}
@@ -262,15 +266,18 @@ class _Events:
     """Tells of buildah's lines what BuildKit would report (`builder.engine.events`).
 
     A step is begun for as long as its stage begins no other: those of several stages can be at once, for one that needs
-    another stage waits for it.
+    another stage waits for it. What it prints after that stands below another stage's step: of what a program says of
+    its failure, buildah's own error tells which step it is of.
     """
 
     def __init__(self, on_output: Callable[[str], None]) -> None:
         self._on_output = on_output
         self._stages: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
         self._begun: dict[str, dict[str, Any]] = {}
         self._count = 0
         self._at = ""
+        self._failure: list[str] = []
         self.last = ""
 
     def line(self, line: str) -> None:
@@ -279,14 +286,25 @@ class _Events:
             self._begin(step["place"] or "", step["step"], step["steps"], step["text"])
         elif _STORING.fullmatch(line):  # the stage has come to its end
             self._complete(self._at)
+        elif line.startswith(_ERROR):
+            self._failure.append(line)
         elif self._at in self._begun:
-            data = base64.b64encode(f"{line}\n".encode()).decode()
-            self._tell({"logs": [{"vertex": self._begun[self._at]["digest"], "stream": 1, "data": data}]})
+            self._log(self._at, line)
         if line.startswith("Error: "):
             self.last = line.removeprefix("Error: ")
+        if failed := _FAILED.fullmatch(line):
+            ran = {" ".join(text.split()): place for place, text in self._texts.items() if place in self._begun}
+            self._at = ran.get(" ".join(failed["text"].split()), self._at)
+
+    def _log(self, place: str, line: str) -> None:
+        data = base64.b64encode(f"{line}\n".encode()).decode()
+        self._tell({"logs": [{"vertex": self._begun[place]["digest"], "stream": 1, "data": data}]})
 
     def end(self, code: int) -> None:
-        """Say that buildah has ended; when it failed, it did so in the step that it began last."""
+        """Say that buildah has ended; when it failed, it did so in the step that it names, or began last."""
+        if self._at in self._begun:
+            for line in self._failure:
+                self._log(self._at, line)
         for place in list(self._begun):
             failed = code and place == self._at
             self._complete(place, error=(self.last or f"exit code {code}") if failed else "")
@@ -295,6 +313,7 @@ class _Events:
         self._complete(place)
         if stage := _STAGE.fullmatch(text):
             self._stages[place] = stage[1]
+        self._texts[place] = text
         self._count += 1
         name = f"[{self._stages.get(place, 'stage-0')} {step}/{steps}] {text}"
         now = datetime.now(UTC)

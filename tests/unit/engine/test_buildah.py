@@ -53,6 +53,24 @@ def test_the_stage_that_fails() -> None:
     assert found.errors == [{"event": "error", "what": "it does not compile", "stage": "compile"}]
 
 
+WAITED = """\
+[4/4] STEP 1/1: FROM 62e52600a274 AS whole-source
+[4/4] STEP 2/2: RUN pack --root /
+"""
+
+
+@pytest.mark.parametrize("said_last", [True, False])
+def test_a_step_that_waited_for_a_stage_fails(said_last: bool) -> None:
+    """Another stage has begun meanwhile, below whose step it says so; buildah's own error tells which step it was."""
+    output = OUTPUT.replace("RUN make", 'RUN --mount=type=bind,from=signed     make --version "${V}"')
+    said = f'{MARK}{{"event": "error", "what": "it does not compile"}}\n'
+    error = 'Error: building at STEP "RUN --mount=type=bind,from=signed make --version "${V}"": exit status 1\n'
+    last = "[3/4] STEP 1/1: FROM tools AS headers\n" if said_last else ""
+    found = state(f"{output}{WAITED}{said}{last}{error}", 1)
+    assert found.failure is not None and found.failure.name == "compile"
+    assert found.errors == [{"event": "error", "what": "it does not compile", "stage": "compile"}]
+
+
 def test_every_stage_of_the_dockerfile_is_named() -> None:
     text = resolved(
         (dockerfiles() / "kernel.Dockerfile").read_text(), {"BASE": "localhost/base:1", "SOURCE_KIND": "tree"}
