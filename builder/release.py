@@ -81,7 +81,7 @@ def _locked(dist: Path) -> Iterator[None]:
 
 
 def _end(folder: Path, dist: Path) -> None:
-    """Remove a staging folder that nobody has been killed with."""
+    """Remove the staging folder of a build that has come to its end, while no other build is between its renames."""
     try:
         with _locked(dist):
             _remove(folder, dist)

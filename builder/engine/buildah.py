@@ -127,7 +127,7 @@ class Buildah:
                 _pack(results / stage, output["dest"])
             else:
                 (tag,) = target["tags"]
-                on_output(f"{json.dumps({'statuses': [{'id': NAMING + tag}]})}\n")
+                _tell(on_output, {"statuses": [{"id": f"{NAMING}{tag}"}]})
                 metadata[name] = {"containerimage.config.digest": self._image(stage, tag, text, results, target, epoch)}
         if _WITH_FILES in targets:
             self._packages = {name: Path(self._kept.name, name) for name in _file_stages(text)}
@@ -273,7 +273,6 @@ class _Events:
     def __init__(self, on_output: Callable[[str], None]) -> None:
         self._on_output = on_output
         self._stages: dict[str, str] = {}
-        self._texts: dict[str, str] = {}
         self._begun: dict[str, dict[str, Any]] = {}
         self._count = 0
         self._at = ""
@@ -293,8 +292,9 @@ class _Events:
         if line.startswith("Error: "):
             self.last = line.removeprefix("Error: ")
         if failed := _FAILED.fullmatch(line):
-            ran = {" ".join(text.split()): place for place, text in self._texts.items() if place in self._begun}
-            self._at = ran.get(" ".join(failed["text"].split()), self._at)
+            texts = {place: vertex["name"].partition("] ")[2] for place, vertex in self._begun.items()}
+            named = (place for place, text in texts.items() if text.split() == failed["text"].split())
+            self._at = next(named, self._at)
 
     def _log(self, place: str, line: str) -> None:
         data = base64.b64encode(f"{line}\n".encode()).decode()
@@ -313,7 +313,6 @@ class _Events:
         self._complete(place)
         if stage := _STAGE.fullmatch(text):
             self._stages[place] = stage[1]
-        self._texts[place] = text
         self._count += 1
         name = f"[{self._stages.get(place, 'stage-0')} {step}/{steps}] {text}"
         now = datetime.now(UTC)
@@ -329,7 +328,12 @@ class _Events:
             self._tell({"vertexes": [{**vertex, **ended}]})
 
     def _tell(self, report: Mapping[str, Any]) -> None:
-        self._on_output(f"{json.dumps(report)}\n")
+        _tell(self._on_output, report)
+
+
+def _tell(on_output: Callable[[str], None], report: Mapping[str, Any]) -> None:
+    """Give out a report as BuildKit's client would."""
+    on_output(f"{json.dumps(report)}\n")
 
 
 def _environment() -> dict[str, str]:

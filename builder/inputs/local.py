@@ -15,12 +15,11 @@ from builder.errors import FetchError, InputError
 from builder.files import locked
 from builder.inputs.store import Entry, cache_errors, file_sha256
 from builder.process import run
+from builder.stages.common import TICK_SECONDS
 
 EPOCH = 1577836800
 """The time (2020-01-01T00:00:00Z) that stands for a tree's own, where git does not tell one."""
 
-_TICK_SECONDS = 0.02
-"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 _MAGIC = (b"\xfd7zXZ\x00", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh")  # xz, gzip, zstd, bzip2
 _TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257
 
@@ -117,7 +116,7 @@ def staged(path: Path, *, cache: Path) -> Path:
             _prune(folder, "", files, _folders(files))
             new = folder.with_suffix(".part")
             if [name for name, status in files.items() if _place(tree / name, status, folder / name, new, since)]:
-                time.sleep(_TICK_SECONDS)  # a link to a file is a new time of its inode
+                time.sleep(TICK_SECONDS)  # a link to a file is a new time of its inode
                 stamp.touch()
     return folder
 
@@ -254,11 +253,11 @@ def _place(source: Path, wanted: os.stat_result, target: Path, new: Path, since:
     if stat.S_ISLNK(wanted.st_mode):
         new.symlink_to(source.readlink())
     elif suspect:
-        shutil.copy2(source, new)
-        if os.path.samestat(wanted, target.lstat()):  # the end of a link is a new time of the inode as well
+        if os.path.samestat(wanted, present):  # the end of a link is a new time of the inode as well
+            shutil.copy2(source, new)
             new.replace(target)
             wanted = source.lstat()
-            shutil.copy2(source, new)
+        shutil.copy2(source, new)
         os.utime(new, ns=(wanted.st_atime_ns, wanted.st_ctime_ns))
     else:
         _link_or_copy(source, new)
@@ -270,12 +269,13 @@ def _same(wanted: os.stat_result, present: os.stat_result) -> bool:
     if stat.S_ISLNK(wanted.st_mode):
         return stat.S_ISLNK(present.st_mode)
     # A copy has its own inode; size, time (copied to the nanosecond) and mode tell whether it is current.
-    return os.path.samestat(wanted, present) or all(
-        getattr(wanted, field) == getattr(present, field) for field in ("st_size", "st_mtime_ns", "st_mode")
-    )
+    return os.path.samestat(wanted, present) or (_alike(wanted, present) and wanted.st_mtime_ns == present.st_mtime_ns)
 
 
 def _is_copy(wanted: os.stat_result, present: os.stat_result) -> bool:
     """Whether this is the copy of a file that was written without a new time, and has not been written since."""
-    same = all(getattr(wanted, field) == getattr(present, field) for field in ("st_size", "st_mode"))
-    return same and present.st_mtime_ns == wanted.st_ctime_ns
+    return _alike(wanted, present) and wanted.st_ctime_ns == present.st_mtime_ns
+
+
+def _alike(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_size, one.st_mode) == (other.st_size, other.st_mode)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+TICK_SECONDS = 0.02
+"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
 MARK = "##rosk "
 NO_SPACE = re.compile(r"(?i:no space left on (?:device|the disk)|disk quota exceeded)")
 """What programs say, and rosk itself, where a disk is full, or what a user may have of it. The errors' names, such as

@@ -22,6 +22,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,10 +30,11 @@ from builder.stages import asmversions, initramfs
 from builder.stages import journal as sources
 from builder.stages.affected import COMPILED, Change, part_of
 from builder.stages.books import load_book, store_book
+from builder.stages.common import TICK_SECONDS
 from builder.stages.journal import Changes, Entry, Journal
 from builder.stages.narrow import Part
 from builder.stages.optionfolders import Makefiles
-from builder.stages.shadowing import HEADERS, TOOLS, named_headers
+from builder.stages.shadowing import HEADERS, PROGRAMS, TOOLS, named_headers
 
 KEEP = ".rosk-kept"
 """The folder of the object tree for what is no part of it: how it was left, and what is made from it."""
@@ -43,9 +45,6 @@ _LOCK = "buildah-cache-lockfile"
 """buildah's own, at the top of each cache mount that it locks."""
 _CONFIG = ".config"
 _SYNCED = "include/config/auto.conf"
-_TICK_SECONDS = 0.02
-"""Longer than the grain of the times of files (a jiffy, at most 10 ms)."""
-
 _PROGRAMS = (".sh", ".pl", ".py", ".awk", ".sed")
 _INSTALLING = "scripts/Makefile.modinst"
 """Read when all is made, and makes nothing of the object tree: its options leave nothing behind there."""
@@ -217,7 +216,7 @@ class ObjectTree:
         probe = self.keep / "clock"
         probe.touch()
         moment = probe.stat().st_mtime_ns
-        time.sleep(_TICK_SECONDS)
+        time.sleep(TICK_SECONDS)
         return moment
 
     # What the last build left.
@@ -316,14 +315,17 @@ class ObjectTree:
         named = (path for path in journal if path.rpartition("/")[2].startswith(("Makefile", "Kbuild")))
         return sorted(path for path in named if not journal[path].link or (self.tree / path).is_file())
 
+    @cached_property
+    def _programs(self) -> tuple[str, ...]:
+        return (*PROGRAMS, f"arch/{self.srcarch}/tools/")
+
     def _is_hidden(self, path: str) -> bool:
         """Whether targets are made from this file without naming it: also from what a host program is made of, where
         kbuild makes the program again, and not what it has worked on (resolve_btfids, relocs, libbpf of BPF_PRELOAD).
         """
         if path.startswith(_NO_INPUT):
             return False
-        programs = ("scripts/", f"arch/{self.srcarch}/tools/", *TOOLS)
-        return path.startswith(programs) or path.endswith(_PROGRAMS) or self._is_leftover_makefile(path)
+        return path.startswith(self._programs) or path.endswith(_PROGRAMS) or self._is_leftover_makefile(path)
 
     def _is_leftover_makefile(self, path: str) -> bool:
         """Whether this Makefile decides which host programs and generated headers there are."""
@@ -331,9 +333,7 @@ class ObjectTree:
         if not name.startswith(("Makefile", "Kbuild", "Build")):
             return False
         arch = f"arch/{self.srcarch}"
-        if folder in ("", arch, "tools") or f"{folder}/".startswith(
-            ("scripts/", "include/", f"{arch}/include/", *TOOLS)
-        ):
+        if folder in ("", arch, "tools") or f"{folder}/".startswith((*PROGRAMS, "include/", f"{arch}/include/")):
             return True
         return folder.startswith(f"{arch}/") and "generated" in self._text(path)
 

@@ -19,8 +19,9 @@ TOOLS = tuple(
     f"tools/{name}/" for name in ("arch", "bpf/resolve_btfids", "build", "include", "lib", "objtool", "scripts")
 )
 """The folders of tools/ that the build of a kernel works with."""
-_PROGRAMS = ("scripts/", *TOOLS)
-"""Their headers may take the place of the system's, of which the lists of host programs' dependencies do not tell."""
+PROGRAMS = ("scripts/", *TOOLS)
+"""Where host programs are. Their headers may take the place of the system's, of which the lists of host programs'
+dependencies do not tell."""
 _NAMED = re.compile(r"[\w.+-]+\.h\b")
 
 
@@ -40,6 +41,7 @@ def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] =
     """
     include = f"arch/{srcarch}/include/"
     before_generated = (include, "include/asm/", "include/uapi/asm/", "include/linux/version.h")
+    always = (*before_generated, *PROGRAMS)
     paths: dict[str, list[str]] = {}
     for path in journal:
         if path.endswith(HEADERS):
@@ -49,7 +51,7 @@ def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] =
         path
         for name, group in paths.items()
         for path in group
-        if len(group) > 1 or name in known or path.startswith((*before_generated, *_PROGRAMS))
+        if len(group) > 1 or name in known or path.startswith(always)
     )
     found += sources.asked_for(tree, journal, journal)
     lists = (path for path in journal if path.startswith((include, "include/")) and path.endswith("/Kbuild"))

@@ -117,24 +117,32 @@ def test_a_failed_build_leaves_nothing_behind(project: Project) -> None:
     assert not list(project.dist.iterdir())
 
 
-@pytest.mark.parametrize("number", range(2 + len(release.NAMES)))
-def test_an_error_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Whichever of the swap's renames fails, dist/kernel is one release, whole."""
-    build(project, "one")
+def at_rename(patched: pytest.MonkeyPatch, number: int, act: Callable[[Path], None]) -> None:
+    """Have something done before a rename, the one of that number from now on."""
     left = iter([False] * number + [True])
-    rename, replace = Path.rename, Path.replace
 
-    def refuse(real: Callable[..., Path]) -> Callable[..., Path]:
+    def watched(real: Callable[..., Path]) -> Callable[..., Path]:
         def renamed(path: Path, target: Path) -> Path:
             if next(left, False):
-                raise OSError(5, "Input/output error", str(path))
+                act(path)
             return real(path, target)
 
         return renamed
 
+    patched.setattr(Path, "rename", watched(Path.rename))
+    patched.setattr(Path, "replace", watched(Path.replace))
+
+
+@pytest.mark.parametrize("number", range(2 + len(release.NAMES)))
+def test_an_error_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Whichever of the swap's renames fails, dist/kernel is one release, whole."""
+    build(project, "one")
+
+    def refuse(path: Path) -> None:
+        raise OSError(5, "Input/output error", str(path))
+
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", refuse(rename))
-        patched.setattr(Path, "replace", refuse(replace))
+        at_rename(patched, number, refuse)
         with pytest.raises(InputError, match="Input/output error"):
             build(project, "two")
     kernel = {path.read_text() for path in (project.dist / "kernel").iterdir()}
@@ -221,19 +229,7 @@ def test_killed_at_each_rename(project: Project, monkeypatch: pytest.MonkeyPatch
     (project.dist / release.BOOT).write_text("of one")
     pid = os.fork()
     if pid == 0:  # pragma: no cover - ends by SIGKILL, with all that it holds
-        left = iter([False] * number + [True])
-        rename, replace = Path.rename, Path.replace
-
-        def killed(real: Callable[..., Path]) -> Callable[..., Path]:
-            def renamed(path: Path, target: Path) -> Path:
-                if next(left, False):
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(path, target)
-
-            return renamed
-
-        monkeypatch.setattr(Path, "rename", killed(rename))
-        monkeypatch.setattr(Path, "replace", killed(replace))
+        at_rename(monkeypatch, number, lambda _path: os.kill(os.getpid(), signal.SIGKILL))
         try:
             build(project, "two")
         finally:
