@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console as Screen
 from rich.markup import escape
@@ -21,6 +21,7 @@ from builder.boot import diagnose as why
 from builder.boot import qemu
 from builder.boot.console import BAD, Console, Outcome, Report
 from builder.boot.image import make_image
+from builder.boot.kvm import DEVICE, Kvm, kvm_works
 from builder.boot.payload import Modules, Payload, make_payload
 from builder.engine.base import AUTO
 from builder.engine.containers import run_container
@@ -34,12 +35,8 @@ from builder.verify.model import count
 SUITE = "trixie"
 """The Debian suite whose qemu and programs are used."""
 
-Kvm = Literal["auto", "on", "off"]
-
 _SILENCE = 150.0
 """Seconds: the init lets nothing be silent for longer than 90."""
-_KVM_SECONDS = 15.0
-_KVM_DEVICE = Path("/dev/kvm")
 _SHOWN_MODULES = 30
 _CPUS = 2
 
@@ -52,7 +49,7 @@ class BootOptions:
         modules: Which modules are loaded; see `builder.boot.payload`.
         memory: MiB of the guest; None: enough for its initramfs.
         timeout: Seconds that the guest may take in all. 150 of silence end it sooner.
-        kvm: `auto`: when a trial shows that it works.
+        kvm: See `builder.boot.kvm`.
         shell: Give a prompt in the guest instead of checking anything.
         base: Image to install qemu in; see `builder.engine.base`.
         allow_install: What is missing on this machine may be installed and started.
@@ -161,7 +158,7 @@ def boot(release: ReleaseFolder, options: BootOptions, *, note: Callable[[str], 
         )
         machine = qemu.Machine(
             board=board,
-            accel=_accel(release, image, options, note),
+            accel=_accel(release, image, payload.kernel, options, note),
             memory=options.memory or qemu.memory_for(payload.initramfs.stat().st_size),
             cpus=_CPUS,
             prompt=options.shell,
@@ -191,7 +188,7 @@ def _run(
     """Run qemu in a container of the image, and read its console."""
     mounts = {payload.kernel: "/boot/vmlinuz", payload.initramfs: "/boot/initramfs"}
     argv = qemu.command(machine, kernel="/boot/vmlinuz", initramfs="/boot/initramfs")
-    devices = [str(_KVM_DEVICE)] if machine.accel == "kvm" else []
+    devices = [str(DEVICE)] if machine.accel == "kvm" else []
     if machine.prompt:
         note("starting; Ctrl-A X ends qemu at once")
         run_container(image, argv, mounts=mounts, devices=devices, tty=True)
@@ -224,31 +221,14 @@ def _run(
     )
 
 
-def _accel(release: ReleaseFolder, image: str, options: BootOptions, note: Callable[[str], None]) -> qemu.Accel:
-    """Whether the guest runs on KVM: never by the word of a device file, which may be there and hang."""
+def _accel(
+    release: ReleaseFolder, image: str, kernel: Path, options: BootOptions, note: Callable[[str], None]
+) -> qemu.Accel:
     if options.kvm != "auto":
         return "kvm" if options.kvm == "on" else "tcg"
     x86 = ARCHES["x86"]
-    if not _KVM_DEVICE.exists() or release.a != x86.name or host_arch() != x86:
-        return "tcg"
-    said = ["nothing"]
-
-    def read(line: str) -> None:
-        said.append(line)
-        if qemu.BIOS_WORDS in line:
-            raise _KvmWorks
-
-    argv = qemu.kvm_probe(qemu.BOARDS[release.a])
-    try:
-        run_container(image, argv, mounts={}, devices=[str(_KVM_DEVICE)], timeout=_KVM_SECONDS, on_line=read)
-    except _KvmWorks:
-        return "kvm"
-    note(f"{_KVM_DEVICE} is there, but no machine runs on it (it said: {said[-1]}): the guest is emulated")
-    return "tcg"
-
-
-class _KvmWorks(Exception):
-    """What the trial of KVM was to show is shown."""
+    own = release.a == x86.name and host_arch() == x86
+    return "kvm" if own and kvm_works(image, kernel, note=note) else "tcg"
 
 
 def _accel_name(accel: qemu.Accel) -> str:

@@ -70,9 +70,10 @@ def test_a_comma_in_a_file_name_is_no_option() -> None:
     assert any(word.endswith(",file=/a,,readonly=on/ext4.img") for word in argv)
 
 
-def test_the_trial_of_kvm_boots_no_kernel() -> None:
-    argv = qemu.kvm_probe(BOARDS["x86"])
-    assert "-kernel" not in argv and argv[argv.index("-accel") + 1] == "kvm"
+def test_a_trial_has_nothing_to_run() -> None:
+    argv = qemu.trial("kvm", kernel="k")
+    assert argv[argv.index("-accel") + 1] == "kvm" and argv[argv.index("-kernel") + 1] == "k"
+    assert "-initrd" not in argv and argv[argv.index("-append") + 1].endswith(" rdinit=/none")
 
 
 def test_memory_grows_with_the_initramfs() -> None:
