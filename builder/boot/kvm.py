@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder.boot import qemu
+from builder.boot.console import Console, Trouble
 from builder.engine.containers import run_container
 
 Kvm = Literal["auto", "on", "off"]
@@ -34,7 +35,7 @@ def kvm_works(image: str, kernel: Path, *, note: Callable[[str], None]) -> bool:
     """
     if not DEVICE.exists():
         return False
-    said = ["nothing"]
+    console = Console()
     run_container(
         image,
         qemu.trial("kvm", kernel="/boot/vmlinuz"),
@@ -42,9 +43,11 @@ def kvm_works(image: str, kernel: Path, *, note: Callable[[str], None]) -> bool:
         devices=[str(DEVICE)],
         timeout=_LIMIT,
         silence=_SILENCE,
-        on_line=said.append,
+        on_line=console.feed,
     )
-    if any(qemu.PANIC in line for line in said):
+    found = console.report()
+    if any(each.kind is Trouble.PANIC for each in found.incidents):
         return True
-    note(f"{DEVICE} is there, but the kernel does not start on it (the last word: {said[-1]}): the guest is emulated")
+    last = found.last[-1] if found.last else "nothing"
+    note(f"{DEVICE} is there, but the kernel does not start on it (the last word: {last}): the guest is emulated")
     return False

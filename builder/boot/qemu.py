@@ -127,15 +127,12 @@ def command(machine: Machine, *, kernel: str, initramfs: str, disks: str = DISK_
 
 
 def trial(accel: Accel, *, kernel: str) -> list[str]:
-    """qemu's command line with which an x86 kernel starts, finds nothing to run, and ends with `PANIC` on the console.
+    """qemu's command line with which an x86 kernel starts, finds nothing to run, and ends in a panic.
 
     Source: prepare_namespace() and mount_root_generic() in init/do_mounts.c of Linux 6.12.
     """
     machine = Machine(board=BOARDS["x86"], accel=accel, append="rdinit=/none")
     return [*_board(machine), "-serial", "stdio", "-kernel", kernel, "-append", parameters(machine)]
-
-
-PANIC = "Kernel panic"
 
 
 def _board(machine: Machine) -> list[str]:

@@ -41,6 +41,7 @@ def test_a_kernel_that_gets_to_its_root(monkeypatch: pytest.MonkeyPatch, tmp_pat
     [
         pytest.param(says(timed_out=True), "nothing", id="hangs at once"),
         pytest.param(says("SeaBIOS (version 1.16)", timed_out=True), "SeaBIOS (version 1.16)", id="runs firmware only"),
+        pytest.param(says("\x1bc\x1b[2JBooting\x1b[0m", timed_out=True), "cBooting)", id="says no escapes"),
         pytest.param(says("Linux version 6.12", "x2apic", timed_out=True), "x2apic", id="hangs on its way"),
         pytest.param(says("Could not access KVM kernel module", code=1), "Could not access KVM", id="refuses"),
     ],
