@@ -154,14 +154,19 @@ def fake(base: BaseImage, tmp_path: Path) -> FakeProject:
     return make_fake(base, tmp_path, secrets.token_hex(4))
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
+def write_archive(folder: Path) -> Path:
     """The fake tree as kernel.org would have it: `mirror/v6.x/linux-VERSION.tar.xz`."""
-    path = tmp_path / "mirror" / "v6.x" / f"linux-{VERSION}.tar.xz"
+    path = folder / "mirror" / "v6.x" / f"linux-{VERSION}.tar.xz"
     path.parent.mkdir(parents=True)
     with tarfile.open(path, "w:xz", preset=1) as tar:
         tar.add(FAKE_TREE, f"linux-{VERSION}")
     return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """See `write_archive`."""
+    return write_archive(tmp_path)
 
 
 def use(fake: FakeProject, **kernel: str) -> None:
