@@ -36,7 +36,7 @@ class Packing:
         return {"seconds": seconds, "packages": names}
 
     def _pack(self, root: str, out: str) -> float:
-        words = ["python3", "-m", "builder.stages.pack", "--root", root, "--out", out]
+        words = ["python3", "-m", "builder.stages.pack", "--root", root, "--deliver", out]
         return float(self.container.run([*words, "--epoch", str(self.work.state.epoch)], _ENV)["seconds"])
 
     def prepare(self, scripts: Path | None) -> dict[str, Any]:

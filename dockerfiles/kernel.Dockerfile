@@ -288,13 +288,14 @@ RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --deliver "/packed/file/${KERNEL_FILE}" --plain "/packed/${LAYER}/kernel.tar"
 
 FROM packer AS extras-package
+ARG LAYER
 ARG EXTRAS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     --mount=type=bind,from=split,source=/out/extra,target=/in/modules \
     --mount=type=bind,from=kernel-firmware,source=/out/extra,target=/in/firmware \
     python3 -m builder.stages.pack --root /in/modules --root /in/firmware --epoch "${EPOCH}" --cache /cache \
     --sums /packed/sums/extras.json \
-    --out /packed/archive/extras.tar.gz --deliver "/packed/file/${EXTRAS_FILE}"
+    --image "/packed/archive/${LAYER}/extras.tar.gz" --deliver "/packed/file/${EXTRAS_FILE}"
 
 # It is packed where it lies: copying thousands of files takes longer.
 FROM headers AS headers-package
@@ -306,7 +307,7 @@ ARG CACHE_SCOPE=
 ARG HEADERS_FILE
 RUN --network=none --mount=type=cache,id=rosk-pack${CACHE_SCOPE},target=/cache \
     python3 -m builder.stages.pack --root /out/headers --epoch "${EPOCH}" --cache /cache --sums /packed/sums/headers.json \
-    --out /packed/archive/headers.tar.gz --deliver "/packed/file/${HEADERS_FILE}" \
+    --image "/packed/archive/${LAYER}/build.tar.gz" --deliver "/packed/file/${HEADERS_FILE}" \
     --plain "/packed/${LAYER}/kernel-dev.tar" --plain-top "usr/src/linux-headers-${RELEASE}"
 
 # It is made beside make, which leaves a CPU idle where it has little to do.
@@ -354,7 +355,7 @@ RUN mkdir -p /apt/lists/partial /apt/cache/archives/partial /foreign && : > /apt
     && rm -rf /apt /foreign/etc /foreign/var /foreign/usr/share /foreign/usr/include
 
 # The images. Each is put together of folders whose times are fixed already. SYSROOT has the programs that the images
-# start with.
+# start with: they and the script are a layer by themselves, that no edit of a kernel changes, and the package is another.
 FROM ${IMAGE_TOOLS} AS image-tools
 ARG SYSROOT=/
 ARG FRESH=
@@ -365,24 +366,24 @@ ARG LAYER
 
 FROM image-tools AS os-extras-root
 COPY --from=rosk-programs images/extra.sh /in/
-RUN --network=none --mount=type=bind,from=extras-package,source=/packed/archive,target=/in/package \
-    python3 -m builder.stages.imageroot extras --package /in/package/extras.tar.gz \
-    --script /in/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/image/${LAYER}"
+RUN --network=none python3 -m builder.stages.imageroot extras --script /in/extra.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" \
+    --out "/image/${LAYER}"
 FROM scratch AS os-extras
 ARG LAYER
 COPY --from=os-extras-root /image/${LAYER} /
+COPY --from=extras-package /packed/archive/${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["extra.sh"]
 
 FROM image-tools AS os-headers-root
 COPY --from=rosk-programs images/headers.sh /in/
-RUN --network=none --mount=type=bind,from=headers-package,source=/packed/archive,target=/in/package \
-    python3 -m builder.stages.imageroot headers --package /in/package/headers.tar.gz \
-    --script /in/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" --out "/image/${LAYER}"
+RUN --network=none python3 -m builder.stages.imageroot headers --script /in/headers.sh --sysroot "${SYSROOT}" --epoch "${EPOCH}" \
+    --out "/image/${LAYER}"
 FROM scratch AS os-headers
 ARG LAYER
 COPY --from=os-headers-root /image/${LAYER} /
+COPY --from=headers-package /packed/archive/${LAYER} /
 ARG RELEASE
 ENV KERNEL_VERSION=${RELEASE} PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["/headers.sh"]

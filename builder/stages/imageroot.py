@@ -1,4 +1,4 @@
-"""Assembles the root folder of an image: the package, and for those that start, a script with the tools it runs.
+"""Assembles what is in an image beside the packages: for those that start, a script with the tools that it runs.
 
 The tools are a static busybox and kmod's depmod with its loader and libraries (busybox's own depmod leaves a stale
 modules.dep.bin). They are taken from a folder that has them installed, which may be of another architecture than this
@@ -98,18 +98,16 @@ def _folders(sysroot: Path) -> Iterator[Path]:
         yield from sorted(sysroot.glob(place))
 
 
-def extras(package: Path, script: Path, sysroot: Path, out: Path) -> None:
-    """The root of os-extras: /extras.tar.gz, /usr/bin/extra.sh, busybox and depmod."""
+def extras(script: Path, sysroot: Path, out: Path) -> None:
+    """What os-extras has beside /extras.tar.gz: /usr/bin/extra.sh, busybox and depmod."""
     put_busybox(sysroot, out)
     put_depmod(sysroot, out)
-    put(package, out / "extras.tar.gz")
     put(script, out / "usr/bin/extra.sh", 0o755)
 
 
-def headers(package: Path, script: Path, sysroot: Path, out: Path) -> None:
-    """The root of os-headers: /build.tar.gz, /headers.sh and busybox."""
+def headers(script: Path, sysroot: Path, out: Path) -> None:
+    """What os-headers has beside /build.tar.gz: /headers.sh and busybox."""
     put_busybox(sysroot, out)
-    put(package, out / "build.tar.gz")
     put(script, out / "headers.sh", 0o755)
 
 
@@ -133,7 +131,6 @@ def main() -> None:
     common.add_argument("--epoch", type=int, required=True, help="the time of all files, seconds since 1970")
     common.add_argument("--out", type=Path, required=True, help="the image's root; made")
     starts = argparse.ArgumentParser(add_help=False)
-    starts.add_argument("--package", type=Path, required=True, help="the .tar.gz that the image carries")
     starts.add_argument("--script", type=Path, required=True, help="what the image runs")
     starts.add_argument("--sysroot", type=Path, default=Path("/"), help="where the tools are installed (default: /)")
     parser = argparse.ArgumentParser(description=__doc__)
@@ -150,7 +147,7 @@ def main() -> None:
         kernel(options.boot, options.release, options.out)
     else:
         assemble = extras if options.image == "extras" else headers
-        assemble(options.package, options.script, options.sysroot, options.out)
+        assemble(options.script, options.sysroot, options.out)
     finish(options.out, options.epoch)
 
 

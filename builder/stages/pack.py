@@ -130,8 +130,8 @@ def _packed(parts: Iterable[tuple[bytes, Squeezed]]) -> Packed:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, action="append", required=True, help="a folder to pack; can be repeated")
-    parser.add_argument("--out", type=Path, help="the archive, in the format of its name")
-    parser.add_argument("--deliver", type=Path, help="the archive that leaves the build; a link when --out is the same")
+    parser.add_argument("--image", type=Path, help="the archive, in a folder that becomes a layer of an image")
+    parser.add_argument("--deliver", type=Path, help="the archive that leaves the build, or a link to --image")
     parser.add_argument("--nothing", metavar="NAME", help="write no archive, but sums and parts of one of this name")
     parser.add_argument("--parts", type=Path, help="a JSON file for the chunks of what leaves the build")
     parser.add_argument("--top", default=".", help="what members' names start with (default: .)")
@@ -147,18 +147,19 @@ def main() -> None:
         _pack(options)
         if plain is not None:
             plain.result()
+    for archive in filter(None, (options.plain, options.image)):
+        finish(archive.parent, options.epoch)
 
 
 def _pack_plain(options: argparse.Namespace) -> None:
     pack(options.root, options.plain, epoch=options.epoch, top=options.plain_top, compression="none")
-    finish(options.plain.parent, options.epoch)
 
 
 def _pack(options: argparse.Namespace) -> None:
     journal = read(options.journal) if options.journal else None
     packed: Packed | None = None
-    for archive in filter(None, (options.out, options.deliver, options.nothing and Path(options.nothing))):
-        if packed is None or format_of(archive.name) != format_of(options.out.name):
+    for archive in filter(None, (options.image, options.deliver, options.nothing and Path(options.nothing))):
+        if packed is None or format_of(archive.name) != format_of(options.image.name):
             packed = pack(
                 options.root,
                 None if options.nothing else archive,
@@ -171,7 +172,7 @@ def _pack(options: argparse.Namespace) -> None:
             print(f"{archive.name}: {packed.size} bytes, {len(packed.parts)} chunks, {packed.reused} from the cache")
         else:
             archive.parent.mkdir(parents=True, exist_ok=True)
-            archive.hardlink_to(options.out)
+            archive.hardlink_to(options.image)
     if options.parts and packed:
         write_json(options.parts, [part.as_json() for part in packed.parts])
     if options.sums and packed:

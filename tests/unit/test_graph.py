@@ -99,7 +99,9 @@ def test_a_layer_is_a_copy_of_a_folder_that_tells_its_compression_and_its_times(
         assert target["args"]["LAYER"] == f"gzip{graph.LEVEL}-{RESOLVED.epoch}"
         (block,) = re.findall(rf"^FROM scratch AS {name}\n(?:.+\n)+", DOCKERFILE, re.M)
         copies = re.findall(r"^COPY .*$", block, re.M)
-        assert copies and all(re.fullmatch(r"COPY --from=\S+ /(?:image|packed)/\$\{LAYER\} /", copy) for copy in copies)
+        assert copies and all(
+            re.fullmatch(r"COPY --from=\S+ /(?:image|packed|packed/archive)/\$\{LAYER\} /", copy) for copy in copies
+        )
 
 
 def test_suffix_follows_the_target(tmp_path: Path) -> None:

@@ -513,7 +513,7 @@ def test_entries_that_nothing_used_for_long_and_left_over_files_go(tmp_path: Pat
 
 
 def run_program(root: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "builder.stages.pack", "--root", str(root), "--epoch", "1", "--out", str(out)]
+    argv = [sys.executable, "-m", "builder.stages.pack", "--root", str(root), "--epoch", "1", "--image", str(out)]
     return subprocess.run([*argv, *options], capture_output=True, text=True)
 
 
