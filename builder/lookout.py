@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,11 @@ class Lookout(AbstractContextManager["Lookout"]):
     def __init__(self, dist: Path, folder: Path, known: Sums) -> None:
         self._dist, self._folder, self._known = dist, folder, known
         self._ahead: Ahead | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._before = self._thread.submit(self._look_before)
 
     def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
         if self._ahead is not None:
             self._ahead.close()
 
@@ -37,13 +41,20 @@ class Lookout(AbstractContextManager["Lookout"]):
         return self._ahead.subject if self._ahead is not None else None
 
     def look(self) -> None:
-        """Read the packages that are in the staging folder now, or can be; what was read before is forgotten."""
-        # These take a while, of which BuildKit takes more.
-        from builder.proof import Ahead  # noqa: PLC0415
+        """Read the packages that are in the staging folder now, or can be; what was read of it before is forgotten."""
         from builder.verify.subject import INSTALLED  # noqa: PLC0415
 
-        self._ahead = self._ahead or Ahead()
-        self._ahead.close()
+        ahead = self._before.result()
+        ahead.forget()
         sums = release.read_sums(self._folder / "reports/sums")
         if all(release.has(self._dist, self._folder, sums[name], self._known) for name in INSTALLED):
-            self._ahead.look(self._folder, self._known)
+            ahead.look(self._folder, self._known)
+
+    def _look_before(self) -> Ahead:
+        """Read what the release before is likely to leave to the new one, while the solve begins."""
+        # These take a while, of which BuildKit takes more.
+        from builder.proof import Ahead  # noqa: PLC0415
+
+        self._ahead = Ahead()
+        self._ahead.look_before(self._dist)
+        return self._ahead

@@ -24,9 +24,10 @@ class Ahead:
     """
 
     def __init__(self) -> None:
-        self._open = ExitStack()
+        self._open, self._open_before = ExitStack(), ExitStack()
         self._subject: Subject | None = None
         self._seen: dict[Path, tuple[Identity, int]] = {}
+        self._before: tuple[Identity, Subject] | None = None
 
     @property
     def subject(self) -> Subject | None:
@@ -37,24 +38,45 @@ class Ahead:
             same = False
         return self._subject if same else None
 
+    def look_before(self, dist: Path) -> None:
+        """Read the headers package of the release before, of thousands of files; few edits change it. Never fails.
+
+        Args:
+            dist: That release; another build may be replacing it.
+        """
+        with suppress(Exception):
+            subject = self._open_before.enter_context(subject_of(dist, cheap=True))
+            package = subject.release.packages["headers"]
+            found, _ = state_of(package)
+            if not subject.contents("headers").damage and state_of(package)[0] == found:
+                self._before = found, subject
+
     def look(self, folder: Path, sums: Sums | None = None) -> None:
-        """Read the packages in a staging folder, in the place of what was read before; never fails.
+        """Read the packages in a staging folder, in the place of what was read of it before; never fails.
 
         Args:
             sums: What was summed up already.
         """
-        self.close()
+        self.forget()
         try:
             self._seen = {path: state_of(path) for path in find_release(folder).packages.values()}
             subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
+            if self._before and self._before[0] == self._seen[subject.release.packages["headers"]][0]:
+                subject.share_headers(self._before[1])
             look_ahead(subject)
         except Exception:
-            self.close()
+            self.forget()
         else:
             self._subject = subject
 
     def close(self) -> None:
         """Forget it all."""
+        self.forget()
+        self._before = None
+        self._open_before.close()
+
+    def forget(self) -> None:
+        """Forget what `look` has read."""
         self._subject = None
         self._open.close()
 

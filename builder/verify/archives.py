@@ -148,7 +148,7 @@ def members_unique(subject: Subject) -> Finding:
     return verdict("each member is there once" if not wrong else "members of one name", wrong)
 
 
-@check("members-inside", meaning="unpacking writes outside of the folder that it should write to")
+@check("members-inside", meaning="unpacking writes outside of the folder that it should write to", packages_only=True)
 def members_inside(subject: Subject) -> Finding:
     wrong = [
         f"{_name(subject, kind)}: {what}" for kind in subject.installed for what in _escapes(subject.members(kind))

@@ -33,7 +33,7 @@ BY_OPTION = {
 }
 
 
-@check("headers-complete", meaning="no external module (VirtualBox, ZFS, WireGuard …) can be built")
+@check("headers-complete", meaning="no external module (VirtualBox, ZFS, WireGuard …) can be built", packages_only=True)
 def headers_complete(subject: Subject) -> Finding:
     """All that the build of an external module reads is there, and of this kernel."""
     files, v = subject.headers, subject.release.v
@@ -80,7 +80,7 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-@check("headers-secrets", meaning="who has the package can sign modules that this kernel trusts")
+@check("headers-secrets", meaning="who has the package can sign modules that this kernel trusts", packages_only=True)
 def headers_secrets(subject: Subject) -> Finding:
     """No file is a private key, by its name or by its content."""
     files = subject.headers
@@ -89,7 +89,7 @@ def headers_secrets(subject: Subject) -> Finding:
     return verdict(f"{count(len(files.names), 'file')}, by name and content", wrong)
 
 
-@check("headers-architecture", meaning="the package is several times as large as it needs to be")
+@check("headers-architecture", meaning="the package is several times as large as it needs to be", packages_only=True)
 def headers_architecture(subject: Subject) -> Finding:
     """Of the architectures' own folders only this one's is there."""
     srcarch = _srcarch(subject)
@@ -110,7 +110,7 @@ def headers_architecture(subject: Subject) -> Finding:
     return verdict(f"arch/{srcarch} with {count(found.get(f'arch/{srcarch}', 0), 'member')}", wrong)
 
 
-@check("headers-links", meaning="building a module stops at a file that is not there")
+@check("headers-links", meaning="building a module stops at a file that is not there", packages_only=True)
 def headers_links(subject: Subject) -> Finding:
     """Each link leads to something in the package, by a path that is valid wherever it is unpacked."""
     members = subject.members("headers")

@@ -62,7 +62,11 @@ def _rows(table: bytes, size: int) -> list[bytes]:
     return [table[at : at + size] for at in range(0, len(table), size)] if size else []
 
 
-@check("host-programs", meaning="no module can be built where the C library is musl, or older than the builder's")
+@check(
+    "host-programs",
+    meaning="no module can be built where the C library is musl, or older than the builder's",
+    packages_only=True,
+)
 def host_programs(subject: Subject) -> Finding:
     """Each program is static, and of the release's architecture; where gcc's plugins are on, they cannot be static."""
     machine = ELF_MACHINES.get(subject.release.a)

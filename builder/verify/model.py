@@ -53,6 +53,8 @@ class Check:
         cheap: Runs in seconds with no engine: every build does it.
         ahead: Begins what it needs and what another processor can do while the checks before it run. What it raises,
             the check raises again.
+        packages_only: Looks at nothing of a release but its packages, and takes a while for it: when these are good, no
+            file that comes to them changes that.
         run: Looks at a release.
     """
 
@@ -60,6 +62,7 @@ class Check:
     meaning: str
     cheap: bool
     ahead: Callable[[Subject], None] | None = None
+    packages_only: bool = False
     run: Callable[[Subject], Finding]
 
 
@@ -68,13 +71,20 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    name: str, *, meaning: str, cheap: bool = True, ahead: Callable[[Subject], None] | None = None
+    name: str,
+    *,
+    meaning: str,
+    cheap: bool = True,
+    ahead: Callable[[Subject], None] | None = None,
+    packages_only: bool = False,
 ) -> Callable[[Callable[[Subject], Finding]], Callable[[Subject], Finding]]:
     """Make a function a check; see `Check` for the arguments."""
 
     def register(function: Callable[[Subject], Finding]) -> Callable[[Subject], Finding]:
         assert name not in CHECKS, name
-        CHECKS[name] = Check(name=name, meaning=meaning, cheap=cheap, ahead=ahead, run=function)
+        CHECKS[name] = Check(
+            name=name, meaning=meaning, cheap=cheap, ahead=ahead, packages_only=packages_only, run=function
+        )
         return function
 
     return register

@@ -128,7 +128,9 @@ def subject_of(root: Path, *, cheap: bool, keys: Sequence[Path] = (), sums: Sums
 
 
 def look_ahead(subject: Subject) -> None:
-    """Have what the cheap checks look at read and at hand, before a release is whole; what they say then is nothing.
+    """Have what the cheap checks look at read and at hand, before a release is whole.
+
+    What they say then is nothing, but for those that look at the packages alone and find them good.
 
     Raises:
         NoSpaceError: See `examine`.
@@ -137,7 +139,9 @@ def look_ahead(subject: Subject) -> None:
     for each in chosen:
         _begin(each, subject)
     for each in chosen:
-        _run(each, subject)
+        finding = _run(each, subject)
+        if each.packages_only and finding.status is Status.OK:
+            subject.good[each.name] = finding
 
 
 def examine(
@@ -161,7 +165,9 @@ def examine(
         subject.release = find_release(root)
         for each in chosen:
             _begin(each, subject)
-        results = tuple(Result(check=each, finding=_run(each, subject)) for each in chosen)
+        results = tuple(
+            Result(check=each, finding=subject.good.get(each.name) or _run(each, subject)) for each in chosen
+        )
         return Report(release=subject.release, results=results, packages=subject.packages)
 
 

@@ -16,7 +16,7 @@ from builder.stages.elf import Elf, read_elf
 from builder.stages.modules import ModuleSet, scan
 from builder.summing import Sums
 from builder.verify.banner import Banner, read_banner
-from builder.verify.model import Unreadable, shown
+from builder.verify.model import Finding, Unreadable, shown
 from builder.verify.packed import Packed
 from builder.verify.unpack import Contents, plain, read_package
 
@@ -43,12 +43,17 @@ class Subject:
         work: An empty folder to unpack into; the caller removes it.
         keys: Files of the public keys whose signature counts; none: whoever made it will do.
         sums: What was summed up already.
+
+    Attributes:
+        good: What checks that look at the packages alone have said of them, by name, where that was good.
     """
 
     def __init__(self, release: ReleaseFolder, work: Path, keys: Sequence[Path] = (), sums: Sums | None = None) -> None:
         self.release = release
         self.work = work
         self.keys = keys
+        self.good: dict[str, Finding] = {}
+        self._headers_tar = work / "headers.tar"
         self._contents: dict[tuple[str, bool], Contents] = {}
         self._known = sums or Sums()
         self._sums: dict[Path, Future[str]] = {}
@@ -117,6 +122,11 @@ class Subject:
         """
         return Packed(self._whole("headers", unpack=False).members, self._headers_tar)
 
+    def share_headers(self, other: Subject) -> None:
+        """Take the headers package for that of another release, which is open as long as this one."""
+        self._contents["headers", False] = other.contents("headers")
+        self._headers_tar = other._headers_tar
+
     def modules_folder(self, kind: str) -> Path:
         """`lib/modules/V` of the kernel or the extras package, unpacked; need not exist."""
         return self.tree(kind) / "lib/modules" / self.release.v
@@ -178,10 +188,6 @@ class Subject:
     def beside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Have a function, which leaves Python alone for most of its time, called beside what goes on here."""
         return self._beside.submit(function, *args, **kwargs)
-
-    @property
-    def _headers_tar(self) -> Path:
-        return self.work / "headers.tar"
 
     def _scan(self, kind: str) -> ModuleSet:
         absent = kind not in self.release.packages

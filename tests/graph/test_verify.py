@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from builder.proof import Ahead
+from builder.releasefolder import find_release
 from builder.verify import archives, split, versions
 from builder.verify.model import CHECKS, Status
 from builder.verify.run import examine
@@ -293,6 +295,25 @@ def test_a_good_release(good: Path) -> None:
     findings = {result.check.name: result.finding for result in results}
     assert {name: finding for name, finding in findings.items() if finding.status is not Status.OK} == {}
     assert not failures(good)
+
+
+def test_what_the_packages_alone_tell_holds_for_the_whole_release(good: Path, tmp_path: Path) -> None:
+    """Looked at when nothing but the packages was there, it need not be looked at again."""
+    packages = tmp_path / "dist"
+    (packages / "kernel").mkdir(parents=True)
+    for path in find_release(good).packages.values():
+        shutil.copyfile(path, packages / "kernel" / path.name)
+    ahead = Ahead()
+    ahead.look(packages)
+    assert ahead.subject is not None
+    shutil.copytree(good, packages, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.t*gz"))
+    found = {result.check.name: result.finding for result in examine(packages, cheap=True, ahead=ahead.subject).results}
+    wanted = {result.check.name: result.finding for result in examine(good, cheap=True).results}
+    assert found == wanted
+    assert set(ahead.subject.good) == {
+        name for name, finding in wanted.items() if CHECKS[name].packages_only and finding.status is Status.OK
+    }
+    ahead.close()
 
 
 def test_the_command(good: Path, tmp_path: Path) -> None:

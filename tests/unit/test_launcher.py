@@ -95,6 +95,7 @@ PIP = "-m pip install -qq --disable-pip-version-check --no-input"
 INSTALL = [
     f"{PIP} --require-hashes -r ROOT/requirements.txt",
     f"{PIP} --no-deps --no-build-isolation --no-index --editable ROOT",
+    "-m compileall -q ROOT/builder",
 ]
 CREATE = ["-m venv --clear --without-pip ROOT/.venv", "-m ensurepip --default-pip", *INSTALL]
 

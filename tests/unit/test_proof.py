@@ -20,6 +20,7 @@ from builder.summing import Sums
 from builder.verify.model import CHECKS, Check, Finding, verdict
 from builder.verify.run import examine
 from builder.verify.subject import Subject
+from builder.verify.unpack import Contents, read_package
 from tests.unit.verify.releases import V
 from tests.unit.verify.releases import release as write_release
 
@@ -130,6 +131,40 @@ def test_a_lookout_completes_a_release_from_the_one_before(tmp_path: Path) -> No
         (new / "reports/sums/headers.json").write_text(json.dumps({"name": "other", "size": 1, "sha256": ""}))
         lookout.look()
         assert lookout.subject is None  # that one has to be fetched first
+
+
+@pytest.mark.host_programs
+@pytest.mark.parametrize("same", [True, False])
+def test_headers_of_the_release_before_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """They are read while the solve begins; where the build gave others, these are read as well."""
+    dist = write_release(tmp_path / "dist", kernel={"./boot/config": b"old"}, extras={}, headers={"./Makefile": b"old"})
+    new = write_release(tmp_path / "new", kernel={"./boot/config": b"new"}, extras={}, headers={"./Makefile": b"new"})
+    if same:
+        package = find_release(new).packages["headers"]
+        package.unlink()
+        package.hardlink_to(find_release(dist).packages["headers"])
+    read: list[Path] = []
+
+    def recorded(package: Path, *args: Any, **options: Any) -> Contents:
+        read.append(package)
+        return read_package(package, *args, **options)
+
+    monkeypatch.setattr("builder.verify.subject.read_package", recorded)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "temporary").mkdir()
+    ahead = Ahead()
+    ahead.look_before(dist)
+    ahead.look(new)
+    assert ahead.subject is not None
+    assert ahead.subject.headers.read("Makefile") == (b"old" if same else b"new")
+    headers = [package.parts[-3] for package in read if package.name.startswith("build-")]
+    assert headers == (["dist"] if same else ["dist", "new"])
+    assert list((tmp_path / "temporary").iterdir())
+    ahead.close()
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_a_release_whose_report_cannot_be_made_either(dist: Path, checks: Callable[[list[str]], None]) -> None:
