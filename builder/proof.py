@@ -38,15 +38,17 @@ class Ahead:
             same = False
         return self._subject if same else None
 
-    def look_before(self, dist: Path) -> None:
+    def look_before(self, dist: Path, sums: Sums) -> None:
         """Read the headers package of the release before, of thousands of files; few edits change it. Never fails.
 
         Args:
             dist: That release; another build may be replacing it.
+            sums: What is summed up of it meanwhile, which comes first: a solve has little time to lose at its start.
         """
         with suppress(Exception):
-            subject = self._open_before.enter_context(subject_of(dist, cheap=True))
+            subject = self._open_before.enter_context(subject_of(dist, cheap=True, sums=sums))
             package = subject.release.packages["headers"]
+            subject.sha256(package)
             found, _ = state_of(package)
             if not subject.contents("headers").damage and state_of(package)[0] == found:
                 self._before = found, subject

@@ -156,7 +156,7 @@ def test_headers_of_the_release_before_are_read_once(
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "temporary").mkdir()
     ahead = Ahead()
-    ahead.look_before(dist)
+    ahead.look_before(dist, Sums())
     ahead.look(new)
     assert ahead.subject is not None
     assert ahead.subject.headers.read("Makefile") == (b"old" if same else b"new")
