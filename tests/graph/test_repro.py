@@ -129,7 +129,7 @@ def test_a_release_that_is_not(fake: FakeProject, capsys: pytest.CaptureFixture[
     assert set(found) == {
         (f"linux-{v}-x86-src.tgz", f"linux-{v}/drivers/net/dummy.c"),
         (f"extra-linux-{v}-x86.tar.gz", module),
-        ("image os-extras", "extras.tar.gz", module),
+        ("image os-extras", "layer 2", "extras.tar.gz", module),
     }
     assert ', line 7: "\\treturn printk(\\"' in found[f"linux-{v}-x86-src.tgz", f"linux-{v}/drivers/net/dummy.c"]
     assert "in the ELF sections .rodata" in found[f"extra-linux-{v}-x86.tar.gz", module]

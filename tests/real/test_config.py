@@ -143,23 +143,22 @@ def terminals() -> Iterator[list[Terminal]]:
         os.close(terminal.master)
 
 
-def test_the_menus_change_one_line(project: Path, terminals: list[Terminal]) -> None:
+@pytest.mark.parametrize("save", [True, pytest.param(False, marks=pytest.mark.heavy)])
+def test_the_menus_change_one_line(project: Path, terminals: list[Terminal], save: bool) -> None:
     before = (project / CONFIG).read_text()
-    for save in (False, True):
-        terminal = Terminal(project)
-        terminals.append(terminal)
-        terminal.wait("General setup")
-        terminal.press("/")
-        terminal.wait("Search Configuration Parameter")
-        terminal.press("^DUMMY$\n")
-        terminal.wait("Symbol: DUMMY [=m]")
-        terminal.press("1")
-        terminal.wait("Dummy net driver support")
-        terminal.press("y")
-        terminal.settle()
-        assert terminal.leave(save) == 0, terminal.seen[-3000:]
-        expected = before.replace("CONFIG_DUMMY=m", "CONFIG_DUMMY=y") if save else before
-        assert (project / CONFIG).read_text() == expected
-    assert expected != before
+    terminal = Terminal(project)
+    terminals.append(terminal)
+    terminal.wait("General setup")
+    terminal.press("/")
+    terminal.wait("Search Configuration Parameter")
+    terminal.press("^DUMMY$\n")
+    terminal.wait("Symbol: DUMMY [=m]")
+    terminal.press("1")
+    terminal.wait("Dummy net driver support")
+    terminal.press("y")
+    terminal.settle()
+    assert terminal.leave(save) == 0, terminal.seen[-3000:]
+    after = before.replace("CONFIG_DUMMY=m", "CONFIG_DUMMY=y")
+    assert (project / CONFIG).read_text() == (after if save else before) and after != before
     done = run_rosk("config", "edit", "-C", project)
     assert done.code == 3 and "need a terminal" in done.err
