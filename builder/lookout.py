@@ -56,5 +56,5 @@ class Lookout(AbstractContextManager["Lookout"]):
         from builder.proof import Ahead  # noqa: PLC0415
 
         self._ahead = Ahead()
-        self._ahead.look_before(self._dist, self._known)
+        self._ahead.look_before(self._dist, self._folder / "before", self._known)
         return self._ahead

@@ -38,15 +38,17 @@ class Ahead:
             same = False
         return self._subject if same else None
 
-    def look_before(self, dist: Path, sums: Sums) -> None:
+    def look_before(self, dist: Path, work: Path, sums: Sums) -> None:
         """Read the headers package of the release before, of thousands of files; few edits change it. Never fails.
 
         Args:
             dist: That release; another build may be replacing it.
+            work: A folder for it, which is made. It may last for hours: the caller removes it, also after a kill.
             sums: What is summed up of it meanwhile, which comes first: a solve has little time to lose at its start.
         """
         with suppress(Exception):
-            subject = self._open_before.enter_context(subject_of(dist, cheap=True, sums=sums))
+            work.mkdir()
+            subject = self._open_before.enter_context(Subject(find_release(dist), work, sums=sums))
             package = subject.release.packages["headers"]
             subject.sha256(package)
             found, _ = state_of(package)

@@ -152,19 +152,15 @@ def test_headers_of_the_release_before_are_read_once(
         return read_package(package, *args, **options)
 
     monkeypatch.setattr("builder.verify.subject.read_package", recorded)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    (tmp_path / "temporary").mkdir()
     ahead = Ahead()
-    ahead.look_before(dist, Sums())
+    ahead.look_before(dist, tmp_path / "before", Sums())
     ahead.look(new)
     assert ahead.subject is not None
     assert ahead.subject.headers.read("Makefile") == (b"old" if same else b"new")
     headers = [package.parts[-3] for package in read if package.name.startswith("build-")]
     assert headers == (["dist"] if same else ["dist", "new"])
-    assert list((tmp_path / "temporary").iterdir())
     ahead.close()
-    assert not list((tmp_path / "temporary").iterdir())
+    assert ahead.subject is None
 
 
 def test_a_release_whose_report_cannot_be_made_either(dist: Path, checks: Callable[[list[str]], None]) -> None:
