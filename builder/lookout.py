@@ -45,7 +45,7 @@ class Lookout(AbstractContextManager["Lookout"]):
         from builder.verify.subject import INSTALLED  # noqa: PLC0415
 
         ahead = self._before.result()
-        ahead.forget()
+        ahead.close()
         sums = release.read_sums(self._folder / "reports/sums")
         if all(release.has(self._dist, self._folder, sums[name], self._known) for name in INSTALLED):
             ahead.look(self._folder, self._known)

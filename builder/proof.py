@@ -24,7 +24,7 @@ class Ahead:
     """
 
     def __init__(self) -> None:
-        self._open, self._open_before = ExitStack(), ExitStack()
+        self._open = ExitStack()
         self._subject: Subject | None = None
         self._seen: dict[Path, tuple[Identity, int]] = {}
         self._before: tuple[Identity, Subject] | None = None
@@ -48,11 +48,13 @@ class Ahead:
         """
         with suppress(Exception):
             work.mkdir()
-            subject = self._open_before.enter_context(Subject(find_release(dist), work, sums=sums))
-            package = subject.release.packages["headers"]
-            subject.sha256(package)
+            release = find_release(dist)
+            package = release.packages["headers"]
+            sums.sha256(package)
             found, _ = state_of(package)
-            if not subject.contents("headers").damage and state_of(package)[0] == found:
+            with Subject(release, work) as subject:
+                whole = not subject.contents("headers").damage
+            if whole and state_of(package)[0] == found:
                 self._before = found, subject
 
     def look(self, folder: Path, sums: Sums | None = None) -> None:
@@ -61,7 +63,7 @@ class Ahead:
         Args:
             sums: What was summed up already.
         """
-        self.forget()
+        self.close()
         try:
             self._seen = {path: state_of(path) for path in find_release(folder).packages.values()}
             subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
@@ -69,17 +71,11 @@ class Ahead:
                 subject.share_headers(self._before[1])
             look_ahead(subject)
         except Exception:
-            self.forget()
+            self.close()
         else:
             self._subject = subject
 
     def close(self) -> None:
-        """Forget it all."""
-        self.forget()
-        self._before = None
-        self._open_before.close()
-
-    def forget(self) -> None:
         """Forget what `look` has read."""
         self._subject = None
         self._open.close()

@@ -123,7 +123,7 @@ class Subject:
         return Packed(self._whole("headers", unpack=False).members, self._headers_tar)
 
     def share_headers(self, other: Subject) -> None:
-        """Take the headers package for that of another release, which is open as long as this one."""
+        """Take the headers package for that of another release, which was read; its folder has to last as long."""
         self._contents["headers", False] = other.contents("headers")
         self._headers_tar = other._headers_tar
 

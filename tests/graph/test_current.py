@@ -64,6 +64,7 @@ def test_nothing_changed(project: FakeProject, solves: list[str]) -> None:
     first = project.build()
     log = (project.root / "dist/build.log").read_bytes()
     before = files(project)
+    assert solves
     solves.clear()
     (project.root / "dist/rejected/kernel").mkdir(parents=True)  # of inputs that are as they were again
     second = project.build()
