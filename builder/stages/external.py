@@ -168,12 +168,13 @@ def check_names(module: Module, built: Sequence[Path]) -> None:
             )
 
 
-def headers_of(*folders: Path) -> Iterator[str]:
-    """The paths of all headers, for the compiler cache: a new one may be included in another's place."""
-    for top in folders:
+def includable(headers: Path, sources: Path) -> Iterator[str]:
+    """The paths of the headers, and of all that a module has, for the compiler cache: a new file may be included in
+    another's place."""
+    for top, suffix in ((headers, ".h"), (sources, "")):
         for folder, folders_below, files in os.walk(top):
             folders_below.sort()
-            yield from sorted(os.path.join(folder, name) for name in files if name.endswith(".h"))  # noqa: PTH118
+            yield from sorted(os.path.join(folder, name) for name in files if name.endswith(suffix))  # noqa: PTH118
 
 
 def compiler_cache(module: Module, folder: Path | None, settings: Path | None, toolchain: Path) -> CompilerCache | None:
@@ -181,7 +182,7 @@ def compiler_cache(module: Module, folder: Path | None, settings: Path | None, t
     config = module.headers / "include/config/auto.conf"
     if folder is None or not may_cache(config.read_text() if config.is_file() else ""):
         return None
-    shadows = hashlib.sha256(os.fsencode("\n".join(headers_of(module.headers, module.tree)))).hexdigest()
+    shadows = hashlib.sha256(os.fsencode("\n".join(includable(module.headers, module.tree)))).hexdigest()
     digest = toolchain_digest(toolchain, module.cc)
     return CompilerCache(folder, module.cc, digest, shadows, config=settings, all_headers=True)
 

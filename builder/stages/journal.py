@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import itertools
 import os
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ from builder.stages.common import stage_main
 
 _SECOND = 1_000_000_000
 _MENTION = b"__has_include"
+_INCLUDED = (b'.c"', b".c>", b'.S"', b".S>")
+_INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*[<\"]([^>\"\n]+\.[cS])[>\"]", re.MULTILINE)
 _WORD = re.compile(rb"[^\s/<>\"()]+")
 """What can be the last part of a path in C's text."""
 _BATCH = 256
@@ -39,6 +42,7 @@ class Entry(NamedTuple):
         mtime: When it was last written, nanoseconds since 1970.
         link: It is a symbolic link.
         asks: The content has `__has_include`: what it means depends on which files there are.
+        takes: It includes a source (`#include "table.c"`).
     """
 
     digest: str
@@ -47,6 +51,7 @@ class Entry(NamedTuple):
     mtime: int
     link: bool = False
     asks: bool = False
+    takes: bool = False
 
     def same(self, other: Entry) -> bool:
         """Whether both have the same content and may be executed alike."""
@@ -130,7 +135,8 @@ def _read(path: str) -> Entry:
         return Entry(hashlib.sha256(target).hexdigest(), mode, len(target), stat.st_mtime_ns, link=True)
     text = content(path)
     digest = hashlib.sha256(text).hexdigest()
-    return Entry(digest, mode, len(text), stat.st_mtime_ns, asks=_MENTION in text)
+    takes = any(end in text for end in _INCLUDED) and _INCLUDE.search(text) is not None
+    return Entry(digest, mode, len(text), stat.st_mtime_ns, asks=_MENTION in text, takes=takes)
 
 
 def content(path: str) -> bytes:
@@ -171,10 +177,10 @@ def set_times(tree: Path, journal: Journal, since: Mapping[str, int], floor: int
         floor: Nanoseconds since 1970, older than every file of the object tree: what never changed is older still.
     """
     count = 0
-    for path, (_, _, _, mtime, link, _) in journal.items():
+    for path, entry in journal.items():
         changed = since.get(path)
         # The times of a layer that came from elsewhere may be whole seconds.
-        if not link and (changed or mtime >= floor - 2 * _SECOND):
+        if not entry.link and (changed or entry.mtime >= floor - 2 * _SECOND):
             wanted = changed or floor - 2 * _SECOND
             os.utime(f"{tree}/{path}", ns=(wanted, wanted))
             count += 1
@@ -187,7 +193,7 @@ def dump(journal: Journal) -> str:
 
 
 def _line(path: str, entry: Entry) -> str:
-    flags = f"{entry.link:d}{entry.asks:d}"
+    flags = f"{entry.link:d}{entry.asks:d}{entry.takes:d}"
     return f"{entry.digest} {entry.mode:o} {entry.size} {entry.mtime} {flags} {_escaped(path)}"
 
 
@@ -214,8 +220,7 @@ def _parsed(lines: Iterable[str]) -> dict[str, Entry]:
     journal = {}
     for line in lines:
         digest, mode, size, mtime, flags, path = line.split(" ", 5)
-        entry = Entry(digest, int(mode, 8), int(size), int(mtime), flags[0] == "1", flags[1] == "1")
-        journal[_unescaped(path)] = entry
+        journal[_unescaped(path)] = Entry(digest, int(mode, 8), int(size), int(mtime), *(flag == "1" for flag in flags))
     return journal
 
 
@@ -246,6 +251,20 @@ def asked_for(tree: Path, journal: Journal, paths: Iterable[str]) -> list[str]:
         if entry.asks:
             words.update(_WORD.findall(content(f"{tree}/{path}")))
     return sorted(path for path in paths if os.fsencode(path.rpartition("/")[2]) in words)
+
+
+def sources_from_elsewhere(tree: Path, journal: Journal, including: Iterable[str]) -> list[str]:
+    """The paths of all files with the name of a source that one of `including` includes and that is not beside it.
+
+    Where it is beside it, it comes before any other (GNU cpp, "Search Path").
+    """
+    names: set[str] = set()
+    for path in including:
+        words = map(os.fsdecode, _INCLUDE.findall(content(f"{tree}/{path}")))
+        folder = posixpath.dirname(path)
+        beside = {word: posixpath.normpath(posixpath.join(folder, word)) for word in words}
+        names.update(posixpath.basename(word) for word, at in beside.items() if at not in journal)
+    return [path for path in journal if path.endswith((".c", ".S")) and posixpath.basename(path) in names]
 
 
 def main() -> None:

@@ -53,6 +53,14 @@ _TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
 _NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
+_COMMENT = re.compile(r"\s*#")
+_KBUILD = "scripts/Kbuild.include"
+_UNORDERED = "$(filter-out $(cmd_$(1))"
+"""Of a kbuild that takes two commands with the same words for one (arg-check before Linux 4.7): a list is a rule."""
+_TIDY = ".DELETE_ON_ERROR:"
+"""Of a kbuild that has make remove what a command that failed has half made (since Linux 4.20, and in stable ones)."""
+_UNNOTED_HEADER = "include/linux/kconfig.h"
+"""fixdep has left it out of all notes before Linux 4.16; every object has read it."""
 _OPTION = re.compile(r"CONFIG_(\w+)")
 _NEED_ALL = ("TRIM_UNUSED_KSYMS", "RUST")
 """With them kbuild makes objects again for what others use of them, or for any other config."""
@@ -149,8 +157,11 @@ class ObjectTree:
         """Seal the tree: make has come to its end and left nothing half made.
 
         Args:
-            complete: It has made all that it was asked for.
+            complete: It has made all that it was asked for. If it has not, a tree whose kbuild leaves what a command
+                that failed has half made is not sealed.
         """
+        if not complete and _TIDY not in self._text(_KBUILD):
+            return
         store_book(self.keep / "seal", self._states())
         (self.keep / _UNFINISHED).unlink()
         if complete:
@@ -303,10 +314,11 @@ class ObjectTree:
         if known and known[0] == digests:
             return known
         found, named = hashlib.sha256(), set[str]()
+        no_rule = _COMMENT if _UNORDERED in self._text(_KBUILD) else _NO_RULE
         for path in makefiles:
             text = self._text(path).replace("\\\n", " ")
             named |= named_headers(text)
-            rules = [line for line in text.splitlines() if line.strip() and not _NO_RULE.match(line)]
+            rules = [line for line in text.splitlines() if line.strip() and not no_rule.match(line)]
             found.update("\n".join([path, *rules] if rules else []).encode(errors="replace"))
         return [digests, found.hexdigest(), " ".join(sorted(named))]
 
@@ -325,7 +337,8 @@ class ObjectTree:
         """
         if path.startswith(_NO_INPUT):
             return False
-        return path.startswith(self._programs) or path.endswith(_PROGRAMS) or self._is_leftover_makefile(path)
+        hidden = path == _UNNOTED_HEADER or path.startswith(self._programs) or path.endswith(_PROGRAMS)
+        return hidden or self._is_leftover_makefile(path)
 
     def _is_leftover_makefile(self, path: str) -> bool:
         """Whether this Makefile decides which host programs and generated headers there are."""

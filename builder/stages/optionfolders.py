@@ -21,6 +21,10 @@ _NOT_OURS = ("Documentation/", "LICENSES/", "tools/")
 _READS_CONFIG = re.compile(r"KCONFIG_CONFIG|auto\.conf|autoconf\.h|\.config\b")
 _LIST = re.compile(r"\s*([\w-]+)-\$\(CONFIG_\w+\)\s*[+:]?=((?:\s*[\w./+-]+)*)\s*")
 _INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.*)", re.MULTILINE)
+_NAME = re.compile(r"[\w.+-]+")
+_NO_MAKEFILES = (".h", ".d", ".cmd", ".conf")
+"""Headers (`-include`, an option of the compiler), and what make itself has written."""
+_COMPOSED = re.compile(r"\bCONFIG_\$[({]")
 _NO_OPTION = re.compile("(?!)")
 
 
@@ -64,6 +68,8 @@ class Makefiles:
         """Where make has to look when these options (without CONFIG_) have another value; None for everywhere."""
         ours = (path for path in self.paths if self._is_ours(path))
         texts = {path: content(f"{self.tree}/{path}").decode(errors="replace") for path in ours}
+        if any(_says_too_little(text) for path, text in texts.items() if not self._is_of_all(path)):
+            return None
         named = re.compile(rf"\bCONFIG_(?:{'|'.join(map(re.escape, options))})\b") if options else _NO_OPTION
         naming = [path for path, text in texts.items() if named.search(text)]
         found = Folders()
@@ -94,6 +100,16 @@ class Makefiles:
     def _is_entered(self, folder: str, found: Folders) -> bool:
         """Whether make looks into a folder, before or now; another one's Makefile may be part of one elsewhere."""
         return folder in self.entered or found.have(folder)
+
+
+def _says_too_little(text: str) -> bool:
+    """Whether a Makefile may name options that its text does not have: composed ones, or those in a file of another
+    name that it includes."""
+    included = (word.rpartition("/")[2] for line in _INCLUDE.findall(text) for word in line.split())
+    return _COMPOSED.search(text) is not None or any(
+        _NAME.fullmatch(name) and not name.startswith(("Makefile", "Kbuild")) and not name.endswith(_NO_MAKEFILES)
+        for name in included
+    )
 
 
 def _folders(path: str, text: str, named: re.Pattern[str]) -> Folders | None:

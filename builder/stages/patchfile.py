@@ -186,7 +186,11 @@ class _Reader:
     def checked(self, word: bytes, *, strip: bool = True) -> str:
         """A path as patch sees it after `-p1`."""
         if word.startswith(b'"') and word.endswith(b'"'):
-            word = codecs.escape_decode(word[1:-1])[0]
+            try:
+                word = codecs.escape_decode(word[1:-1])[0]
+            except ValueError as error:
+                what = f"a quoted name is malformed: {os.fsdecode(word)}"
+                raise self.fail(what, "make the patch again with `git diff`") from error
         path = word.decode(errors="surrogateescape")
         if path == _NO_FILE:
             return path

@@ -31,6 +31,8 @@ _CAUSES = (
     re.compile(r".*\*\*\* (?!Waiting for unfinished jobs|\[).*"),
     re.compile(r".*\*\*\* \[.*"),
 )
+_KILLED = re.compile(r".*Killed signal terminated program|.*\*\*\* \[.*\] (?:Error 137|Killed)$")
+"""What gcc's driver says, and make of what a shell has run (128 + SIGKILL), or of what it has run itself."""
 _LOG_SECONDS = 7 * 86400
 _SECONDS_BETWEEN_EVENTS = 0.5
 _SECONDS_TO_STOP = 5
@@ -133,9 +135,9 @@ def explain_failure(lines: Sequence[str], code: int) -> MakeError:
         )
         error.whole = False
         return error
-    if code < 0 or any("Killed signal terminated program" in line for line in lines):
+    if code < 0 or any(map(_KILLED.match, lines)):
         error = MakeError(
-            "the compiler was killed, most likely for lack of memory",
+            "a program of the compile was killed, most likely for lack of memory",
             hint="give the container engine more memory or fewer CPUs",
             details=around,
         )

@@ -22,6 +22,8 @@ TOOLS = tuple(
 PROGRAMS = ("scripts/", *TOOLS)
 """Where host programs are. Their headers may take the place of the system's, of which the lists of host programs'
 dependencies do not tell."""
+_NOT_COMPILED = ("Documentation/", "samples/", "tools/", "arch/")
+"""But for the tools above and one architecture."""
 _NAMED = re.compile(r"[\w.+-]+\.h\b")
 
 
@@ -34,7 +36,8 @@ def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] =
     """A checksum over the paths of all headers whose name is not the only one of its kind.
 
     Also over those whose name the Makefiles have, those of host programs, those in folders that are searched before the
-    ones with generated headers, those that a file asks for, and over the lists of headers to generate.
+    ones with generated headers, those that a file asks for, over the lists of headers to generate, and over sources of
+    a name that is included from another folder.
 
     Args:
         named: What `named_headers` finds in the Makefiles.
@@ -54,6 +57,10 @@ def shadows(tree: Path, journal: Journal, srcarch: str, named: Collection[str] =
         if len(group) > 1 or name in known or path.startswith(always)
     )
     found += sources.asked_for(tree, journal, journal)
+    ours = (*TOOLS, f"arch/{srcarch}/")
+    taking = (path for path, entry in journal.items() if entry.takes)
+    taking = (path for path in taking if path.startswith(ours) or not path.startswith(_NOT_COMPILED))
+    found += sources.sources_from_elsewhere(tree, journal, taking)
     lists = (path for path in journal if path.startswith((include, "include/")) and path.endswith("/Kbuild"))
     found += [f"{path} {journal[path].digest}" for path in lists]
     return hashlib.sha256(os.fsencode("\n".join(found))).hexdigest()

@@ -205,6 +205,20 @@ def test_an_object_tree_is_kept_at_all(proof: Proof) -> None:
     assert built.compiled["objects"] < 12
 
 
+def test_an_object_tree_that_is_lost_costs_no_compile(proof: Proof) -> None:
+    """Where the compiler cache is kept, which has symbol versions too."""
+    scope = secrets.token_hex(6)
+    first = proof.project.build(scope)
+    in_mount(proof.project, "obj", "find . -mindepth 1 -delete", scope=scope)
+    proof.apply(added("net/README", "No object is made of this.\n"))
+    again = proof.project.build(scope)
+    assert not is_kept(again)
+    counts = again.compiled["compiler_cache"]
+    assert counts.get("cache_miss", 0) == 0
+    assert counts["direct_cache_hit"] == first.compiled["compiler_cache"]["cache_miss"] > 0
+    assert again.compiled["objects"] == first.compiled["objects"]
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("line", ["packages: [gawk]", "as_of: later"])
 def test_another_toolchain(base: BaseImage, tmp_path: Path, line: str) -> None:

@@ -344,7 +344,9 @@ STOP = "make[2]: *** [/src/Makefile:1992: .] Error 2"
         (["Makefile:9: *** missing separator.  Stop."], "Makefile:9: *** missing separator.  Stop."),
         (["  CC x.o", STOP], STOP),
         (["as: x.o: No space left on device", "x.c:1:1: error: other", STOP], "no space left on the disk"),
-        (["gcc: fatal error: Killed signal terminated program cc1", STOP], "the compiler was killed"),
+        (["gcc: fatal error: Killed signal terminated program cc1", STOP], "a program of the compile was killed"),
+        (["make[3]: *** [scripts/Makefile.build:243: fs/x.o] Error 137"], "a program of the compile was killed"),
+        (["make[2]: *** [vmlinux] Killed"], "a program of the compile was killed"),
         (["nothing known"], "make failed"),
     ],
 )

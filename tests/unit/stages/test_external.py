@@ -203,10 +203,14 @@ def test_what_ccache_knows_by_name_only_is_compiled_without_it(tmp_path: Path, b
         assert (cache is not None) == kept
 
 
-def test_a_header_beside_the_folder_that_is_built_counts_for_the_compiler_cache(tmp_path: Path, base: Path) -> None:
+@pytest.mark.parametrize("names", [("one.h", "other.h"), ("one.c", "other.c")])
+def test_a_file_beside_the_folder_that_is_built_counts_for_the_compiler_cache(
+    tmp_path: Path, base: Path, names: tuple[str, str]
+) -> None:
+    """A source may include any."""
     module = asked_for(tmp_path, base, "--headers", str(tmp_path / "headers"))
     keys = []
-    for name in ("one.h", "other.h"):
+    for name in names:
         (module.tree / "override").mkdir(exist_ok=True)
         (module.tree / "override" / name).touch()
         cache = external.compiler_cache(replace(module, top=module.tree / "driver"), tmp_path, None, Path("/dev/null"))

@@ -22,6 +22,7 @@ def tree(tmp_path: Path) -> Path:
         "Makefile": "ifdef CONFIG_DEBUG_INFO\n",
         "scripts/Makefile": "hostprogs-$(CONFIG_KALLSYMS) += kallsyms\n",
         "scripts/Makefile.modinst": "sign := $(CONFIG_MODULE_SIG_HASH)\nsuffix-$(CONFIG_KALLSYMS) := .xz\n",
+        "scripts/Kbuild.include": ".DELETE_ON_ERROR:\n",
         "scripts/kallsyms.c": "int main;\n",
         "arch/x86/Makefile": "KBUILD_CFLAGS += $(CONFIG_X86_64)\n",
         "arch/x86/entry/Makefile": "out := include/generated\nhdr-$(CONFIG_XEN) += xen.h\n",
@@ -31,6 +32,7 @@ def tree(tmp_path: Path) -> Path:
         "net/gen.sh": "echo 1\n",
         "net/table.h": "int table;\n",
         "net/certs/one.hex": "0x30\n",
+        "include/linux/kconfig.h": "#define IS_ENABLED\n",
         "include/linux/net.h": "int net;\n",
         "lib/asks.h": '#if __has_include("extra.h")\n#endif\n',
         "tools/testing/run.sh": "true\n",
@@ -150,6 +152,7 @@ def test_a_change_that_was_not_built_stays_newer(kept: Callable[..., ObjectTree]
         ("net/extra.h", "is asked for\n"),
         ("net/Makefile", "obj-y += core.o\n$(obj)/t.h: $(src)/t.awk\n\tawk -f $< > $@\n"),
         ("tools/include/string.h", "takes the system's place\n"),
+        ("include/linux/kconfig.h", "changed\n"),
     ],
 )
 def test_what_kbuild_does_not_look_at_makes_a_new_tree(
@@ -223,6 +226,36 @@ def test_what_kbuilds_commands_follow_from(kept: Callable[..., ObjectTree], tree
     assert kept(**{"the compiler": "clang"}).rules != first
     (tree / "net/Makefile").write_text("obj-$(CONFIG_NET) += other.o\n")
     assert kept().rules != first
+
+
+def test_of_a_kbuild_that_does_not_see_their_order_lists_are_rules(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path
+) -> None:
+    """As that of Linux 4.4, where what is linked first is what is started first."""
+    check = "arg-check = $(strip $(filter-out $(cmd_$(1)), $(cmd_$@)) $(filter-out $(cmd_$@), $(cmd_$(1))))\n"
+    write(tree / "scripts/Kbuild.include", check)
+    write(tree / "net/Makefile", "# Two.\nobj-y += core.o fresh.o\n")
+    built(kept, tmp_path)
+    write(tree / "net/Makefile", "# Both.\nobj-y += core.o fresh.o\n")
+    kept().close(complete=True)
+    assert is_kept(tmp_path)
+    write(tree / "net/Makefile", "# Both.\nobj-y += fresh.o core.o\n")
+    kept()
+    assert not is_kept(tmp_path)
+
+
+@pytest.mark.parametrize("tidy", [True, False])
+def test_what_a_failed_make_may_have_half_made_is_not_sealed(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, tidy: bool
+) -> None:
+    if not tidy:
+        write(tree / "scripts/Kbuild.include", "# of Linux 4.9\n")
+    built(kept, tmp_path)
+    failed = kept()
+    write(tmp_path / "obj/net/core.o", "made, perhaps half")
+    failed.close(complete=False)
+    kept()
+    assert is_kept(tmp_path) == tidy
 
 
 def test_a_killed_build_is_set_back(kept: Callable[..., ObjectTree], tmp_path: Path) -> None:

@@ -77,3 +77,17 @@ def test_folders_whose_makefiles_name_an_option(
 def test_everywhere(makefiles: Makefiles, option: str) -> None:
     assert makefiles.folders([option]) is None
     assert makefiles.folders(["MMU", option]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("include $(src)/parts.mk", False),
+        ("vendor-$(CONFIG_$(CHIP)_EXTRA) += extra.o", False),
+        ("include $(srctree)/lib/Makefile.parts $(AMD)", True),
+        ("ccflags-y += -Wall \\\n\t-include $(srctree)/include/linux/hidden.h", True),
+    ],
+)
+def test_a_makefile_that_does_not_say_all_itself(makefiles: Makefiles, line: str, told: bool) -> None:
+    (makefiles.tree / "virt/Makefile").write_text(f"obj-y += lib/\n{line}\n")
+    assert (makefiles.folders(["MINIX_FS"]) is not None) == told

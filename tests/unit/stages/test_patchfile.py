@@ -103,6 +103,13 @@ def test_a_path_out_of_the_tree_is_refused(old: str, new: str) -> None:
     assert error.line in (2, 3)
 
 
+def test_a_quoted_name_that_no_git_writes_is_refused() -> None:
+    r"""A backslash and what follows is a character there (`\344`), and not a folder of Windows."""
+    error = failure('\n--- "a\\xampp\\foo.c"\n+++ "b\\xampp\\foo.c"\n@@ -1 +1 @@\n-a\n+b\n')
+    assert (error.what, error.line) == (r'a quoted name is malformed: "a\xampp\foo.c"', 2)
+    assert error.hint
+
+
 def test_a_rename_out_of_the_tree_is_refused() -> None:
     text = "diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to ../../y\n"
     assert failure(text).line == 4

@@ -40,6 +40,13 @@ def test_a_make_without_room_is_not_whole(tmp_path: Path, capsys: pytest.Capture
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("said", ["Error 137", "Killed"])
+def test_a_make_of_which_something_was_killed_is_not_whole(said: str) -> None:
+    """Of a program, not of what one says."""
+    assert not explain_failure([f"make[3]: *** [scripts/Makefile.build:243: net/core.o] {said}", STOP], 2).whole
+    assert explain_failure([f"net/core.c:7:1: error: {said}", STOP], 2).whole
+
+
 def test_a_source_that_names_the_error_has_room() -> None:
     error = explain_failure(["x.c:4:5: error: 'ENOSPC' undeclared", "    4 |  return -ENOSPC;", STOP], 2)
     assert error.what == "x.c:4:5: error: 'ENOSPC' undeclared"

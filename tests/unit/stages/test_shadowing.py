@@ -15,6 +15,10 @@ FILES = {
     "lib/Makefile": "$(obj)/crc32table.h: $(obj)/gen_crc32table\n",
     "lib/asks.h": '#if __has_include("extra.h")\n#endif\n',
     "net/table.h": "int table;\n",
+    "net/all.c": '#include "part.c"\n # include <impl.c>\nchar *name = "named.c";\n',
+    "net/part.c": "int part;\n",
+    "arch/arm/all.c": '#include "theirs.c"\n',
+    "common/impl.c": "int impl;\n",
 }
 NAMED = named_headers(FILES["lib/Makefile"])
 
@@ -47,6 +51,11 @@ def key(tree: Path) -> str:
         ("lib/crc32table.h", False),
         ("arch/x86/include/asm/Kbuild", False),
         ("arch/arm/include/asm/Kbuild", True),
+        ("before/impl.c", False),
+        ("net/impl.c", False),
+        ("before/part.c", True),
+        ("before/theirs.c", True),
+        ("before/named.c", True),
     ],
 )
 def test_headers_that_could_take_each_others_place(tree: Path, name: str, same: bool) -> None:
