@@ -57,11 +57,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the work folder and the caches of this run")
     parser.add_argument("--os-kernel", type=Path, metavar="PATH", help="a checkout of os-kernel, for its packaging")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where to work (20 GB; default: in /var/tmp)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: benchmarks/)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (default: benchmarks/, of some rows benchmarks/rows/)",
+    )
     options = parser.parse_args(argv)
     options.kind = "fake" if options.fake else "quick" if options.quick else "full"
     options.work = (options.work or Path(f"/var/tmp/rosk-benchmark-{os.getuid()}-{options.kind}")).resolve()
-    options.out = (options.out or (HERE if options.kind == "full" else HERE / options.kind)).resolve()
+    # A run of some rows alone is no successor of the whole one's results.
+    some = options.rows is not None and not options.resume
+    usual = HERE if options.kind == "full" else HERE / options.kind
+    options.out = (options.out or (usual / "rows" if some else usual)).resolve()
     options.os_kernel = options.os_kernel.resolve() if options.os_kernel else None
     try:
         options.rows = find_rows(options.rows)

@@ -105,13 +105,13 @@ class BuildCache:
         return len(ids)
 
     def forget(self, ids: Iterable[str]) -> int:
-        """Remove records; returns how many could not be removed, since others need them."""
+        """Remove records, also those that an image shares; returns how many stay, since others need them."""
         wanted = set(ids)
         for _ in range(_PASSES):
             # A record that another one is based on goes only after it.
             here = wanted & {record.id for record in self.records()}
             for record in sorted(here):
-                docker("buildx", "prune", "--builder", self.builder, "--force", "--filter", f"id={record}")
+                docker("buildx", "prune", "--builder", self.builder, "--all", "--force", "--filter", f"id={record}")
             left = wanted & {record.id for record in self.records()}
             if not left or left == here:
                 return len(left)

@@ -18,6 +18,7 @@ class Kit:
         options: Option and module of what can be switched on, each once.
         moves: Modules of modules.list that nothing depends on, each to be moved once.
         firmware: Files that firmware.list lacks and the firmware source has, each to be added once.
+        part: Folders of the kernel, as targets of make, that are compiled with and without the compiler cache.
         base_config: For a small kernel: what is set over tinyconfig.
     """
 
@@ -27,6 +28,7 @@ class Kit:
     options: tuple[tuple[str, str], ...]
     moves: tuple[str, ...]
     firmware: tuple[str, ...]
+    part: tuple[str, ...]
     base_config: str = ""
 
 
@@ -51,6 +53,7 @@ FULL = Kit(
         "kernel/drivers/net/wireguard/wireguard.ko",
     ),
     firmware=_FIRMWARE,
+    part=("net/core/", "net/ipv4/", "net/ipv6/"),
 )
 
 QUICK = Kit(
@@ -60,6 +63,7 @@ QUICK = Kit(
     options=_OPTIONS,
     moves=("kernel/drivers/net/dummy.ko", "kernel/drivers/net/veth.ko", "kernel/fs/isofs/isofs.ko"),
     firmware=_FIRMWARE,
+    part=("net/core/",),
     base_config="\n".join(
         (
             *(
@@ -85,6 +89,7 @@ FAKE = Kit(
     ),
     moves=("kernel/drivers/net/fakenic.ko", "kernel/drivers/net/dummy.ko"),
     firmware=("fakenic/nic-2.bin", "fakenic/nic-3.bin"),
+    part=("modules",),
     base_config="".join(
         f"CONFIG_{option}\n"
         for option in (

@@ -13,7 +13,9 @@ from benchmarks.engine import Container
 from benchmarks.results import Sample
 from benchmarks.workspace import Workspace
 
-_ENV = {"PYTHONPATH": "/rosk", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+STAGE_ENVIRONMENT = {"PYTHONPATH": "/rosk", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+"""For the programs of rosk's stages, in the container."""
+
 _MAIN, _EXTRA = "modules.list", "modules-extra.list"
 
 
@@ -37,7 +39,7 @@ class Packing:
 
     def _pack(self, root: str, out: str) -> float:
         words = ["python3", "-m", "builder.stages.pack", "--root", root, "--deliver", out]
-        return float(self.container.run([*words, "--epoch", str(self.work.state.epoch)], _ENV)["seconds"])
+        return float(self.container.run([*words, "--epoch", str(self.work.state.epoch)], STAGE_ENVIRONMENT)["seconds"])
 
     def prepare(self, scripts: Path | None) -> dict[str, Any]:
         """Get the distribution's kernel, and the lists that both sides split it by.
@@ -77,7 +79,7 @@ class Packing:
         split = ["python3", "-m", "builder.stages.split", *inputs, "--release", release, "--out", f"{at}/out"]
         steps = [["tar", "-xf", "/packing/kernel/kernel.tar", "-C", f"{at}/in"], split]
         steps += [["mv", boot, f"{at}/out/main/boot"]]
-        seconds = sum(float(self.container.run(step, _ENV)["seconds"]) for step in steps)
+        seconds = sum(float(self.container.run(step, STAGE_ENVIRONMENT)["seconds"]) for step in steps)
         for name, root in (("kernel", "main"), ("extras", "extra")):
             seconds += self._pack(f"{at}/out/{root}", f"{at}/{name}.tar.gz")
         return {"seconds": seconds, "sizes": self._sizes("rosk")}

@@ -13,7 +13,7 @@ from benchmarks.workspace import Workspace
 from builder.arch import X86
 from builder.stages.runmake import make_environment
 
-SOURCE, OBJECTS = "/usr/src/linux", "/obj"
+SOURCE, OBJECTS, PART = "/usr/src/linux", "/obj", "/part"
 _KEPT = ("LC_ALL", "LOCALVERSION")
 
 
@@ -33,6 +33,7 @@ def start_container(work: Workspace) -> Container:
     mounts = {
         work.tree: SOURCE,
         work.folder / "plain/obj": OBJECTS,
+        work.folder / "part": PART,
         work.folder / "tuxmake": "/tuxmake",
         work.folder / "packing": "/packing",
         work.code: "/rosk",

@@ -62,14 +62,19 @@ def _x(value: float, end: float) -> float:
 
 def _legend() -> list[str]:
     return [
-        '<text x="10" y="20">rosk\'s time, plain make\'s being 1 (in packing: that of os-kernel\'s scripts)</text>',
+        '<text x="10" y="20">rosk\'s time, plain make\'s being 1 '
+        '<tspan class="small">(object tree lost: plain from nothing; lists and firmware: plain with nothing changed; '
+        "packing: os-kernel's scripts)</tspan></text>",
         '<rect class="good" x="10" y="31" width="12" height="12"/>',
         '<rect class="bad" x="110" y="31" width="12" height="12"/>',
         '<line class="bar" x1="190" y1="29" x2="190" y2="45"/>',
         '<circle class="tux" cx="255" cy="37" r="4"/>',
         *(
             f'<text class="small" x="{x}" y="41">{text}</text>'
-            for x, text in ((27, "meets its bar"), (127, "does not"), (197, "the bar"), (264, "TuxMake"))
+            for x, text in (
+                *((27, "meets its bar"), (127, "does not"), (197, "the bar")),
+                (264, "TuxMake; an arrow: off the axis, where its number says"),
+            )
         ),
     ]
 
@@ -99,9 +104,14 @@ def _row(verdict: Verdict, y: int, end: float) -> list[str]:
         x = _x(verdict.limit, end)
         lines.append(f'<line class="bar" x1="{x}" y1="{y - 1}" x2="{x}" y2="{y + 23}"/>')
     if verdict.tuxmake is not None and verdict.reference:
-        x = _x(verdict.tuxmake / verdict.reference, end)
-        lines.append(f'<circle class="tux" cx="{x}" cy="{y + 11}" r="4"/>')
-        at = max(at, x)
+        theirs = verdict.tuxmake / verdict.reference
+        x = _x(theirs, end)
+        if theirs > end:
+            lines.append(f'<path class="tux" d="M{x - 4} {y + 6}l9 5l-9 5z"/>')
+            lines.append(f'<text class="small" x="{x + 9}" y="{y + 15}">{theirs:.1f}</text>')
+        else:
+            lines.append(f'<circle class="tux" cx="{x}" cy="{y + 11}" r="4"/>')
+            at = max(at, x)
     return [*lines, f'<text class="small" x="{at + 8:.1f}" y="{y + 15}">{value}</text>']
 
 

@@ -40,6 +40,11 @@ class RoskProject:
     def dist(self) -> Path:
         return self.root / "dist"
 
+    @property
+    def home(self) -> Path:
+        """What rosk keeps its downloads and memories in."""
+        return self.work.folder / "home"
+
     def create(self) -> None:
         """Write a copy of the default project, or the made-up one, with an org of its own."""
         if self.work.kit.kind == "fake":
@@ -109,14 +114,14 @@ class RoskProject:
         """Run `rosk build` and time it, Python's start included.
 
         Args:
-            home: The folder that rosk keeps its downloads and memories in.
+            home: Instead of its own.
 
         Returns:
             `seconds`, and what ran: `ran`, `cached`, `compiled`.
         """
         env = {
             "PYTHONPATH": str(self.work.code),
-            "ROSK_CACHE": str(home or self.work.folder / "home"),
+            "ROSK_CACHE": str(home or self.home),
             "ROSK_CACHE_SCOPE": self.work.state.scopes[-1],
         }
         argv: list[str | Path] = [ROOT / "rosk", "build", "--json", *options, "-C", self.root]

@@ -28,9 +28,11 @@ def page(results: Results) -> str:
         _table(_HEAD, [_cells(verdict, results) for verdict in verdicts]),
         "Times are medians in seconds, rosk's with the number of repetitions. Plain is `make bzImage modules` in a "
         "tree that is kept, on the same source with the same config and toolchain; where rosk is compared with another "
-        "time, the column says which.",
+        "time, the column says which. A ratio is the median of the repetitions'; the smallest and the largest are in "
+        "brackets.",
+        "\n".join(f"- {line}" for line in _TO_KNOW),
         "## What ran",
-        _table(("work", "stages that ran", "objects compiled", "compiler cache"), _ran(results)),
+        _table(("work", "stages that ran", "objects compiled", "compiler cache, last repetition"), _ran(results)),
         *_notes(results),
         "## On what",
         f"Begun {results.date}.",
@@ -40,6 +42,15 @@ def page(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+_TO_KNOW = (
+    "Object tree lost: it holds where the config was compiled whole before. With another `autoconf.h`, which every "
+    "source includes, the compiler cache has no result for any.",
+    "Packing, in the bars of lists and firmware: each package that changed, packed whole by rosk's own program with "
+    "nothing kept from before. What the images' layers cost is not in it.",
+    "The full distribution kernel: the programs of rosk's stages by themselves, beside os-kernel's scripts; everywhere "
+    "else rosk is the command `rosk build`.",
+    "TuxMake packs a `modules.tar.xz` too.",
+)
 _HEAD = ("work", "plain", "TuxMake", "rosk", "rosk / plain", "bar", "met", "rosk / TuxMake")
 
 
@@ -50,7 +61,7 @@ def _cells(verdict: Verdict, results: Results) -> tuple[str, ...]:
         _time(verdict.reference, _reference_side(row)),
         _time(verdict.tuxmake),
         _repeated(verdict.seconds, len(results.of(row.name, ROSK))),
-        _ratio(verdict.ratio),
+        _ratio(verdict.ratio) + _spread(verdict),
         _bar(verdict, results),
         _met(verdict, results),
         _ratio(verdict.against_tuxmake),
@@ -94,6 +105,10 @@ def _ratio(value: float | None) -> str:
     return _NONE if value is None else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
+def _spread(verdict: Verdict) -> str:
+    return " ({}\N{EN DASH}{})".format(*map(_ratio, verdict.spread)) if verdict.spread else ""
+
+
 def _ran(results: Results) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for row in ROWS:
@@ -104,12 +119,14 @@ def _ran(results: Results) -> list[tuple[str, ...]]:
 
 
 def _ran_in(samples: Sequence[Sample]) -> tuple[str, str, str]:
-    """The stages of all repetitions, and what the last one compiled."""
+    """The stages and objects of all repetitions, and what the compiler cache did in the last one."""
     stages = list(dict.fromkeys(stage for sample in samples for stage in sample["ran"] or ()))
     compiled = samples[-1].get("compiled") or {}
     cache = compiled.get("compiler_cache") or {}
     counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in cache.items())
-    return ", ".join(stages) or "none", str(compiled.get("objects", "none")), counts or _NONE
+    objects = sorted({int(found["objects"]) for sample in samples if "objects" in (found := sample["compiled"] or {})})
+    span = _NONE.join(map(str, dict.fromkeys((objects[0], objects[-1])))) if objects else "none"
+    return ", ".join(stages) or "none", span, counts or _NONE
 
 
 def _notes(results: Results) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from benchmarks.engine import BuildCache, docker, remove_container
 from benchmarks.kit import FRAGMENT, LineEdit, new_file_patch
 from benchmarks.machine import pace
 from benchmarks.packing import Packing
+from benchmarks.part import PartOfKernel
 from benchmarks.plain import PlainTree, start_container
 from benchmarks.project import RoskProject, new_value
 from benchmarks.registry import serve
@@ -24,6 +26,11 @@ from benchmarks.tuxmake import TuxMake
 from benchmarks.workspace import Workspace, prepare_toolchain, resolve_config
 
 SIDES = (PLAIN, TUXMAKE, ROSK)
+_FROM_NOTHING = (PLAIN, ROSK, PLAIN, TUXMAKE)
+"""Plain before rosk and after it: if the machine becomes slower or faster, the middle of the two is beside rosk's."""
+
+Samples = list[tuple[str, Sample]]
+"""What one repetition has measured: side and sample."""
 
 
 class Session:
@@ -32,6 +39,7 @@ class Session:
     Attributes:
         stale: The sides whose tree does not have the last edit yet.
         tuxmake_works: It did not fail yet.
+        backwards: The sides take their turns the other way round, as they do in each second repetition.
     """
 
     def __init__(self, work: Workspace, results: Results, os_kernel: Path | None) -> None:
@@ -45,9 +53,11 @@ class Session:
         self.plain = PlainTree(work, self.container)
         self.tuxmake = TuxMake(work, self.plain)
         self.packing = Packing(work, self.container)
+        self.part = PartOfKernel(self.plain)
         self.cache = BuildCache()
         self.module, self.builtin = self._edit(work.kit.module), self._edit(work.kit.builtin)
         self.tuxmake_works = True
+        self.backwards = False
         self.stale = set(SIDES)
         self.project.check_code()
         if fresh or not self.plain.config.exists():
@@ -86,6 +96,7 @@ class Session:
             TUXMAKE: self.tuxmake.build,
             ROSK: self.project.build,
         }
+        os.sync()  # what one side has written is not for the next one to wait for
         sample = builds[side]()
         self.stale.discard(side)
         return sample
@@ -94,13 +105,13 @@ class Session:
         """Build what has not been built yet, untimed, so that what is measured next is one change alone."""
         self.build_all(*(side for side in sides if side in self.stale))
 
-    def build_all(self, *sides: str) -> dict[str, Sample]:
+    def build_all(self, *sides: str) -> Samples:
         """Build the sides in turn; TuxMake is left out from its first failure on, and the page says why."""
-        samples: dict[str, Sample] = {}
-        for side in sides:
+        samples: Samples = []
+        for side in reversed(sides) if self.backwards else sides:
             try:
                 if side != TUXMAKE or self.tuxmake_works:
-                    samples[side] = self.build(side)
+                    samples.append((side, self.build(side)))
             except BenchmarkError as error:
                 if side != TUXMAKE:
                     raise
@@ -115,43 +126,55 @@ class Session:
         Raises:
             BenchmarkError: It cannot be measured.
         """
-        repetition = getattr(self, f"row_{row.name}")
-        samples: dict[str, Sample] = repetition()
-        for side in sorted(samples, key=lambda side: side == ROSK):
-            self.results.add(row.name, side, samples[side])
+        self.backwards = self.results.repeated(row) % 2 == 1
+        samples: Samples = getattr(self, f"row_{row.name}")()
+        for side, sample in sorted(samples, key=lambda found: found[0] == ROSK):
+            self.results.add(row.name, side, sample)
 
     # One repetition of each row.
 
-    def row_nothing(self) -> dict[str, Sample]:
+    def row_nothing(self) -> Samples:
         """rosk: no cache mount, and no stage from the patches on; plain and TuxMake: an empty object tree.
 
         It takes hours on a slow machine: what a side has taken is kept, and `--resume` goes on with the next one.
         """
         begun = self.work.state.begun
         if begun:
-            self.results.note("nothing", f"it was interrupted: {', '.join(begun)} had been measured before")
+            done = ", ".join(side for side, _ in begun)
+            self.results.note("nothing", f"it was interrupted: {done} had been measured before")
         else:
             self.work.new_scope()
             for edit in (self.module, self.builtin):
                 self.set_line(edit)
             self.project.add_line(FRAGMENT, f"# {new_value()}")
-        for side in (ROSK, PLAIN, TUXMAKE):
-            if side in begun:
-                continue
-            if side == PLAIN:
-                self.plain.clean((self.project.dist / "kernel/config").read_text())
-            elif side == TUXMAKE:
-                self.tuxmake.clean()
-            self.results.note("nothing", f"before {side} the same loop in Python took {pace():.2f} s")
-            begun.update(self.build_all(side))
+        for side in _FROM_NOTHING[len(begun) :]:
+            self._clean(side)
+            before = pace()
+            begun += self.build_all(side)
+            paces = f"{before:.2f} s before it and {pace():.2f} s after it"
+            self.results.note("nothing", f"{side} took its turn while a loop in Python took {paces}")
             self.work.save()
         self._compare_kernels()
-        self.work.state.begun = {}
+        self.work.state.begun = []
         self.work.save()
         return begun
 
+    def _clean(self, side: str) -> None:
+        """Lose what a side has of earlier builds; what rosk has in the engine is in a scope that is not used again."""
+        if side == PLAIN:
+            self.plain.clean(self.plain.config.read_text())
+        elif side == TUXMAKE:
+            self.tuxmake.clean()
+        else:
+            for folder in (self.project.dist, self.project.home):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _compare_kernels(self) -> None:
-        """Whether the sides have made the same kernel."""
+        """Whether the sides had the same config, and have made the same kernel."""
+        config = (self.project.dist / "kernel/config").read_text()
+        for name, other in (("plain make", self.plain.config), ("TuxMake", self.tuxmake.config)):
+            if other.exists() and other.read_text() != config:
+                self.results.note("nothing", f"the .config of {name} is not rosk's")
         (package,) = (self.project.dist / "kernel").glob("linux-*.tar.gz")
         with tarfile.open(package) as tar:
             file = tar.extractfile(f"./boot/vmlinuz-{self.work.release}")
@@ -163,22 +186,22 @@ class Session:
                 "nothing", f"the kernel image of {name} is {'' if same else 'not '}bit-identical to rosk's"
             )
 
-    def row_noop(self) -> dict[str, Sample]:
+    def row_noop(self) -> Samples:
         self.settle(*SIDES)
         return self.build_all(*SIDES)
 
-    def row_module(self) -> dict[str, Sample]:
+    def row_module(self) -> Samples:
         return self._line(self.module)
 
-    def row_builtin(self) -> dict[str, Sample]:
+    def row_builtin(self) -> Samples:
         return self._line(self.builtin)
 
-    def _line(self, edit: LineEdit) -> dict[str, Sample]:
+    def _line(self, edit: LineEdit) -> Samples:
         self.settle(*SIDES)
         self.set_line(edit)
         return self.build_all(*SIDES)
 
-    def row_config(self) -> dict[str, Sample]:
+    def row_config(self) -> Samples:
         self.settle(PLAIN, ROSK)
         options = self.work.kit.options
         fragment = self.project.root / FRAGMENT
@@ -193,14 +216,14 @@ class Session:
             self.results.note("config", "plain's config differs from rosk's after the change")
         return samples
 
-    def row_list(self) -> dict[str, Sample]:
+    def row_list(self) -> Samples:
         self.settle(PLAIN, ROSK)
         before = self.project.packages()
         moves = self.work.kit.moves
         self.project.move(moves[self.work.take("moves", len(moves))])
         return self._repacked(before, "list")
 
-    def row_firmware(self) -> dict[str, Sample]:
+    def row_firmware(self) -> Samples:
         self.settle(PLAIN, ROSK)
         before = self.project.packages()
         listed = (self.project.root / "lists/x86/firmware.list").read_text().split()
@@ -210,32 +233,38 @@ class Session:
         self.project.add_line("lists/x86/firmware.list", rest[0])
         return self._repacked(before, "firmware")
 
-    def _repacked(self, before: dict[str, str], row: str) -> dict[str, Sample]:
+    def _repacked(self, before: dict[str, str], row: str) -> Samples:
         """Time a build that only packs, beside plain make with nothing changed and the packing by itself."""
         samples = self.build_all(PLAIN, ROSK)
         after = self.project.packages()
         changed = [self.project.dist / name for name in after if after[name] != before.get(name)]
         if not changed:
             self.results.note(row, "a repetition changed no package")
-        samples[PACKING] = self.packing.again(changed)
-        return samples
+        return [*samples, (PACKING, self.packing.again(changed))]
 
-    def row_script(self) -> dict[str, Sample]:
+    def row_script(self) -> Samples:
         self.settle(ROSK)
         with (self.work.code / "dockerfiles/images/extra.sh").open("a") as script:
             script.write(f"# {new_value()}\n")
-        return {ROSK: self.build(ROSK)}
+        return self.build_all(ROSK)
 
-    def row_objects(self) -> dict[str, Sample]:
+    def row_objects(self) -> Samples:
         """Lose the object tree; a patch that no object is made from makes the compile stage run."""
         self.settle(ROSK)
         mount = f"rosk-obj-x86-{self.work.release}-{self.work.state.scopes[-1]}"
         if not self.cache.forget_mount(mount):
             raise BenchmarkError(f"there is no cache mount {mount} to lose")
         self.project.write("patches/x86/note.patch", new_file_patch("Documentation/rosk-benchmark", new_value()))
-        return {ROSK: self.build(ROSK)}
+        sample = self.build(ROSK)
+        if again := sorted({"tools", "toolchain", "source"} & set(sample["ran"])):
+            self.results.note("objects", f"the engine forgot {', '.join(again)} with the mount: that is in its time")
+        return [(ROSK, sample)]
 
-    def row_registry(self) -> dict[str, Sample]:
+    def row_ccache(self) -> Samples:
+        """A part of the kernel with an empty compiler cache, and with none."""
+        return self.part.build_both(backwards=self.backwards)
+
+    def row_registry(self) -> Samples:
         """Export the cache, lose every stage, mount, memory and result, and build from what the registry has."""
         if "--cache-from" not in self.project.options():
             raise BenchmarkError("this rosk has no --cache-from")
@@ -246,7 +275,7 @@ class Session:
         self.project.write_settings(marked)
         try:
             with serve(self.work.folder / "registry") as host:
-                return {ROSK: self._from_registry(f"{host}/{self.work.org}/cache")}
+                return [(ROSK, self._from_registry(f"{host}/{self.work.org}/cache"))]
         finally:
             self.project.write_settings(settings)
             self.stale = {*self.stale, ROSK}
@@ -263,7 +292,7 @@ class Session:
             self.cache.forget_mount(mount)
         made = {record.id for record in self.cache.records()} - before
         if left := self.cache.forget(made):
-            self.results.note("registry", f"{left} of {len(made)} records of the local cache could not be removed")
+            raise BenchmarkError(f"{left} of {len(made)} records of the local cache cannot be removed")
         home = self.work.folder / "home-lost"
         shutil.rmtree(home, ignore_errors=True)
         sample = self.project.build("--cache-from", reference, home=home)
@@ -271,18 +300,18 @@ class Session:
         self.results.note("registry", f"the packages are {'' if same else 'not '}the same as before the loss")
         return sample
 
-    def row_packing(self) -> dict[str, Sample]:
+    def row_packing(self) -> Samples:
         told = self.packing.prepare(self.os_kernel)
         size = f"{told['modules']:,} modules, {told['bytes'] / 1e6:,.0f} MB"
         self.results.note(
             "packing", f"Debian's {told['package']} {told['version']}: {size}, {told['main']} of them in the main list"
         )
-        samples = {ROSK: self.packing.rosk(told["release"])}
+        samples = [(ROSK, self.packing.rosk(told["release"]))]
         if self.os_kernel is None:
             self.results.note("packing", "os-kernel's scripts were not given (`--os-kernel`): rosk's time only")
         else:
-            samples[OS_KERNEL] = self.packing.os_kernel(told["release"])
-        for side, sample in samples.items():
+            samples.append((OS_KERNEL, self.packing.os_kernel(told["release"])))
+        for side, sample in samples:
             sizes = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sample["sizes"].items())
             self.results.note("packing", f"sizes of {side}: {sizes}")
         return samples

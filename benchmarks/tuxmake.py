@@ -53,5 +53,9 @@ class TuxMake:
         return self.plain.container.run([*words, *folders, *work], env)
 
     @property
+    def config(self) -> Path:
+        return self.folder / "build/.config"
+
+    @property
     def kernel(self) -> Path:
         return self.folder / "out/bzImage"

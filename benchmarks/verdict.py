@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from benchmarks.results import Results, Sample
 from benchmarks.rows import PACKING, ROSK, TUXMAKE, Row
@@ -15,7 +14,9 @@ class Verdict:
     """A row's result; times are medians in seconds, None where there is no sample.
 
     Attributes:
-        ratio: rosk's time as a multiple of the reference's.
+        ratio: rosk's time as a multiple of the reference's: the median of those of the repetitions, where each of them
+            has its own reference.
+        spread: The smallest and the largest of those; None where there are none, or one.
         limit: What the bar allows, as a multiple of the reference's time.
         against_tuxmake: rosk's time as a multiple of TuxMake's.
         broken: What did not fit the bar beside the time, a few words each.
@@ -27,6 +28,7 @@ class Verdict:
     reference: float | None
     tuxmake: float | None
     ratio: float | None
+    spread: tuple[float, float] | None
     limit: float | None
     against_tuxmake: float | None
     broken: tuple[str, ...]
@@ -53,7 +55,8 @@ def judge(row: Row, results: Results) -> Verdict:
     if bar.factor is not None and reference:
         limit = bar.factor + (packing / reference if bar.plus_packing else 0.0)
     tuxmake = middle(results.of(row.name, TUXMAKE))
-    ratio = divide(seconds, reference)
+    ratios = _paired(row, results)
+    ratio = median(ratios) if ratios else divide(seconds, reference)
     broken = tuple(_broken(row, results))
     return Verdict(
         row=row,
@@ -61,6 +64,7 @@ def judge(row: Row, results: Results) -> Verdict:
         reference=reference,
         tuxmake=tuxmake,
         ratio=ratio,
+        spread=(min(ratios), max(ratios)) if len(ratios) > 1 else None,
         limit=limit,
         against_tuxmake=divide(seconds, tuxmake),
         broken=broken,
@@ -74,6 +78,15 @@ def _reference(row: Row, results: Results) -> float | None:
         return None
     name, side = row.bar.reference
     return middle(results.of(row.name, side)) or middle(results.of(name, side))
+
+
+def _paired(row: Row, results: Results) -> list[float]:
+    """The ratio of each repetition, where each has measured rosk and the reference once, one beside the other."""
+    ours = results.of(row.name, ROSK)
+    theirs = results.of(row.name, row.bar.reference[1]) if row.bar.reference else []
+    if len(ours) != len(theirs):
+        return []
+    return [float(our["seconds"]) / float(their["seconds"]) for our, their in zip(ours, theirs, strict=True)]
 
 
 def _met(row: Row, ratio: float | None, limit: float | None, broken: tuple[str, ...]) -> bool | None:
@@ -91,13 +104,11 @@ def _broken(row: Row, results: Results) -> list[str]:
     wrong = ran & bar.never | (ran - bar.only if bar.only is not None else set())
     found += [f"{stage} ran" for stage in sorted(wrong)]
     if bar.no_larger and bar.reference is not None:
-        ours, theirs = (_bytes(results.of(row.name, side)) for side in (ROSK, bar.reference[1]))
-        if ours and theirs and ours > theirs:
-            found.append("files are larger")
+        ours, theirs = (_sizes(results.of(row.name, side)) for side in (ROSK, bar.reference[1]))
+        found += [f"{name} is larger" for name, size in ours.items() if name in theirs and size > theirs[name]]
     return found
 
 
-def _bytes(samples: list[Sample]) -> int:
-    """How large the files were in the last sample."""
-    sizes: dict[str, Any] = samples[-1].get("sizes", {}) if samples else {}
-    return sum(sizes.values())
+def _sizes(samples: list[Sample]) -> dict[str, int]:
+    """How large each file was in the last sample."""
+    return dict(samples[-1].get("sizes", {})) if samples else {}

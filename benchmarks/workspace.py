@@ -34,7 +34,7 @@ class State:
         scopes: The cache scopes that were used, the current one last.
         used: How many of the kit's edits were used up, by kind (`options`, `moves`, `firmware`).
         kernel_version, epoch, packages: Of the source and the toolchain.
-        begun: What the sides of the row `nothing` have taken that were measured, until all of them were.
+        begun: Side and sample of the row `nothing` that were measured, until all of them were.
     """
 
     word: str
@@ -45,7 +45,7 @@ class State:
     kernel_version: str = ""
     epoch: int = 0
     packages: dict[str, str] = field(default_factory=dict)
-    begun: dict[str, dict[str, Any]] = field(default_factory=dict)
+    begun: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -178,7 +178,8 @@ def resolve_config(work: Workspace) -> str:
     tar, out = work.folder / "config.tar", work.folder / "configured"
     out.mkdir(exist_ok=True)
     plan = graph.build_plan(load_project(work.project), context, resolved, output=tar)
-    shared = plan["target"]["release"]
+    # By the word no stage of a measured build is taken from this one.
+    shared = {**plan["target"]["release"], "args": {**plan["target"]["release"]["args"], "FRESH": work.state.word}}
     targets = {
         "config": _extract(work, "configured", "/out/configured", shared, tar),
         # Fetched before anything is timed, as the source is.

@@ -14,14 +14,13 @@ from benchmarks.engine import parse_records
 from benchmarks.kit import KITS, Kit, LineEdit, new_file_patch
 from benchmarks.machine import idle_warning
 from benchmarks.packing import divide_modules
-from benchmarks.plain import PlainTree, kernel_environment
+from benchmarks.plain import kernel_environment
 from benchmarks.plot import axis_end, plot
 from benchmarks.project import RoskProject
 from benchmarks.render import page
 from benchmarks.results import Results, Sample, load, save
 from benchmarks.rows import ROWS, Row, find_rows
 from benchmarks.session import Session
-from benchmarks.tuxmake import TuxMake
 from benchmarks.verdict import Verdict, judge, middle
 from benchmarks.workspace import State, Workspace, earlier_workspace
 from builder.stagenames import STAGES
@@ -78,6 +77,18 @@ def test_a_ratio_is_compared_with_its_bar(seconds: float, met: bool) -> None:
     assert found.met is met
 
 
+def test_each_repetition_has_a_ratio_of_its_own() -> None:
+    """The machine was three times slower in the last one, for both."""
+    pairs = {"rosk": [10.0, 14.0, 36.0], "plain": [10.0, 10.0, 30.0]}
+    found = verdict("module", module=pairs)
+    assert found.ratio == pytest.approx(1.2)
+    assert found.spread == pytest.approx((1.0, 1.4))
+    assert "1.20 (1.00\N{EN DASH}1.40)" in page(results(module=pairs))
+    around = verdict("nothing", nothing={"rosk": [120.0], "plain": [100.0, 140.0]})
+    assert around.ratio == pytest.approx(1.0)
+    assert around.spread is None
+
+
 def test_without_the_reference_nothing_is_said() -> None:
     found = verdict("noop", noop={"rosk": [1.0]})
     assert (found.ratio, found.limit, found.met) == (None, None, None)
@@ -118,10 +129,10 @@ def test_only_some_stages_may_run() -> None:
 
 def test_faster_is_not_enough_when_files_are_larger() -> None:
     theirs = [{"seconds": 60.0, "sizes": {"kernel": 10, "extras": 5}}]
-    ours = {"seconds": 10.0, "sizes": {"kernel": 11, "extras": 4}}
+    ours = {"seconds": 10.0, "sizes": {"kernel": 10, "extras": 4}}
     assert verdict("packing", packing={"rosk": [ours], "os-kernel": theirs}).met is True
-    larger = {"seconds": 10.0, "sizes": {"kernel": 11, "extras": 5}}
-    assert verdict("packing", packing={"rosk": [larger], "os-kernel": theirs}).broken == ("files are larger",)
+    larger = {"seconds": 10.0, "sizes": {"kernel": 11, "extras": 1}}
+    assert verdict("packing", packing={"rosk": [larger], "os-kernel": theirs}).broken == ("kernel is larger",)
 
 
 def test_the_bars_name_real_stages() -> None:
@@ -171,7 +182,7 @@ def test_the_page_has_each_row_with_its_ratio() -> None:
     assert "not measured: this rosk has no --cache-from |" in text
     assert "a &#124; b" in text
     assert "calls 9" in text
-    assert "no result" not in text
+    assert "only a try" not in text
 
 
 def test_a_quick_run_says_what_it_is() -> None:
@@ -191,6 +202,12 @@ def test_the_plot_is_an_svg_for_light_and_dark() -> None:
     assert "1.02" in texts
     assert "an image's script changed" not in texts, "it has no ratio"
     assert plot(results())
+
+
+def test_what_is_off_the_axis_is_an_arrow_with_its_number() -> None:
+    text = plot(results(**EXAMPLE))
+    assert text.count('<path class="tux"') == 1 and ">2.0<" in text
+    assert text.count('<circle class="tux"') == 2, "in the legend, and from nothing"
 
 
 @pytest.mark.parametrize(("values", "end"), [([], 1.5), ([0.2, 1.0], 1.5), ([1.6], 2.0), ([90.0], 4.0)])
@@ -257,9 +274,7 @@ def test_a_scope_and_an_edit_are_used_once(tmp_path: Path) -> None:
 def test_the_longest_row_goes_on_with_the_side_that_it_stopped_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built, edits = list[str](), list[object]()
-    (tmp_path / "kernel").mkdir()
-    (tmp_path / "kernel/config").write_text("")
+    built, cleaned, edits = list[str](), list[str](), list[object]()
     Workspace(folder=tmp_path, state=State(word="w1", kind="full", commit="c")).save()
 
     def session() -> Session:
@@ -269,29 +284,48 @@ def test_the_longest_row_goes_on_with_the_side_that_it_stopped_at(
         assert work is not None
         found.work, found.results = work, results()
         found.module = found.builtin = cast(LineEdit, None)
-        found.project = cast(RoskProject, SimpleNamespace(dist=tmp_path, add_line=lambda *_: None))
-        found.plain = cast(PlainTree, SimpleNamespace(clean=lambda _config: None))
-        found.tuxmake = cast(TuxMake, SimpleNamespace(clean=lambda: None))
+        found.project = cast(RoskProject, SimpleNamespace(add_line=lambda *_: None))
+        found.backwards = False
         return found
 
-    def build_all(_self: Session, *sides: str) -> dict[str, Sample]:
+    def build_all(_self: Session, *sides: str) -> list[tuple[str, Sample]]:
         built.extend(sides)
-        if built == ["rosk", "plain"]:
+        if built == ["plain", "rosk", "plain"]:
             raise KeyboardInterrupt
-        return {side: {"seconds": float(len(built))} for side in sides}
+        return [(side, {"seconds": float(len(built))}) for side in sides]
 
     monkeypatch.setattr("benchmarks.session.pace", lambda: 1.0)
     monkeypatch.setattr(Session, "build_all", build_all)
     monkeypatch.setattr(Session, "set_line", lambda _self, edit: edits.append(edit))
+    monkeypatch.setattr(Session, "_clean", lambda _self, side: cleaned.append(side))
     monkeypatch.setattr(Session, "_compare_kernels", lambda _self: None)
     with pytest.raises(KeyboardInterrupt):
         session().row_nothing()
     again = session()
-    assert again.row_nothing() == {"rosk": {"seconds": 1.0}, "plain": {"seconds": 3.0}, "tuxmake": {"seconds": 4.0}}
-    assert (built, len(edits)) == (["rosk", "plain", "plain", "tuxmake"], 2)
-    said = [f"before {side} the same loop in Python took 1.00 s" for side in ("plain", "tuxmake")]
-    assert again.results.notes == {"nothing": ["it was interrupted: rosk had been measured before", *said]}
-    assert again.work.state.begun == {}
+    found = [(side, sample["seconds"]) for side, sample in again.row_nothing()]
+    assert found == [("plain", 1.0), ("rosk", 2.0), ("plain", 4.0), ("tuxmake", 5.0)]
+    assert (built, len(edits)) == (["plain", "rosk", "plain", "plain", "tuxmake"], 2)
+    assert cleaned == built
+    paces = "took its turn while a loop in Python took 1.00 s before it and 1.00 s after it"
+    said = [f"{side} {paces}" for side in ("plain", "tuxmake")]
+    assert again.results.notes == {"nothing": ["it was interrupted: plain, rosk had been measured before", *said]}
+    assert again.work.state.begun == []
+
+
+def test_the_sides_take_turns_the_other_way_round() -> None:
+    built = list[str]()
+
+    def build(_self: Session, side: str) -> Sample:
+        built.append(side)
+        return {"seconds": 1.0}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "build", build)
+        found = Session.__new__(Session)
+        found.results, found.stale, found.tuxmake_works = results(), set(), True
+        for _ in range(2):
+            found.measure(row("noop"))
+    assert built == ["plain", "tuxmake", "rosk", "rosk", "tuxmake", "plain"]
 
 
 @pytest.mark.parametrize("kit", KITS.values(), ids=KITS)
@@ -316,4 +350,6 @@ def test_a_busy_machine_is_said() -> None:
 def test_a_quick_run_does_not_overwrite_the_results() -> None:
     assert parse([]).out == HERE
     assert parse(["--quick"]).out == HERE / "quick"
-    assert parse(["--rows", "noop"]).rows == (row("noop"),)
+    some = parse(["--rows", "noop"])
+    assert (some.rows, some.out) == ((row("noop"),), HERE / "rows")
+    assert parse(["--rows", "noop", "--resume"]).out == HERE
