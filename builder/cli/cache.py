@@ -53,7 +53,9 @@ def cache_show(builder: BuilderOption = None, as_json: JsonOption = False) -> No
 def cache_prune(
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="AGE", help="Unused for so long: 14d, 36h.", show_default="14d"),
+        typer.Option(
+            "--older-than", metavar="AGE", help="Unused for so long: 14d, 36h.", show_default="14d without --keep"
+        ),
     ] = None,
     keep: Annotated[
         str | None, typer.Option("--keep", metavar="SIZE", help="Oldest first, until so much is left: 20GB.")
