@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -69,3 +70,10 @@ def run(
         said = (done.stdout + done.stderr)[-_TAIL:]
         raise BenchmarkError(f"{' '.join(map(str, argv[:4]))} … failed with exit code {done.returncode}\n{said}")
     return Done(seconds=taken, stdout=done.stdout)
+
+
+def empty_folder(folder: Path) -> None:
+    """Make a folder, empty."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)

@@ -8,13 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import BenchmarkError, run
+from benchmarks.commands import BenchmarkError, empty_folder, run
 from benchmarks.engine import Container
+from benchmarks.plain import STAGE_ENVIRONMENT
 from benchmarks.results import Sample
 from benchmarks.workspace import Workspace
-
-STAGE_ENVIRONMENT = {"PYTHONPATH": "/rosk", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
-"""For the programs of rosk's stages, in the container."""
 
 _MAIN, _EXTRA = "modules.list", "modules-extra.list"
 
@@ -31,7 +29,7 @@ class Packing:
         seconds, names = 0.0, []
         for package in packages:
             root = self.folder / "again"
-            _empty(root)
+            empty_folder(root)
             run(["tar", "-xzf", package, "-C", root])
             seconds += self._pack("/packing/again", "/packing/again.tar.gz")
             names.append(package.name)
@@ -59,18 +57,18 @@ class Packing:
             source = scripts / "modules/x86" / _MAIN
             if not (scripts / "scripts/build-common").is_file() or not source.is_file():
                 raise BenchmarkError(f"{scripts} is no checkout of os-kernel: it lacks scripts/build-common or a list")
-            _empty(self.folder / "os-kernel")
+            empty_folder(self.folder / "os-kernel")
             shutil.copytree(scripts / "scripts", self.folder / "os-kernel/scripts")
         built = (self.folder / "kernel/modules").read_text().split()
         main, extra = divide_modules(built, source.read_text())
-        _empty(self.folder / "lists")
+        empty_folder(self.folder / "lists")
         (self.folder / "lists" / _MAIN).write_text(main)
         (self.folder / "lists" / _EXTRA).write_text(extra)
         return {**told, "main": main.count("\n")}
 
     def rosk(self, release: str) -> Sample:
         """Split and pack it with the programs of rosk's stages, from the archive to the two packages."""
-        _empty(self.folder / "rosk")
+        empty_folder(self.folder / "rosk")
         (self.folder / "rosk/options.json").write_text("{}")
         (self.folder / "rosk/in").mkdir()
         at, boot = "/packing/rosk", "/packing/rosk/in/boot"
@@ -86,7 +84,7 @@ class Packing:
 
     def os_kernel(self, release: str) -> Sample:
         """The same with os-kernel's scripts."""
-        _empty(self.folder / "theirs")
+        empty_folder(self.folder / "theirs")
         lists = [f"/packing/lists/{name}" for name in (_MAIN, _EXTRA)]
         words = ["bash", "/bench/oskernel.sh", "/packing/os-kernel/scripts", "/packing/kernel/kernel.tar", release]
         done = self.container.run([*words, *lists, "/packing/theirs"])
@@ -103,10 +101,3 @@ def divide_modules(built: Iterable[str], main_list: str) -> tuple[str, str]:
     for path in built:
         lists[path in named].append(f"{path}\n")
     return "".join(lists[True]), "".join(lists[False])
-
-
-def _empty(folder: Path) -> None:
-    """Make a folder, empty."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)

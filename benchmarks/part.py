@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from benchmarks.packing import STAGE_ENVIRONMENT
-from benchmarks.plain import PART, SOURCE, PlainTree, jobs
+from benchmarks.commands import empty_folder
+from benchmarks.plain import PART, SOURCE, STAGE_ENVIRONMENT, PlainTree, jobs
 from benchmarks.results import Sample
 from benchmarks.rows import PLAIN, ROSK
 
@@ -25,8 +25,7 @@ class PartOfKernel:
     def _build(self, cache: str) -> Sample:
         """Time the compile alone: what make prepares for any part of the kernel is there already."""
         for name in ("obj", "ccache"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            (self.folder / name).mkdir()
+            empty_folder(self.folder / name)
         shutil.copyfile(self.plain.config, self.folder / "obj/.config")
         self._make(cache, "prepare", "modules_prepare")
         return self._make(cache, *self.work.kit.part)

@@ -14,6 +14,9 @@ from builder.arch import X86
 from builder.stages.runmake import make_environment
 
 SOURCE, OBJECTS, PART = "/usr/src/linux", "/obj", "/part"
+STAGE_ENVIRONMENT = {"PYTHONPATH": "/rosk", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+"""For the programs of rosk's stages, in the container."""
+
 _KEPT = ("LC_ALL", "LOCALVERSION")
 
 

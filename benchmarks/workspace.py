@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from benchmarks.commands import run
 from benchmarks.kit import KITS, Kit
-from builder import graph
+from builder import graph, replan
 from builder.context import dockerfiles, write_context
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker, SolveError
@@ -179,7 +179,7 @@ def resolve_config(work: Workspace) -> str:
     out.mkdir(exist_ok=True)
     plan = graph.build_plan(load_project(work.project), context, resolved, output=tar)
     # By the word no stage of a measured build is taken from this one.
-    shared = {**plan["target"]["release"], "args": {**plan["target"]["release"]["args"], "FRESH": work.state.word}}
+    shared = replan.afresh(plan, work.state.word)["target"]["release"]
     targets = {
         "config": _extract(work, "configured", "/out/configured", shared, tar),
         # Fetched before anything is timed, as the source is.

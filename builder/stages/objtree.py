@@ -51,9 +51,9 @@ _INSTALLING = "scripts/Makefile.modinst"
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
-_NO_RULE = re.compile(r"\s*#|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
-"""A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _COMMENT = re.compile(r"\s*#")
+_NO_RULE = re.compile(_COMMENT.pattern + r"|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
+"""A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
 _KBUILD = "scripts/Kbuild.include"
 _UNORDERED = "$(filter-out $(cmd_$(1))"
 """Of a kbuild that takes two commands with the same words for one (arg-check before Linux 4.7): a list is a rule."""

@@ -68,19 +68,20 @@ class Makefiles:
         """Where make has to look when these options (without CONFIG_) have another value; None for everywhere."""
         ours = (path for path in self.paths if self._is_ours(path))
         texts = {path: content(f"{self.tree}/{path}").decode(errors="replace") for path in ours}
-        if any(_says_too_little(text) for path, text in texts.items() if not self._is_of_all(path)):
+        of_folders = {path: text for path, text in texts.items() if not self._is_of_all(path)}
+        if any(map(_says_too_little, of_folders.values())):
             return None
         named = re.compile(rf"\bCONFIG_(?:{'|'.join(map(re.escape, options))})\b") if options else _NO_OPTION
         naming = [path for path, text in texts.items() if named.search(text)]
         found = Folders()
         for path in naming:
-            folders = None if self._is_of_all(path) else _folders(path, texts[path], named)
+            folders = _folders(path, texts[path], named) if path in of_folders else None
             if folders is None or _is_read_elsewhere(path, texts):
                 return None
             found |= folders
         if any(not self._is_entered(posixpath.dirname(path), found) for path in naming):
             return None
-        reading = (path for path, text in texts.items() if _READS_CONFIG.search(text) and not self._is_of_all(path))
+        reading = (path for path, text in of_folders.items() if _READS_CONFIG.search(text))
         return found | Folders(alone=frozenset(map(posixpath.dirname, reading)))
 
     def _is_ours(self, path: str) -> bool:
