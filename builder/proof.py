@@ -11,6 +11,7 @@ from builder.releasefolder import find_release
 from builder.report.kept import write_kept
 from builder.report.run import report_text
 from builder.summing import Identity, Sums, state_of
+from builder.verify.proved import Proved, checked_by, read_proved
 from builder.verify.run import SHOWN_DETAILS, Report, VerifyOptions, as_json, examine, look_ahead, subject_of
 from builder.verify.subject import Subject
 
@@ -21,13 +22,16 @@ class Ahead:
     """What the checks look at in a release that is in the making, read while the rest of it is made.
 
     Nothing relies on it: without it the checks read for themselves.
+
+    Args:
+        proved: What is known of the release before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, proved: Proved | None = None) -> None:
+        self._proved = proved
         self._open = ExitStack()
         self._subject: Subject | None = None
         self._seen: dict[Path, tuple[Identity, int]] = {}
-        self._before: tuple[Identity, Subject] | None = None
 
     @property
     def subject(self) -> Subject | None:
@@ -38,25 +42,6 @@ class Ahead:
             same = False
         return self._subject if same else None
 
-    def look_before(self, dist: Path, work: Path, sums: Sums) -> None:
-        """Read the headers package of the release before, of thousands of files; few edits change it. Never fails.
-
-        Args:
-            dist: That release; another build may be replacing it.
-            work: A folder for it, which is made. It may last for hours: the caller removes it, also after a kill.
-            sums: What is summed up of it meanwhile, which comes first: a solve has little time to lose at its start.
-        """
-        with suppress(Exception):
-            work.mkdir()
-            release = find_release(dist)
-            package = release.packages["headers"]
-            sums.sha256(package)
-            found, _ = state_of(package)
-            with Subject(release, work) as subject:
-                whole = not subject.contents("headers").damage
-            if whole and state_of(package)[0] == found:
-                self._before = found, subject
-
     def look(self, folder: Path, sums: Sums | None = None) -> None:
         """Read the packages in a staging folder, in the place of what was read of it before; never fails.
 
@@ -66,9 +51,7 @@ class Ahead:
         self.close()
         try:
             self._seen = {path: state_of(path) for path in find_release(folder).packages.values()}
-            subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums))
-            if self._before and self._before[0] == self._seen[subject.release.packages["headers"]][0]:
-                subject.share_headers(self._before[1])
+            subject = self._open.enter_context(subject_of(folder, cheap=True, sums=sums, proved=self._proved))
             look_ahead(subject)
         except Exception:
             self.close()
@@ -81,23 +64,25 @@ class Ahead:
         self._open.close()
 
 
-def check_release(folder: Path, dist: Path, ahead: Subject | None = None) -> None:
+def check_release(folder: Path, dist: Path, *, code: str, ahead: Subject | None = None) -> None:
     """Run the fast checks over the staged release in a folder, and write what they saw and the report beside it.
 
     Args:
-        dist: Where it would go; when it does not pass it goes to `rejected` there.
+        dist: Where it would go, and where the one before is; when it does not pass it goes to `rejected` there.
+        code: What rosk's own code was when the build began (`builder.current.own_code`).
         ahead: What was read of it already.
 
     Raises:
         VerifyError: A check failed.
     """
+    proved = read_proved(dist, code)
     try:
-        found = examine(folder, cheap=True, ahead=ahead)
+        found = examine(folder, cheap=True, ahead=ahead, proved=proved)
     except OSError:  # the disk that it was unpacked to is full
         if ahead is None:
             raise
-        found = examine(folder, cheap=True)
-    write_kept(folder, VERIFY, as_json(found, FAST))
+        found = examine(folder, cheap=True, proved=proved)
+    write_kept(folder, VERIFY, {**checked_by(code), **as_json(found, FAST)})
     if not found.failed:
         _write_report(folder, found)
         return

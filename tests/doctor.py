@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builder.current import own_code
 from builder.releasefolder import find_release
+from builder.verify.proved import read_proved
 from builder.verify.run import examine
 
 KINDS = ("kernel", "extras", "headers", "source")
@@ -192,9 +194,17 @@ def relist(dist: Path) -> None:
     resum(dist)
 
 
-def failures(dist: Path, *slow: str) -> set[str]:
-    """The names of the checks that a release fails: of the cheap ones, and of some `slow` ones."""
+def failures(dist: Path, *slow: str, before: Path | None = None) -> set[str]:
+    """The names of the checks that a release fails: of the cheap ones, and of some `slow` ones.
+
+    Args:
+        before: A release that has passed; what is known of that changes nothing.
+    """
     reports = [examine(dist, cheap=True), *([examine(dist, cheap=False, only=slow)] if slow else [])]
+    if before:
+        proved = read_proved(before, own_code())
+        assert proved is not None
+        assert examine(dist, cheap=True, proved=proved).results == reports[0].results
     return {result.check.name for report in reports for result in report.failed}
 
 

@@ -104,6 +104,8 @@ class Docker:
                     "TMPDIR": folder,
                     "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
                     "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+                    # Nothing that rosk makes says it, and buildx starts git some times for each target.
+                    "BUILDX_GIT_INFO": "0",
                 },
                 stream_logs=True,
             )

@@ -100,7 +100,7 @@ def _symbols(subject: Subject, base: Path) -> list[str | Path]:
 
     Where Module.symvers is at hand it compares versions too; the two files exclude each other (depmod(8)).
     """
-    if "headers" in subject.release.packages and (content := subject.headers.read("Module.symvers")) is not None:
+    if "headers" in subject.release.packages and (content := subject.headers_file("Module.symvers")) is not None:
         path = base / "Module.symvers"
         path.write_bytes(content)
         return ["-e", "-E", path]

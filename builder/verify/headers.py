@@ -6,8 +6,8 @@ What it takes is what upstream's scripts/package/install-extmod-build ships, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from builder.arch import ARCHES
 from builder.stages.dotconfig import set_options
@@ -33,7 +33,7 @@ BY_OPTION = {
 }
 
 
-@check("headers-complete", meaning="no external module (VirtualBox, ZFS, WireGuard …) can be built", packages_only=True)
+@check("headers-complete", meaning="no external module (VirtualBox, ZFS, WireGuard …) can be built", of="headers")
 def headers_complete(subject: Subject) -> Finding:
     """All that the build of an external module reads is there, and of this kernel."""
     files, v = subject.headers, subject.release.v
@@ -48,23 +48,16 @@ def headers_complete(subject: Subject) -> Finding:
         wrong.append(f"{scripts[0]} is missing (before Linux 5.10: {' or '.join(scripts[1:])})")
     if is_on(values, "GCC_PLUGINS") and not files.matching("scripts/gcc-plugins/*.so"):
         wrong.append("scripts/gcc-plugins has no plugin, although CONFIG_GCC_PLUGINS is on")
-    wrong += _of_another_kernel(subject, v)
+    wrong += _stale(subject)
     return verdict(f"{count(len(wanted) + 1, 'file')} that the config asks for, of {v}", wrong)
 
 
-def _of_another_kernel(subject: Subject, v: str) -> Iterator[str]:
-    """What is there, but is of another build (the copies of release and config are looked at by other checks)."""
-    files, kernels = subject.headers, _content(subject.tree("kernel") / f"boot/System.map-{v}")
-    content = files.read("System.map")
-    if content is not None and kernels is not None and content != kernels:
-        yield f"System.map is not boot/System.map-{v} of the kernel package"
-    mine, auto = files.read(".config"), files.read("include/config/auto.conf")
-    if mine is not None and auto is not None:
-        yield from _stale(set_options(mine.decode(errors="replace")), set_options(auto.decode(errors="replace")))
-
-
-def _stale(values: Mapping[str, str], auto: Mapping[str, str]) -> Iterator[str]:
+def _stale(subject: Subject) -> Iterator[str]:
     """auto.conf, which kbuild reads, against the .config it was made of."""
+    whole, made = (subject.headers.read(name) for name in (".config", "include/config/auto.conf"))
+    if whole is None or made is None:
+        return
+    values, auto = (set_options(content.decode(errors="replace")) for content in (whole, made))
     for option in sorted(values.keys() | auto.keys()):
         mine, read = values.get(option, "n"), auto.get(option, "n")
         if _unquoted(mine) != _unquoted(read):
@@ -76,11 +69,7 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-@check("headers-secrets", meaning="who has the package can sign modules that this kernel trusts", packages_only=True)
+@check("headers-secrets", meaning="who has the package can sign modules that this kernel trusts", of="headers")
 def headers_secrets(subject: Subject) -> Finding:
     """No file is a private key, by its name or by its content."""
     files = subject.headers
@@ -89,7 +78,7 @@ def headers_secrets(subject: Subject) -> Finding:
     return verdict(f"{count(len(files.names), 'file')}, by name and content", wrong)
 
 
-@check("headers-architecture", meaning="the package is several times as large as it needs to be", packages_only=True)
+@check("headers-architecture", meaning="the package is several times as large as it needs to be", of="headers")
 def headers_architecture(subject: Subject) -> Finding:
     """Of the architectures' own folders only this one's is there."""
     srcarch = _srcarch(subject)
@@ -110,7 +99,7 @@ def headers_architecture(subject: Subject) -> Finding:
     return verdict(f"arch/{srcarch} with {count(found.get(f'arch/{srcarch}', 0), 'member')}", wrong)
 
 
-@check("headers-links", meaning="building a module stops at a file that is not there", packages_only=True)
+@check("headers-links", meaning="building a module stops at a file that is not there", of="headers")
 def headers_links(subject: Subject) -> Finding:
     """Each link leads to something in the package, by a path that is valid wherever it is unpacked."""
     members = subject.members("headers")

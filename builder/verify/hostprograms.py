@@ -65,7 +65,7 @@ def _rows(table: bytes, size: int) -> list[bytes]:
 @check(
     "host-programs",
     meaning="no module can be built where the C library is musl, or older than the builder's",
-    packages_only=True,
+    of="headers",
 )
 def host_programs(subject: Subject) -> Finding:
     """Each program is static, and of the release's architecture; where gcc's plugins are on, they cannot be static."""

@@ -50,9 +50,7 @@ def depmod_is_silent(subject: Subject) -> Finding:
     return verdict(f"the kernel package by itself, then both, by the depmod of {depmod_version(depmod)}", wrong)
 
 
-@check(
-    "module-indexes", meaning="modprobe finds modules that are not there, or misses some that are", packages_only=True
-)
+@check("module-indexes", meaning="modprobe finds modules that are not there, or misses some that are", of="packages")
 def indexes_are_fresh(subject: Subject) -> Finding:
     """The kernel package's indexes say of its modules what this machine's depmod says."""
     depmod = find_depmod()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from builder.verify.subject import Subject
+
+Part = Literal["release", "packages", "headers"]
 
 
 class Unreadable(Exception):
@@ -53,8 +55,8 @@ class Check:
         cheap: Runs in seconds with no engine: every build does it.
         ahead: Begins what it needs and what another processor can do while the checks before it run. What it raises,
             the check raises again.
-        packages_only: Looks at nothing of a release but its packages, and takes a while for it: when these are good, no
-            file that comes to them changes that.
+        of: What it looks at: all of a release; its packages alone: when these are good, no file that comes to them
+            changes that; or the headers package and the config alone.
         run: Looks at a release.
     """
 
@@ -62,7 +64,7 @@ class Check:
     meaning: str
     cheap: bool
     ahead: Callable[[Subject], None] | None = None
-    packages_only: bool = False
+    of: Part = "release"
     run: Callable[[Subject], Finding]
 
 
@@ -76,15 +78,13 @@ def check(
     meaning: str,
     cheap: bool = True,
     ahead: Callable[[Subject], None] | None = None,
-    packages_only: bool = False,
+    of: Part = "release",
 ) -> Callable[[Callable[[Subject], Finding]], Callable[[Subject], Finding]]:
     """Make a function a check; see `Check` for the arguments."""
 
     def register(function: Callable[[Subject], Finding]) -> Callable[[Subject], Finding]:
         assert name not in CHECKS, name
-        CHECKS[name] = Check(
-            name=name, meaning=meaning, cheap=cheap, ahead=ahead, packages_only=packages_only, run=function
-        )
+        CHECKS[name] = Check(name=name, meaning=meaning, cheap=cheap, ahead=ahead, of=of, run=function)
         return function
 
     return register

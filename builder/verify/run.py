@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from builder import files
+from builder.current import own_code
 from builder.errors import InputError, InterruptedBuild, NoSpaceError, RoskError, VerifyError
 from builder.release import VERIFY, shown_path
 from builder.releasefolder import ReleaseFolder, find_release
@@ -52,6 +53,7 @@ from builder.verify.model import (
     unchecked,
     verdict,
 )
+from builder.verify.proved import Proved, checked_by
 from builder.verify.subject import Subject, Unreadable
 from builder.verify.unpack import FULL, Contents
 
@@ -120,10 +122,17 @@ class Report:
 
 
 @contextmanager
-def subject_of(root: Path, *, cheap: bool, keys: Sequence[Path] = (), sums: Sums | None = None) -> Iterator[Subject]:
-    """The release in a folder, to be examined; see `examine`, and `Subject` for what was summed up already."""
+def subject_of(
+    root: Path,
+    *,
+    cheap: bool,
+    keys: Sequence[Path] = (),
+    sums: Sums | None = None,
+    proved: Proved | None = None,
+) -> Iterator[Subject]:
+    """The release in a folder, to be examined; see `examine`, and `Subject` for what is known already."""
     release = find_release(root)
-    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys, sums) as subject:
+    with temporary_folder(release, cheap=cheap) as work, Subject(release, work, keys, sums, proved) as subject:
         yield subject
 
 
@@ -136,16 +145,21 @@ def look_ahead(subject: Subject) -> None:
         NoSpaceError: See `examine`.
     """
     chosen = choose((), cheap=True)
+    _begin_all(chosen, subject)
     for each in chosen:
-        _begin(each, subject)
-    for each in chosen:
-        finding = _run(each, subject)
-        if each.packages_only and finding.status is Status.OK:
+        finding = subject.good.get(each.name) or _run(each, subject)
+        if each.of != "release" and finding.status is Status.OK:
             subject.good[each.name] = finding
 
 
 def examine(
-    root: Path, *, cheap: bool, only: Sequence[str] = (), keys: Sequence[Path] = (), ahead: Subject | None = None
+    root: Path,
+    *,
+    cheap: bool,
+    only: Sequence[str] = (),
+    keys: Sequence[Path] = (),
+    ahead: Subject | None = None,
+    proved: Proved | None = None,
 ) -> Report:
     """Run checks over the release in a folder, and print nothing.
 
@@ -155,16 +169,17 @@ def examine(
         only: Names of checks; all when empty.
         keys: Files of the public keys whose signature counts.
         ahead: The same folder, at which `look_ahead` has looked when nothing but the packages was there.
+        proved: What is known of an earlier release: of a package that is the same what it is good for is not looked at
+            again. What is found is the same.
 
     Raises:
         InputError: There is no release, or no such check.
         NoSpaceError: The packages cannot be unpacked, for want of room.
     """
     chosen = choose(only, cheap=cheap)
-    with nullcontext(ahead) if ahead else subject_of(root, cheap=cheap, keys=keys) as subject:
+    with nullcontext(ahead) if ahead else subject_of(root, cheap=cheap, keys=keys, proved=proved) as subject:
         subject.release = find_release(root)
-        for each in chosen:
-            _begin(each, subject)
+        _begin_all(chosen, subject)
         results = tuple(
             Result(check=each, finding=subject.good.get(each.name) or _run(each, subject)) for each in chosen
         )
@@ -187,6 +202,15 @@ def choose(only: Sequence[str], *, cheap: bool) -> list[Check]:
     places = {module.__name__: place for place, module in enumerate(MODULES)}
     chosen = [each for each in CHECKS.values() if (not only or each.name in only) and (each.cheap or not cheap)]
     return sorted(chosen, key=lambda each: places.get(each.run.__module__, len(places)))
+
+
+def _begin_all(chosen: Sequence[Check], subject: Subject) -> None:
+    """Have among the good what is known of an earlier release, and begin what the other checks need."""
+    for each in chosen:
+        if each.of == "headers" and (finding := subject.proved_of_headers(each.name)):
+            subject.good[each.name] = finding
+        else:
+            _begin(each, subject)
 
 
 def _begin(check: Check, subject: Subject) -> None:
@@ -251,9 +275,10 @@ def run_verify(root: Path, options: VerifyOptions) -> Report:
         VerifyError: A check failed, or could not be done.
         InputError, NoSpaceError: See `examine`.
     """
+    code = own_code()
     report = examine(root, cheap=options.fast, only=options.only, keys=options.keys)
     if not options.only:
-        keep_result(report.release, VERIFY, as_json(report, options))
+        keep_result(report.release, VERIFY, {**checked_by(code), **as_json(report, options)})
     if options.as_json:
         print(json.dumps(as_json(report, options), indent=1))
     else:

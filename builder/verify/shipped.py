@@ -64,7 +64,7 @@ def symvers(subject: Subject) -> Mapping[str, Export]:
     Raises:
         Unreadable: There is no such file, or it is something else.
     """
-    if (content := subject.headers.read("Module.symvers")) is None:
+    if (content := subject.headers_file("Module.symvers")) is None:
         raise Unreadable("Module.symvers cannot be read: No such file or directory")
     return parse_symvers(content.decode(errors="replace"))
 

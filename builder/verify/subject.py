@@ -18,7 +18,8 @@ from builder.summing import Sums
 from builder.verify.banner import Banner, read_banner
 from builder.verify.model import Finding, Unreadable, shown
 from builder.verify.packed import Packed
-from builder.verify.unpack import Contents, plain, read_package
+from builder.verify.proved import Proved
+from builder.verify.unpack import Contents, plain, read_member, read_package
 
 __all__ = ["Subject", "Unreadable", "plain"]
 
@@ -43,12 +44,20 @@ class Subject:
         work: An empty folder to unpack into; the caller removes it.
         keys: Files of the public keys whose signature counts; none: whoever made it will do.
         sums: What was summed up already.
+        proved: What is known of an earlier release.
 
     Attributes:
         good: What checks that look at the packages alone have said of them, by name, where that was good.
     """
 
-    def __init__(self, release: ReleaseFolder, work: Path, keys: Sequence[Path] = (), sums: Sums | None = None) -> None:
+    def __init__(
+        self,
+        release: ReleaseFolder,
+        work: Path,
+        keys: Sequence[Path] = (),
+        sums: Sums | None = None,
+        proved: Proved | None = None,
+    ) -> None:
         self.release = release
         self.work = work
         self.keys = keys
@@ -56,6 +65,7 @@ class Subject:
         self._headers_tar = work / "headers.tar"
         self._contents: dict[tuple[str, bool], Contents] = {}
         self._known = sums or Sums()
+        self._proved = proved or Proved(sums={}, findings={})
         self._sums: dict[Path, Future[str]] = {}
         self._beside = ThreadPoolExecutor(2)
 
@@ -83,11 +93,31 @@ class Subject:
     def read_all(self) -> None:
         """Read the packages of `installed` at the same time: what can be known of them is ready then.
 
+        The headers are left out where they are known to be good: thousands of files, of which few are asked for then.
+
         Raises:
             MissingProgram: See `contents`.
         """
+        unproved = self.unproved("readable")
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self.contents, self.installed))
+            list(pool.map(self.contents, [kind for kind in self.installed if kind in {*MODULE_KINDS, *unproved}]))
+
+    def is_known(self, kind: str) -> bool:
+        """Whether a package, and the config beside it, are those of the earlier release, by name and content."""
+        files = [path for path in (self.release.packages.get(kind), self.release.file("config")) if path]
+        return len(files) == 2 and all(
+            path.name in self._proved.sums and path.is_file() and self._proved.sums[path.name] == self.sha256(path)
+            for path in files
+        )
+
+    def unproved(self, check: str) -> list[str]:
+        """Those of `installed` that a check, which looks at each package by itself, has not found good before."""
+        known = self.is_known if check in self._proved.findings else lambda _kind: False
+        return [kind for kind in self.installed if not known(kind)]
+
+    def proved_of_headers(self, check: str) -> Finding | None:
+        """What a check, which looks at nothing but the headers and the config, has found good in the same ones."""
+        return self._proved.findings.get(check) if self.is_known("headers") else None
 
     @property
     def packages(self) -> Mapping[str, Contents]:
@@ -122,10 +152,17 @@ class Subject:
         """
         return Packed(self._whole("headers", unpack=False).members, self._headers_tar)
 
-    def share_headers(self, other: Subject) -> None:
-        """Take the headers package for that of another release, which was read; its folder has to last as long."""
-        self._contents["headers", False] = other.contents("headers")
-        self._headers_tar = other._headers_tar
+    def headers_file(self, name: str) -> bytes | None:
+        """A file of the headers package: of one that is known to be good no more is read than up to there.
+
+        Raises:
+            Unreadable, MissingProgram: See `tree`.
+        """
+        if {"readable", "members-unique"} <= self._proved.findings.keys() and self.is_known("headers"):
+            content = read_member(self.release.packages["headers"], name)
+            if content is not None:
+                return content
+        return self.headers.read(name)
 
     def modules_folder(self, kind: str) -> Path:
         """`lib/modules/V` of the kernel or the extras package, unpacked; need not exist."""

@@ -88,7 +88,7 @@ def _read(path: Path) -> ModuleSymbols:
 @check(
     "symbols-resolve",
     meaning="a module that needs a symbol which nothing installed exports cannot be loaded",
-    packages_only=True,
+    of="packages",
 )
 def symbols_resolve(subject: Subject) -> Finding:
     """Needed symbols are exported by the image or the kernel package; for an extra module, also by the extras."""
@@ -115,7 +115,7 @@ def symbols_resolve(subject: Subject) -> Finding:
     )
 
 
-@check("module-depends", meaning="modprobe loads a module without those whose symbols it needs", packages_only=True)
+@check("module-depends", meaning="modprobe loads a module without those whose symbols it needs", of="packages")
 def module_depends(subject: Subject) -> Finding:
     """The `depends` of each module's modinfo names the modules whose symbols it uses, and no others."""
     found = symbols_of(subject)
@@ -134,7 +134,7 @@ def module_depends(subject: Subject) -> Finding:
 @check(
     "module-symvers",
     meaning="external modules are built against symbols that the kernel does not have",
-    packages_only=True,
+    of="packages",
 )
 def module_symvers(subject: Subject) -> Finding:
     """Module.symvers of the headers names what the image and the modules of both packages export, and no more."""
@@ -160,9 +160,7 @@ def module_symvers(subject: Subject) -> Finding:
     return verdict(f"Module.symvers has {len(listed)} symbols of the kernel image and {len(modules)} modules", wrong)
 
 
-@check(
-    "symbol-versions", meaning='the kernel refuses a module: "disagrees about version of symbol"', packages_only=True
-)
+@check("symbol-versions", meaning='the kernel refuses a module: "disagrees about version of symbol"', of="packages")
 def symbol_versions(subject: Subject) -> Finding:
     """With CONFIG_MODVERSIONS: each module expects, and has, the CRCs of Module.symvers."""
     if not is_on(config(subject), "MODVERSIONS"):
@@ -194,7 +192,7 @@ def _wrong_versions(path: str, module: ModuleSymbols, crcs: Mapping[str, int]) -
             yield f"{path} exports {symbol} {own or 0:#010x}, Module.symvers has {crcs[symbol]:#010x}"
 
 
-@check("symbol-use", meaning="the kernel refuses a module that uses a symbol which it may not use", packages_only=True)
+@check("symbol-use", meaning="the kernel refuses a module that uses a symbol which it may not use", of="packages")
 def symbol_use(subject: Subject) -> Finding:
     """Exports for GPL-compatible modules only, and those of a namespace, are used by such that may."""
     found = symbols_of(subject)

@@ -99,6 +99,28 @@ def read_package(
     return Contents(members=tuple(members), garbage=garbage)
 
 
+def read_member(package: Path, name: str) -> bytes | None:
+    """The content of a file of a package that can be read to its end; no more of it is read than up to there.
+
+    Args:
+        name: The file's plain name.
+
+    Returns:
+        None where there is none, or it is a link.
+
+    Raises:
+        MissingProgram: See `read_package`.
+    """
+    stream = Stream(package, format_of(package.name))
+    try:
+        with tarfile.TarFile(fileobj=cast(IO[bytes], stream), tarinfo=_Member) as tar:
+            found = next((member for member in tar if plain(member.name) == name), None)
+            content = tar.extractfile(found) if found and found.isreg() else None
+            return content.read() if content else None
+    finally:
+        stream.close()
+
+
 def _read(
     stream: Stream, target: Path | None, members: list[tarfile.TarInfo], *, only: re.Pattern[str] | None, limit: int
 ) -> str:

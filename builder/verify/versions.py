@@ -82,7 +82,11 @@ def vermagic(subject: Subject) -> Finding:
     return verdict(f"{count(len(subject.module_files), 'module')} for {usual[0][0] if usual else v}", wrong)
 
 
-@check("headers-release", meaning="external modules are built for another kernel release, and refused by this one")
+@check(
+    "headers-release",
+    meaning="external modules are built for another kernel release, and refused by this one",
+    of="headers",
+)
 def headers_release(subject: Subject) -> Finding:
     """What the headers are of: include/config/kernel.release and include/generated/utsrelease.h."""
     v, names = subject.release.v, ("include/config/kernel.release", "include/generated/utsrelease.h")
@@ -141,13 +145,24 @@ def config_copies(subject: Subject) -> Finding:
         "config": subject.release.file("config"),
     }
     contents = {name: path.read_bytes() for name, path in copies.items() if path.is_file()}
-    if "headers" in subject.release.packages and (own := subject.headers.read(".config")) is not None:
+    if "headers" in subject.release.packages and (own := subject.headers_file(".config")) is not None:
         contents["the headers' .config"] = own
     if len(contents) < 2:
         return skipped("there are no two copies")
     first, *others = contents
     wrong = [f"{name} is not {first}" for name in others if contents[name] != contents[first]]
     return verdict(", ".join(contents), wrong)
+
+
+@check("map-copies", meaning="addresses in the kernel are given the names of what is there in another one")
+def map_copies(subject: Subject) -> Finding:
+    """The System.map in the kernel package and the one in the headers: one content, where they are there."""
+    path = subject.tree("kernel") / f"boot/System.map-{subject.release.v}"
+    own = subject.headers_file("System.map") if "headers" in subject.release.packages else None
+    if own is None or not path.is_file():
+        return skipped("there are no two copies")
+    wrong = [] if own == path.read_bytes() else [f"the headers' System.map is not boot/{path.name}"]
+    return verdict(f"boot/{path.name}, the headers' System.map", wrong)
 
 
 def _text(path: Path) -> str:

@@ -240,8 +240,8 @@ def test_a_failure_of_one_changes_none(matrix: Matrix) -> None:
 def test_one_that_fails_a_check_keeps_all_from_their_places(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     before, check = matrix.files(), proof.check_release
 
-    def refuse(folder: Path, dist: Path, ahead: Subject | None) -> None:
-        check(folder, dist, ahead)
+    def refuse(folder: Path, dist: Path, *, code: str, ahead: Subject | None) -> None:
+        check(folder, dist, code=code, ahead=ahead)
         if dist.name == "cloud-x86":
             raise VerifyError("it does not pass")
 

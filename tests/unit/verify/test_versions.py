@@ -133,3 +133,11 @@ def test_configs(tmp_path: Path) -> None:
     assert found(root, "config-copies").status is Status.OK
     (root / "kernel/config").write_text("b")
     assert found(root, "config-copies").details == (f"config is not boot/config-{V}",)
+
+
+def test_maps(tmp_path: Path) -> None:
+    kernel: Files = {f"./boot/System.map-{V}": b"a"}
+    assert found(release(tmp_path / "one", kernel=kernel), "map-copies").status is Status.SKIPPED
+    for content, status in ((b"a", Status.OK), (b"b", Status.FAILED)):
+        root = release(tmp_path / status, kernel=kernel, headers={"./System.map": content})
+        assert found(root, "map-copies").status is status
