@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import tarfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builder.build import Built
 from builder.context import dockerfiles
 from builder.engine.base import BaseImage
-from builder.errors import RoskError
 from tests.graph.conftest import FAKE_TREE, SETTINGS, FakeProject
 
 LONG_AGO = 1_577_836_800
@@ -250,11 +247,31 @@ def setting(old: str, new: str) -> Edit:
 
 
 def outcome(project: FakeProject, built: Built) -> Outcome:
-    """What is in dist/kernel, by its bytes, and the images' digests."""
-    files = (project.root / "dist/kernel").iterdir()
-    found = {f"kernel/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    assert found == {name: row["sha256"] for name, row in built.manifest["outputs"].items()}
-    return {**found, **built.manifest["images"]}
+    """What came of a build that has just ended: see `released`."""
+    found = released(project.root / "dist")
+    assert found == _told(built.manifest)
+    return found
+
+
+def released(dist: Path) -> Outcome:
+    """What is in dist/kernel, by its bytes, and the images' digests, of a release that is whole."""
+    manifest = json.loads((dist / "manifest.json").read_text())
+    found: Outcome = {f"kernel/{path.name}": _sha256(path) for path in (dist / "kernel").iterdir()}
+    found |= manifest["images"]
+    assert found == _told(manifest)
+    for line in (dist / "SHA256SUMS").read_text().splitlines():
+        sum, _, name = line.partition("  ")
+        assert _sha256(dist / name) == sum
+    assert (dist / "images").read_text().split() == [*manifest["images"]]
+    return found
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _told(manifest: Mapping[str, Any]) -> Outcome:
+    return {**{name: row["sha256"] for name, row in manifest["outputs"].items()}, **manifest["images"]}
 
 
 def content(project: FakeProject) -> str:
@@ -308,68 +325,7 @@ def _contents(package: Path) -> dict[str, tuple[object, ...]]:
         }
 
 
-# Builds that do not come to their end, and caches that somebody has touched.
-
-
-def processes_of(release: str) -> Iterator[tuple[int, str]]:
-    """ID and name of the processes of a compile step that is running now for this release."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (folder / "root/configured/kernel.release").read_text().strip() == release:
-                yield int(folder.name), (folder / "comm").read_text().strip()
-
-
-def kill(release: str, *, names: tuple[str, ...] = (), once: str = "make", after: float = 0) -> bool:
-    """Kill processes of the compile step of this release outright.
-
-    Args:
-        names: The names of the processes to kill; without any, the step as a whole.
-        once: Do so only when a process of this name runs there, and `after` seconds later.
-
-    Returns:
-        Whether there was something to kill.
-    """
-    if not any(name == once for _, name in processes_of(release)):
-        return False
-    time.sleep(after)
-    killed = False
-    for number, name in sorted(processes_of(release)):
-        if not names or name in names:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-                killed = True
-    return killed
-
-
-def killed_build(
-    project: FakeProject,
-    *,
-    names: tuple[str, ...] = (),
-    once: str = "make",
-    after: float = 0,
-    scope: str = "",
-    release: str | None = None,
-) -> bool:
-    """Build, and kill the compile as `kill` does; whether the build failed of that (it may have been quicker).
-
-    Args:
-        release: The kernel release; that of the project's source tree when None.
-    """
-    failed = threading.Event()
-
-    def build() -> None:
-        try:
-            project.build(scope)
-        except RoskError:
-            failed.set()
-
-    thread = threading.Thread(target=build)
-    thread.start()
-    release = release or kernel_release(project)
-    while thread.is_alive() and not kill(release, names=names, once=once, after=after):
-        time.sleep(0.01)
-    thread.join()
-    return failed.is_set()
+# Caches that somebody has touched.
 
 
 def kernel_release(project: FakeProject) -> str:

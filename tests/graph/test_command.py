@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -11,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +17,7 @@ from tests import contract
 from tests.conftest import ROOT, run_rosk, serving
 from tests.faultproxy import Fault, fault_proxy
 from tests.graph.conftest import FakeProject
+from tests.graph.kills import running
 
 pytestmark = pytest.mark.engine
 
@@ -139,19 +138,6 @@ def serve_status(status: int) -> Iterator[str]:
 
     with serving(Handler) as host:
         yield host
-
-
-def running(word: str) -> list[int]:
-    """Processes with `word` in one of their arguments, apart from this one."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if any(word in each for each in words) and int(path.parent.name) != os.getpid():
-            found.append(int(path.parent.name))
-    return found
 
 
 def wait_for(condition: object) -> None:

@@ -31,18 +31,17 @@ from tests.graph.edits import (
     gone,
     in_mount,
     kernel_release,
-    killed_build,
     link,
     listed,
     new_project,
     option,
     outcome,
     patches,
-    processes_of,
     reset,
     setting,
     source,
 )
+from tests.graph.kills import killed_build, processes_of
 
 pytestmark = pytest.mark.engine
 

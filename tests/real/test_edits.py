@@ -14,7 +14,8 @@ import pytest
 
 from builder.engine.base import BaseImage
 from tests.graph.conftest import FakeProject
-from tests.graph.edits import Edit, content, killed_build, option, outcome, setting
+from tests.graph.edits import Edit, content, option, outcome, setting
+from tests.graph.kills import killed_build
 from tests.graph.test_never_stale import Proof, is_kept
 
 pytestmark = [pytest.mark.engine, pytest.mark.heavy, pytest.mark.timeout(7200)]
