@@ -17,21 +17,10 @@ from tests.graph.conftest import FakeProject
 from tests.graph.edits import Edit, content, option, outcome, setting
 from tests.graph.kills import killed_build
 from tests.graph.test_never_stale import Proof, is_kept
+from tests.real.small import reset_small, small_project
 
 pytestmark = [pytest.mark.engine, pytest.mark.heavy, pytest.mark.timeout(7200)]
 
-SETTINGS = """\
-org: edit{token}
-kernel:
-  source: debian
-  version: "6.12"
-toolchain:
-  suite: trixie
-lists:
-  unlisted: extra
-"""
-CONFIG = (Path(__file__).parent / "tiny.config").read_text()
-MAIN_LIST = "kernel/drivers/net/dummy.ko\nkernel/drivers/net/veth.ko\n"
 DUMMY = """\
 --- a/drivers/net/dummy.c
 +++ b/drivers/net/dummy.c
@@ -79,18 +68,13 @@ def patched(**patches: str) -> Edit:
 
 
 def as_it_was(project: FakeProject) -> None:
-    project.write("config/x86/kernel-config", CONFIG)
-    project.write("lists/x86/modules.list", MAIN_LIST)
-    project.write("lists/x86/modules-extra.list", "")
+    reset_small(project)
     patched().apply(project)
 
 
 @pytest.fixture
 def project(base: BaseImage, tmp_path: Path) -> FakeProject:
-    found = FakeProject(tmp_path / "project", base)
-    found.write("config/rosk.yaml", SETTINGS.format(token=secrets.token_hex(4)))
-    as_it_was(found)
-    return found
+    return small_project(base, tmp_path / "project")
 
 
 def test_edits(project: FakeProject, tmp_path: Path) -> None:
@@ -124,9 +108,9 @@ def test_edits(project: FakeProject, tmp_path: Path) -> None:
     assert is_kept(built)
 
     # Another kernel release, with an object tree of its own, and back.
-    proof.apply(setting("org: edit", "suffix: other\norg: edit"))
+    proof.apply(setting("org: small", "suffix: other\norg: small"))
     assert project.build(scope).manifest["release"].endswith("-other")
-    proof.build(setting("suffix: other\norg: edit", "org: edit"), scope=scope)
+    proof.build(setting("suffix: other\norg: small", "org: small"), scope=scope)
 
     # Another toolchain, which compiles to the same: nothing of the object tree is used, and the bits are equal.
     proof.apply(Edit("all as it was", as_it_was))
