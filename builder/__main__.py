@@ -31,6 +31,8 @@ def main() -> None:
         # What rosk reads and writes has errors of its own; what is left is a standard output that is closed or full.
         show(RoskError(f"cannot go on: {error}", hint="see that standard output can be written"))
         sys.exit(RoskError.exit_code)
+    finally:
+        gc.freeze()  # nor is there a need to when all goes at once: as it ends, Python does it more than once
 
 
 def show(error: RoskError) -> None:

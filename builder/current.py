@@ -91,18 +91,22 @@ def find_current(project: Project, engine: Engine, key: str) -> Current | None:
     try:
         record = json.loads((project.dist / BUILD).read_text())
         manifest = json.loads((project.dist / MANIFEST).read_text())
-        if record["key"] != key or not _is_whole(project.dist, manifest):
+        images = dict(manifest["images"])
+        if record["key"] != key or not images:
             return None
+        with ThreadPoolExecutor(1) as beside:
+            found = beside.submit(engine.image_ids, list(images))
+            if not _is_whole(project.dist, manifest):
+                return None
         # A build that is killed while it takes its place can leave the files of two releases.
         about = describe(project.dist / MANIFEST)["sha256"]
         verified = json.loads((project.dist / VERIFY).read_text())
         if (record["manifest"], verified["manifest"]) != (about, about) or not (project.dist / REPORT).is_file():
             return None
         notices = tuple(Notice(**notice) for notice in record["notices"])
-        images = dict(manifest["images"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none, half of one, or one of another rosk
         return None
-    if not images or engine.image_ids(list(images)) != images:
+    if found.result() != images:
         return None
     return Current(manifest=manifest, notices=notices)
 

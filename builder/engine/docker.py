@@ -196,7 +196,7 @@ class Docker:
             EngineError: The engine refused it.
         """
         with as_engine_error(f"docker load {tar}"):
-            self._client.image.load(tar)
+            self._client.image.load(tar, quiet=True)  # else the client prints where programs may read JSON
 
     def save_layout(self, reference: str, folder: Path) -> str:
         """Write a local image as an OCI image layout, for a builder that does not have it.

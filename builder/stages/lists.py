@@ -47,7 +47,7 @@ class Entry:
     @property
     def is_pattern(self) -> bool:
         """Whether it can name more than one file."""
-        return any(char in self.path for char in "*?[")
+        return is_pattern(self.path)
 
     @property
     def place(self) -> str:
@@ -148,6 +148,11 @@ def in_both(main: Sequence[Entry], extra: Sequence[Entry]) -> list[Problem]:
     ]
 
 
+def is_pattern(path: str) -> bool:
+    """Whether a line can name more than one file."""
+    return any(char in path for char in "*?[")
+
+
 def pattern(glob: str) -> re.Pattern[str]:
     """The regular expression of a pattern; for `fullmatch`."""
     if glob == "*":
@@ -189,10 +194,11 @@ def problem(path: str, kind: Kind = MODULES) -> tuple[str, str] | None:
 
 def _name_problem(path: str, kind: Kind) -> tuple[str, str] | None:
     """The same for how a path ends, and for a pattern."""
-    try:
-        pattern(path)
-    except re.error as error:
-        return f"{path} is not a pattern: {error.msg}", "for all in a folder write FOLDER/*"
+    if is_pattern(path):  # to compile what has nothing of one, line by line, takes a while
+        try:
+            pattern(path)
+        except re.error as error:
+            return f"{path} is not a pattern: {error.msg}", "for all in a folder write FOLDER/*"
     if path.endswith((kind.suffix, "*")):
         return None
     plain = re.sub(r"\.ko\.(gz|xz|zst)$", ".ko", path)

@@ -80,10 +80,13 @@ def parse_symbols(data: bytes) -> ModuleSymbols:
     weak: set[str] = set()
     crcs: dict[str, int] = {}
     exports: dict[str, int | None] = {}
+    defines = _EXPORT in names or _CRC in names  # most modules export nothing, and have hundreds of symbols
     for name, info, _, index, value, _ in _SYMBOL.iter_unpack(table.content):
         if index == _SHN_UNDEF:
             if name:
                 (weak if info >> 4 == _STB_WEAK else needs).add(_string(names, name))
+        elif not defines:
+            continue
         elif names.startswith(_EXPORT, name):
             exports[_string(names, name + len(_EXPORT))] = None
         elif names.startswith(_CRC, name):

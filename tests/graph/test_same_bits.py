@@ -73,12 +73,15 @@ def test_another_folder_and_umask_with_no_caches(fake: FakeProject, tmp_path: Pa
     assert there.manifest["images"] == here.manifest["images"]
 
 
-def test_another_builder_gives_the_same(fake: FakeProject, second: str, tmp_path: Path) -> None:
+def test_another_builder_gives_the_same(
+    fake: FakeProject, second: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     here = build_with(fake, None, tmp_path / "here")
     for tag in here.images:
         sh("docker", "rmi", tag)
     there = build_with(fake, second, tmp_path / "there")
     assert "compile" in there.result.ran
+    assert capfd.readouterr().out == "", "standard output is rosk's own, which may have JSON on it"
     assert jobs(tmp_path / "here") == {cpus()} != {1}, "with one CPU here as well this proves nothing"
     assert jobs(tmp_path / "there") == {cpus(second)} == {1}
     assert there.manifest["outputs"] == here.manifest["outputs"]
