@@ -243,10 +243,10 @@ def test_a_list_that_is_not_signed(find: Any, server: Server) -> None:
 
 
 def test_a_key_that_has_expired(find: Any, server: Server, homes: Path, keyring: Path) -> None:
-    past = ("--faked-system-time", "20200101T000000")
-    old = Key.make(_home(homes, "old"), *past, expire="1d")
+    old = Key.make(_home(homes, "old"), "--faked-system-time", "20200101T000000", expire="1d")
     keyring.write_bytes(old.export())
-    server.replies[SUMS] = [Reply(body=old.sign(LIST, *past))]
+    # That clock goes on: the key is of some seconds later, where making one takes long.
+    server.replies[SUMS] = [Reply(body=old.sign(LIST, "--faked-system-time", "20200101T120000"))]
     with pytest.raises(FetchError, match="the signature is not good") as caught:
         find("6.12.65", keys=[old.fingerprint])
     assert "the signing key has expired" in caught.value.details[0]
