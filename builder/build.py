@@ -222,7 +222,6 @@ def _current(work: Work) -> Built | None:
 def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
     """Solve the graph, bring what is new of it into the staging folders, prove it, and make that the releases."""
     lead = works[0].member.builder
-    code = lead.code
     if len(works) > 1:
         lead = replace(lead, log=logs, others={work.name: work.project for work in works})
     fetch = {work.name: foreseen(work.project, work.member.context) for work in works}
@@ -235,13 +234,13 @@ def _build(works: Sequence[Work], logs: JointLog) -> dict[str, Built | None]:
         joint = JointBuilder(members=[work.member for work in works], lead=lead, sums=known, until=ends)
         lookout: Lookout | None = None
         if len(works) == 1:  # a release is large once it is unpacked
-            lookout = own = stack.enter_context(Lookout(works[0].project.dist, works[0].folder, known, code))
+            lookout = own = stack.enter_context(Lookout(works[0].project.dist, works[0].folder, known, lead.code))
             joint = replace(joint, arrived=lambda _name: own.look())
         built = _solve(works, joint, fetch, known)
         from builder.proof import check_release  # noqa: PLC0415 - see above
 
         for work in works:
-            check_release(work.folder, work.project.dist, code=code, ahead=lookout.subject if lookout else None)
+            check_release(work.folder, work.project.dist, code=lead.code, ahead=lookout.subject if lookout else None)
         for work in works:
             release.commit(work.project.dist, work.folder, then=ends[work.name].close)
     return built

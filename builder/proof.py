@@ -75,13 +75,13 @@ def check_release(folder: Path, dist: Path, *, code: str, ahead: Subject | None 
     Raises:
         VerifyError: A check failed.
     """
-    proved = read_proved(dist, code)
     try:
-        found = examine(folder, cheap=True, ahead=ahead, proved=proved)
+        # What was read ahead was read with what is known of the release before.
+        found = examine(folder, cheap=True, ahead=ahead, proved=None if ahead else read_proved(dist, code))
     except OSError:  # the disk that it was unpacked to is full
         if ahead is None:
             raise
-        found = examine(folder, cheap=True, proved=proved)
+        found = examine(folder, cheap=True)
     write_kept(folder, VERIFY, {**checked_by(code), **as_json(found, FAST)})
     if not found.failed:
         _write_report(folder, found)

@@ -112,8 +112,9 @@ class Subject:
 
     def unproved(self, check: str) -> list[str]:
         """Those of `installed` that a check, which looks at each package by itself, has not found good before."""
-        known = self.is_known if check in self._proved.findings else lambda _kind: False
-        return [kind for kind in self.installed if not known(kind)]
+        if check not in self._proved.findings:
+            return self.installed
+        return [kind for kind in self.installed if not self.is_known(kind)]
 
     def proved_of_headers(self, check: str) -> Finding | None:
         """What a check, which looks at nothing but the headers and the config, has found good in the same ones."""
@@ -158,7 +159,7 @@ class Subject:
         Raises:
             Unreadable, MissingProgram: See `tree`.
         """
-        if {"readable", "members-unique"} <= self._proved.findings.keys() and self.is_known("headers"):
+        if "headers" not in (*self.unproved("readable"), *self.unproved("members-unique")):
             content = read_member(self.release.packages["headers"], name)
             if content is not None:
                 return content

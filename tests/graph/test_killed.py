@@ -15,9 +15,9 @@ import pytest
 from builder.engine.base import BaseImage
 from builder.engine.docker import Docker
 from tests.graph.conftest import FakeProject
-from tests.graph.edits import Edit, Outcome, kernel_release, new_project, released, source
+from tests.graph.edits import Edit, Outcome, kernel_release, released, source
 from tests.graph.kills import failed_build, kill_packing, killed_rosk, packing
-from tests.graph.test_never_stale import Proof
+from tests.graph.test_never_stale import Proof, new_proof
 
 pytestmark = pytest.mark.engine
 
@@ -32,8 +32,7 @@ Moment = Callable[[Proof, str], bool]
 
 @pytest.fixture(scope="module")
 def shared(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Proof:
-    root = tmp_path_factory.mktemp("killed")
-    return Proof(new_project(base, root / "project"), root / "copies")
+    return new_proof(base, tmp_path_factory.mktemp("killed"))
 
 
 @pytest.fixture

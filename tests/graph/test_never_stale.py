@@ -93,10 +93,14 @@ class Proof:
         return self.known[key]
 
 
+def new_proof(base: BaseImage, root: Path) -> Proof:
+    """Of a project of its own, in a folder."""
+    return Proof(new_project(base, root / "project"), root / "copies")
+
+
 @pytest.fixture(scope="module")
 def shared(base: BaseImage, tmp_path_factory: pytest.TempPathFactory) -> Proof:
-    root = tmp_path_factory.mktemp("stale")
-    return Proof(new_project(base, root / "project"), root / "copies")
+    return new_proof(base, tmp_path_factory.mktemp("stale"))
 
 
 @pytest.fixture
@@ -221,7 +225,7 @@ def test_an_object_tree_that_is_lost_costs_no_compile(proof: Proof) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("line", ["packages: [gawk]", "as_of: later"])
 def test_another_toolchain(base: BaseImage, tmp_path: Path, line: str) -> None:
-    proof = Proof(new_project(base, tmp_path / "project"), tmp_path / "copies")
+    proof = new_proof(base, tmp_path)
     proof.build()
     proof.build(setting("  suite: trixie\n", f"  suite: trixie\n  {line}\n"))
 
@@ -422,7 +426,7 @@ def check_sequence(base: BaseImage, folder: Path, steps: Sequence[Step]) -> None
     for number, step in enumerate(steps, 1):
         note(f"{number}. {step}")
     root = folder / secrets.token_hex(4)
-    proof = Proof(new_project(base, root / "project"), root / "copies")
+    proof = new_proof(base, root)
     proof.project.build()
     for step in steps:
         for edit in step.edits:
