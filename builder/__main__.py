@@ -21,8 +21,9 @@ def main() -> None:
     # Most of what a command makes it needs to its end: looking through that for garbage, again and again, finds none.
     gc.set_threshold(_OBJECTS)
     try:
-        from builder.cli import app  # noqa: PLC0415 - takes a while, in which Ctrl-C is to work as well
+        from builder.cli import app, only  # noqa: PLC0415 - takes a while, in which Ctrl-C is to work as well
 
+        only(sys.argv[1] if len(sys.argv) > 1 else "")
         app()
     except RoskError as error:
         show(error)

@@ -21,6 +21,7 @@ from builder.engine.base import BaseImage, Engine, resolve_base
 from builder.engine.buildah import CANNOT, Buildah
 from builder.engine.docker import Docker
 from builder.engine.install import Say, ensure_engine
+from builder.engine.probe import EngineState, probe
 from builder.errors import InputError
 from builder.project import Project
 from builder.release import REPORT, SIGNATURES, VERIFY, file_names, human_size, shown_path
@@ -70,7 +71,11 @@ class BuildOptions:
 
 
 def run_build(
-    projects: Sequence[Project], options: BuildOptions, *, prove: Callable[[Project], Mapping[str, Any]] | None = None
+    projects: Sequence[Project],
+    options: BuildOptions,
+    *,
+    prove: Callable[[Project], Mapping[str, Any]] | None = None,
+    look: Callable[[], EngineState] = probe,
 ) -> list[Built]:
     """Build, push when asked to, and print the summary on standard output.
 
@@ -78,6 +83,7 @@ def run_build(
         projects: Kernels of one project.
         prove: Called with each project once its release is in dist, and before anything is pushed; what it raises stops
             that. What it returns is said with the rest for programs.
+        look: Gives what a first look at the engine finds.
 
     Raises:
         RoskError: See `builder.errors`; each `dist` has either the new release or the one before.
@@ -98,7 +104,9 @@ def run_build(
             view.warn(f"cache.from and cache.to of the settings are not used: {CANNOT}")
             caches = [NONE for _ in projects]
     else:
-        engine, base = prepare_for(projects[0], allow_install=options.allow_install, note=note, builder=options.builder)
+        engine, base = prepare_for(
+            projects[0], allow_install=options.allow_install, note=note, builder=options.builder, look=look
+        )
         caches = _writable(caches, engine, view.warn)
     orders = [
         Order(project=project, command=command, caches=own)
@@ -217,7 +225,13 @@ def _as_json(project: Project, built: Built, pushed: list[Outcome], signature: P
 
 
 def prepare(
-    suite: str, wanted: str, *, allow_install: bool, note: Callable[[str], None], builder: str | None = None
+    suite: str,
+    wanted: str,
+    *,
+    allow_install: bool,
+    note: Callable[[str], None],
+    builder: str | None = None,
+    look: Callable[[], EngineState] = probe,
 ) -> tuple[Docker, BaseImage]:
     """An engine that answers and the toolchain's base image, installed and made where that is allowed.
 
@@ -227,21 +241,27 @@ def prepare(
         allow_install: What is missing on this machine may be installed and started.
         note: Told what is done.
         builder: A builder of buildx to solve with; the engine's own when None.
+        look: Gives what a first look at the engine finds.
 
     Raises:
         EngineError: One of them cannot be had.
     """
-    ensure_engine(allow_install=allow_install, say=note)
-    engine = Docker(builder)
+    state = ensure_engine(allow_install=allow_install, say=note, look=look)
+    engine = Docker(builder, context=state.context)
     return engine, resolve_base(engine, suite, wanted, allow_install=allow_install, say=note)
 
 
 def prepare_for(
-    project: Project, *, allow_install: bool, note: Callable[[str], None], builder: str | None = None
+    project: Project,
+    *,
+    allow_install: bool,
+    note: Callable[[str], None],
+    builder: str | None = None,
+    look: Callable[[], EngineState] = probe,
 ) -> tuple[Docker, BaseImage]:
     """`prepare`, for a project's toolchain."""
     wanted = project.settings.toolchain
-    return prepare(wanted.suite, wanted.base, allow_install=allow_install, note=note, builder=builder)
+    return prepare(wanted.suite, wanted.base, allow_install=allow_install, note=note, builder=builder, look=look)
 
 
 def prepare_buildah(project: Project, options: BuildOptions, note: Callable[[str], None]) -> tuple[Engine, BaseImage]:

@@ -20,7 +20,7 @@ from builder.cli import (
     verify,
     versions,
 )
-from builder.cli.app import app
+from builder.cli.app import app, only
 
 __all__ = [
     "app",
@@ -32,6 +32,7 @@ __all__ = [
     "firmware",
     "headers",
     "lists",
+    "only",
     "osrepo",
     "patches",
     "project",

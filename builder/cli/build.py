@@ -26,6 +26,7 @@ from builder.cli.options import (
     check_scope,
     reproducer,
 )
+from builder.engine.probe import probe, probe_ahead
 from builder.errors import EngineError
 from builder.project import Project, load_all, load_project
 
@@ -60,6 +61,7 @@ def build(
     without flavours). With --all, what the kernels have in common runs once, and no release is replaced before all of
     them are built and checked; --arch and --flavour then leave out the others.
     """
+    look = probe if engine is EngineName.BUILDAH else probe_ahead()
     from builder.run import BuildOptions, run_build  # noqa: PLC0415 - the engine's client is slow to import
 
     registries = registry or ()
@@ -84,7 +86,7 @@ def build(
         every=every,
         commands=tuple(reproducer(each, strict=strict) for each in loaded),
     )
-    run_build(loaded, options)
+    run_build(loaded, options, look=look)
 
 
 @app.command()

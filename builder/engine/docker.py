@@ -25,11 +25,14 @@ from python_on_whales.exceptions import DockerException, NoSuchImage
 from builder.engine.cacherecords import CACHE_MOUNT, BuildCache
 from builder.engine.layout import have_layout
 from builder.engine.linked import linked
+from builder.engine.probe import client_environment
 from builder.errors import EngineError
+from builder.process import run
 
 _STOP_SECONDS = 15.0
 _TELL_SECONDS = 2.0
-_BRIEF_SECONDS = 20
+_BRIEF = ["timeout", "20", "docker"]
+"""The client for what is asked when a build is stopped, too: it is not to wait for an engine that hangs."""
 _LOST = "blob not found"
 """What containerd's content store says of an image whose name it has, but not all that it is made of."""
 
@@ -43,6 +46,7 @@ class Docker:
 
     Args:
         builder: A builder of buildx (`docker buildx ls`), of any driver; the engine's own when None.
+        context: The client's current context, where that is known; the engine's own builder has its name.
 
     Attributes:
         remote: Solves run elsewhere: the builder has none of the engine's images, and gives it none by itself.
@@ -51,20 +55,22 @@ class Docker:
 
     brings_all = False
 
-    def __init__(self, builder: str | None = None) -> None:
+    def __init__(self, builder: str | None = None, *, context: str | None = None) -> None:
         # setsid does not fork here: the client keeps its process ID and leads a group that Ctrl-C does not reach.
         self._client = DockerClient()
-        with as_engine_error("docker context inspect"):
-            own = self._client.context.inspect(None).name
+        own = context or self._current_context()
         self._builder = builder or own
         self.remote = self._builder != own
         if self.remote:
             self._check_builder()
         # buildx lists the client's contexts as builders, but solves with one only when it is the current context.
         self._context = builder if builder and self._is_context(builder) else None
-        # What is asked when a build is stopped, too: it is not to wait for an engine that hangs.
-        self._brief = DockerClient(client_call=["timeout", f"{_BRIEF_SECONDS}", "docker"])
+        self._brief = DockerClient(client_call=_BRIEF)
         self._streaming = DockerClient(client_call=["setsid", "docker"], context=self._context)
+
+    def _current_context(self) -> str:
+        with as_engine_error("docker context inspect"):
+            return str(self._client.context.inspect(None).name)
 
     def _is_context(self, name: str) -> bool:
         with as_engine_error("docker context ls"):
@@ -142,11 +148,10 @@ class Docker:
 
     def image_ids(self, references: Sequence[str]) -> dict[str, str]:
         """The IDs of local images by their references; empty when one of them is missing."""
-        try:
-            images = self._brief.image.inspect(list(references))
-        except DockerException:
-            return {}
-        return {reference: image.id for reference, image in zip(references, images, strict=True)}
+        # One client for all of them, where python-on-whales starts one for each.
+        argv = [*_BRIEF, "image", "inspect", "--format", "{{.Id}}", "--", *references]
+        ids = run(argv, env=client_environment(), check=False).stdout.split()
+        return dict(zip(references, ids, strict=True)) if len(ids) == len(references) else {}
 
     def pull(self, reference: str, *, seconds: float | None = None) -> None:
         """Pull an image, in at most so many seconds.

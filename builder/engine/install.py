@@ -73,17 +73,18 @@ class InstallPlan:
         return f"{shlex.join(apt.install_argv(self.packages))} && {start}" if self.packages else start
 
 
-def ensure_engine(*, allow_install: bool, say: Say) -> EngineState:
+def ensure_engine(*, allow_install: bool, say: Say, look: Callable[[], EngineState] = probe) -> EngineState:
     """An engine that rosk can work with: the one that answers, else one that is installed and started here.
 
     Args:
         allow_install: Whether this machine may be changed.
         say: Told what is about to be done, and what the engine cannot do.
+        look: Gives what a first look finds.
 
     Raises:
         EngineError: There is none and none could be had, or it is not able enough.
     """
-    state = probe()
+    state = look()
     if plan := plan_install(state):
         install(plan, allow_install=allow_install, say=say)
         state = probe()

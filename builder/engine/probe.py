@@ -11,9 +11,11 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from builder.errors import EngineError
@@ -62,6 +64,7 @@ class EngineState:
         endpoint: Address of the engine's API, `unix:///var/run/docker.sock`.
         chosen: What the user chose an engine with: `DOCKER_HOST`, `DOCKER_CONTEXT`, `context NAME`; empty when nothing.
         engine: Version of the engine that answers, or None; `refusal` then says why not, in the client's words.
+        context: The client's current context, or None when the client does not say.
         buildx: Version of the client's buildx plugin, or None.
         containerd_store: Images are kept in containerd's store, not in the classic one.
         data_root, free_bytes: Where an engine of this machine keeps everything, and the room left there.
@@ -74,6 +77,7 @@ class EngineState:
     chosen: str
     engine: str | None
     refusal: str
+    context: str | None
     buildx: str | None
     containerd_store: bool
     data_root: Path | None
@@ -102,6 +106,7 @@ def probe() -> EngineState:
         chosen=chosen,
         engine=engine,
         refusal=refusal,
+        context=(info.get("ClientInfo") or {}).get("Context") or None,
         buildx=_buildx(info),
         containerd_store=["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or ()),
         data_root=root if local else None,
@@ -109,6 +114,24 @@ def probe() -> EngineState:
         dockerd=None if engine else _dockerd(),
         system=_system(),
     )
+
+
+def probe_ahead() -> Callable[[], EngineState]:
+    """Start to `probe` beside what the caller goes on with.
+
+    Returns:
+        What waits for it, and gives what was found. Who does not call it need not wait.
+    """
+    found: Future[EngineState] = Future()
+
+    def look() -> None:
+        try:
+            found.set_result(probe())
+        except BaseException as error:  # raised where it is waited for
+            found.set_exception(error)
+
+    Thread(target=look, daemon=True).start()
+    return found.result
 
 
 def check(state: EngineState) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -91,6 +93,22 @@ def test_no_engine(fake: FakeProject) -> None:
     assert "/nowhere/docker.sock" in done.err
     assert "next:" in done.err
     assert "Traceback" not in done.err
+
+
+def test_what_the_client_is_asked(fake: FakeProject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each start of the client takes as long as a tenth of a build with nothing to do."""
+    folder = tmp_path_factory.mktemp("bin")
+    asked = folder / "asked"
+    client = folder / "docker"
+    client.write_text(f'#!/bin/sh\necho "$1 $2" >>{asked}\nexec {shutil.which("docker")} "$@"\n')
+    client.chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    fake.build()
+    fake.edit("lists/x86/modules.list", lambda text: text.replace("kernel/fs/ext4/ext4.ko\n", ""))
+    fake.edit("lists/x86/modules-extra.list", lambda text: text + "kernel/fs/ext4/ext4.ko\n")
+    assert run_rosk("build", "-C", fake.root, PATH=path).code == 0
+    once = ["buildx bake", "image inspect", "image inspect", "info --format"]
+    assert sorted(asked.read_text().splitlines()) == once  # the base, and the images that have the tags now
 
 
 @pytest.mark.parametrize(

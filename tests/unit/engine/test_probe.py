@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builder.engine.probe import EngineState, check, probe, version
+from builder.engine.probe import EngineState, check, probe, probe_ahead, version
 from builder.errors import EngineError
 from tests.unit.engine.states import BARE, BOOKWORM, READY
 
@@ -17,7 +17,7 @@ INFO: dict[str, Any] = {
     "ServerVersion": "26.1.5+dfsg1",
     "DockerRootDir": "/var/lib/docker",
     "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-    "ClientInfo": {"Plugins": [{"Name": "buildx", "Version": "0.13.1+ds1"}]},
+    "ClientInfo": {"Context": "default", "Plugins": [{"Name": "buildx", "Version": "0.13.1+ds1"}]},
 }
 DEAD = {**INFO, "ServerVersion": "", "DockerRootDir": "", "DriverStatus": None}
 NOT_RUNNING = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
@@ -57,6 +57,7 @@ class TestProbe:
         state = probe()
         assert (state.engine, state.buildx, state.containerd_store) == ("26.1.5+dfsg1", "0.13.1+ds1", True)
         assert (state.endpoint, state.chosen) == ("unix:///var/run/docker.sock", "")
+        assert state.context == "default"
         assert state.data_root == machine.folder
         assert state.free_bytes
         assert state.client == str(machine.folder / "docker")
@@ -110,12 +111,32 @@ class TestProbe:
         machine.program("docker", 'case "$1 $3" in "context far") echo ssh://far;; *) echo "{}";; esac')
         state = probe()
         assert state.endpoint == "ssh://far"
+        assert state.context is None
         assert state.chosen == ("DOCKER_CONTEXT" if by_variable else "context far")
 
     def test_a_broken_config(self, machine: Machine) -> None:
         (machine.folder.parent / "config.json").write_text("{")
         machine.docker(INFO)
         assert probe().chosen == ""
+
+
+@pytest.mark.host_programs
+class TestProbeAhead:
+    def test_it_looks_once_however_often_it_is_asked(self, machine: Machine) -> None:
+        machine.docker({**INFO, "DockerRootDir": "/"})
+        machine.program("docker", f"echo >> {machine.folder}/asked; /bin/cat {machine.folder}/info.json")
+        found = probe_ahead()
+        assert found().engine == found().engine == "26.1.5+dfsg1"
+        assert (machine.folder / "asked").read_text() == "\n"
+
+    def test_an_error_is_raised_where_it_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken() -> EngineState:
+            raise EngineError("no space left on device")
+
+        monkeypatch.setattr("builder.engine.probe.probe", broken)
+        found = probe_ahead()
+        with pytest.raises(EngineError, match="no space"):
+            found()
 
 
 class TestCheck:
