@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,18 @@ from builder import replan
 from builder.caches import CacheStore, forget_named
 from builder.engine.events import EXPORT
 from builder.errors import EngineError
+from builder.graph import IMAGES, RELEASES, SOURCE
 from builder.stagenames import shown_stage, takes_from
 
 _DAMAGED = "the engine's build cache is damaged"
+_EXPORTED = sorted(
+    {
+        *(f"{package}-package" for package in ("kernel", "extras", "headers", SOURCE)),
+        *chain.from_iterable((image, f"{image}-root") for image in IMAGES),
+        *RELEASES,
+    }
+)
+"""The stages that are exported, and those whose files they are put together of: no compile is among them."""
 
 
 class Mending:
@@ -47,10 +57,10 @@ class Mending:
             self._warn(f"{_DAMAGED}: what it has lost is made again")
             return self._plan
         self._done = max(self._done, 2)
-        stage = "" if failed == EXPORT else failed.partition("@")[0]
-        if self._done == 2 and stage:
-            stages = sorted({stage, *self._sources(stage)})
-            self._warn(f"{_DAMAGED}: {', '.join(stages)} and their cache mounts are made again")
+        if self._done == 2 and failed:
+            stages = _EXPORTED if failed == EXPORT else self._with_sources(failed.partition("@")[0])
+            named = "packages, images" if failed == EXPORT else ", ".join(stages)
+            self._warn(f"{_DAMAGED}: {named} and their cache mounts are made again")
             return replan.uncached(self._plan, stages)
         self._warn(f"{_DAMAGED}: all stages and their cache mounts are made again")
         return replan.uncached(self._plan)
@@ -60,7 +70,8 @@ class Mending:
             return self._store is not None and bool(forget_named(self._store, what))
         return False
 
-    def _sources(self, stage: str) -> set[str]:
-        """What the stage takes from: a stage that fails is one that reads what another has lost."""
+    def _with_sources(self, stage: str) -> list[str]:
+        """A stage and what it takes from: a stage that fails is one that reads what another has lost."""
         dockerfile = next(iter(self._plan["target"].values())).get("dockerfile")
-        return takes_from(Path(dockerfile).read_text()).get(shown_stage(stage), set()) if dockerfile else set()
+        sources = takes_from(Path(dockerfile).read_text()).get(shown_stage(stage), set()) if dockerfile else set()
+        return sorted({stage, *sources})

@@ -26,6 +26,9 @@ PAUSES = (0.0, 1.0, 5.0, 20.0)
 """Seconds before the second try and those after it: each time BuildKit keeps what it has finished, and has less
 to do; and another solve, which this one got in the way of, has time to end."""
 
+_UNPACKED = 3
+"""How often an image is unpacked anew before its stages are taken for lost."""
+
 
 def once_more(
     solve: Callable[[], Result],
@@ -41,8 +44,8 @@ def once_more(
         apart: Called before the next one where a step was lost: does the work of the solve's targets, one after the
             other. BuildKit (0.13) loses a step that two targets share when the one that ran it is done before the
             other.
-        mend: Called before the next one where the build cache is damaged and another try has not helped: sees that it
-            does without what is lost. Told what BuildKit said.
+        mend: Called before the next one where the build cache is damaged and another try has not helped, or none of
+            several where an image was not unpacked: sees that it does without what is lost. Told what BuildKit said.
 
     Raises:
         SolveError: It failed.
@@ -56,7 +59,7 @@ def once_more(
             what = error.what
         broken = broken + 1 if is_broken(what) else 0
         time.sleep(pause)
-        if broken > 1:
+        if broken > (_UNPACKED if is_unpacking(what) else 1):
             mend(what)
         elif is_race(what):
             try:
@@ -96,7 +99,16 @@ def is_late(what: str) -> bool:
 def is_broken(what: str) -> bool:
     """Whether the engine lacks a result that its build cache has a record of, or the layer that another lies on.
 
-    BuildKit loses one for a moment as it unpacks an image (moby/buildkit#6521), and before 0.31 for good where a step
-    had read it that failed (moby/buildkit#6820). Then no other try may help while the record is there.
+    BuildKit loses one for a moment as it unpacks an image (`is_unpacking`), and before 0.31 for good where a step had
+    read it that failed (moby/buildkit#6820). Then no other try may help while the record is there.
     """
     return _BROKEN.search(what) is not None
+
+
+def is_unpacking(what: str) -> bool:
+    """Whether the engine lost a layer of an image as it unpacked the image (moby/buildkit#6521).
+
+    A tag is taken from an image before the next one that gets it is unpacked: what they have in common belongs to
+    neither for a moment, and goes where containerd clears up in it. No result of a build is lost with it.
+    """
+    return "extraction snapshot" in what

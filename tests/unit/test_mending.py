@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,7 +61,20 @@ def test_what_cannot_be_removed_costs_no_try(store: Store | None) -> None:
     assert keys(mending.next(GONE, "split")) == {"no-cache": True}
 
 
-@pytest.mark.parametrize("failed", ["", EXPORT])
-def test_a_failure_that_is_of_no_stage(failed: str) -> None:
+def test_a_failure_that_is_of_no_stage() -> None:
     mending = Mending(PLAN, None, lambda _line: None)
-    assert keys(mending.next("failed to mount /x: [y]: no such file or directory", failed)) == {"no-cache": True}
+    assert keys(mending.next("failed to mount /x: [y]: no such file or directory", "")) == {"no-cache": True}
+
+
+def test_what_cannot_be_exported_costs_no_compile_at_first() -> None:
+    said: list[str] = []
+    mending = Mending(PLAN, None, said.append)
+    stages = set(keys(mending.next(GONE, EXPORT))["no-cache-filter"])
+    there = set(re.findall(r"^FROM .* AS (\S+)$", dockerfiles().joinpath("kernel.Dockerfile").read_text(), re.M))
+    assert {"kernel-package", "os-kernel", "os-kernel-root", "release"} <= stages <= there
+    assert not {"toolchain", "patched", "compile", "split", "headers"} & stages
+    assert keys(mending.next(GONE, EXPORT)) == {"no-cache": True}
+    assert [line.partition(": ")[2] for line in said] == [
+        "packages, images and their cache mounts are made again",
+        "all stages and their cache mounts are made again",
+    ]

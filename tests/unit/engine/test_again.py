@@ -12,10 +12,12 @@ CLOSING = "failed to solve: Canceled: grpc: the client connection is closing"
 SESSION = "failed to solve: no active sessions"
 LATE = "failed to solve: DeadlineExceeded: context deadline exceeded"
 GONE = "failed to solve: snapshot z4dwir2wz70ul7xj7z2u1bwxc does not exist: not found"
+UNPACKING = (
+    'failed to solve: failed to prepare extraction snapshot "extract-5 sha256:e3": parent snapshot sha256:af does not '
+    "exist: not found"
+)
 BROKEN = [
     GONE,
-    'failed to solve: failed to prepare extraction snapshot "extract-5 sha256:e3": parent snapshot sha256:af does not '
-    "exist: not found",
     "failed to solve: failed to finalize upper parent during diff: failed to commit a to b during finalize: failed to "
     "stat active key during commit: snapshot a does not exist: not found",
     "failed to solve: failed to calculate checksum of ref dqq4::gnwc: failed to mount /tmp/buildkit-mount37: "
@@ -94,6 +96,15 @@ def test_a_damaged_cache_is_mended_when_another_try_does_not_help(paused: list[f
     assert (run(Solve(what)), mended) == (7, [])
     assert (run(Solve(what, what)), mended) == (7, [(what, 2)])
     assert (run(Solve(what, GONE, what)), mended) == (7, [(GONE, 2), (what, 3)])
+
+
+def test_a_layer_lost_as_an_image_is_unpacked_is_no_damage_of_the_cache(paused: list[float]) -> None:
+    solve, mended = Solve(UNPACKING, UNPACKING, UNPACKING), list[str]()
+    assert once_more(solve, apart=lambda: pytest.fail("apart"), mend=mended.append) == 7
+    assert (solve.calls, mended, sum(paused) >= 1) == (4, [], True)
+    solve = Solve(*[UNPACKING] * len(PAUSES))
+    assert once_more(solve, mend=mended.append) == 7
+    assert mended == [UNPACKING]
 
 
 def test_another_fault_between_is_a_new_beginning(paused: list[float]) -> None:
