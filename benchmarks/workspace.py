@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from compileall import compile_dir
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,8 @@ def new_workspace(folder: Path, kind: str) -> Workspace:
     work = Workspace(folder=folder, state=State(word=uuid4().hex[:6], kind=kind, commit=_commit()))
     for name in _CODE:
         shutil.copytree(ROOT / name, work.code / name, ignore=shutil.ignore_patterns("__pycache__"))
+    # As `rosk setup` does: with PYTHONDONTWRITEBYTECODE each start would compile rosk.
+    compile_dir(work.code / "builder", quiet=1)
     work.new_scope()
     return work
 

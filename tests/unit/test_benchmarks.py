@@ -22,7 +22,7 @@ from benchmarks.results import Results, Sample, load, save
 from benchmarks.rows import ROWS, Row, find_rows
 from benchmarks.session import Session
 from benchmarks.verdict import Verdict, judge, middle
-from benchmarks.workspace import State, Workspace, earlier_workspace
+from benchmarks.workspace import State, Workspace, earlier_workspace, new_workspace
 from builder.stagenames import STAGES
 from builder.stages.patchfile import parse_patch
 
@@ -353,3 +353,16 @@ def test_a_quick_run_does_not_overwrite_the_results() -> None:
     some = parse(["--rows", "noop"])
     assert (some.rows, some.out) == ((row("noop"),), HERE / "rows")
     assert parse(["--rows", "noop", "--resume"]).out == HERE
+
+
+def test_the_copy_of_rosk_is_compiled_as_a_users_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr("benchmarks.workspace._commit", lambda: "c")
+    code = new_workspace(tmp_path / "work", "fake").code
+    sources = {path.relative_to(code).with_suffix("") for path in (code / "builder").rglob("*.py")}
+    compiled = {
+        path.relative_to(code).parent.parent / path.name.partition(".")[0]
+        for path in (code / "builder").rglob("__pycache__/*.pyc")
+    }
+    assert sources == compiled
+    assert len(sources) > 100
