@@ -100,15 +100,21 @@ def test_what_the_client_is_asked(fake: FakeProject, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("bin")
     asked = folder / "asked"
     client = folder / "docker"
-    client.write_text(f'#!/bin/sh\necho "$1 $2" >>{asked}\nexec {shutil.which("docker")} "$@"\n')
+    client.write_text(f'#!/bin/sh\necho "$*" >>{asked}\nexec {shutil.which("docker")} "$@"\n')
     client.chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
     fake.build()
     fake.edit("lists/x86/modules.list", lambda text: text.replace("kernel/fs/ext4/ext4.ko\n", ""))
     fake.edit("lists/x86/modules-extra.list", lambda text: text + "kernel/fs/ext4/ext4.ko\n")
     assert run_rosk("build", "-C", fake.root, PATH=path).code == 0
-    once = ["buildx bake", "image inspect", "image inspect", "info --format"]
-    assert sorted(asked.read_text().splitlines()) == once  # the base, and the images that have the tags now
+    lines = asked.read_text().splitlines()
+    base = [line for line in lines if line.startswith("image inspect ") and "/os-" not in line]
+    assert len(base) in {1, 2, 3}  # rosk's own, and Debian's by two names, until one is there
+    assert sorted(line[:13] for line in lines if line not in base) == [
+        "buildx bake -",
+        "image inspect",
+        "info --format",
+    ]
 
 
 @pytest.mark.parametrize(
