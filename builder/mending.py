@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,12 @@ from builder import replan
 from builder.caches import CacheStore, forget_named
 from builder.engine.events import EXPORT
 from builder.errors import EngineError
-from builder.graph import IMAGES, RELEASES, SOURCE
-from builder.stagenames import shown_stage, takes_from
+from builder.graph import IMAGES
+from builder.stagenames import STAGES, shown_as, shown_stage, takes_from
 
 _DAMAGED = "the engine's build cache is damaged"
-_EXPORTED = sorted(
-    {
-        *(f"{package}-package" for package in ("kernel", "extras", "headers", SOURCE)),
-        *chain.from_iterable((image, f"{image}-root") for image in IMAGES),
-        *RELEASES,
-    }
-)
-"""The stages that are exported, and those whose files they are put together of: no compile is among them."""
+_RESULTS = frozenset({*(name for name in STAGES if name.endswith("-package")), *IMAGES, "release"})
+"""What is exported, and what it is put together of: no compile is among it."""
 
 
 class Mending:
@@ -58,7 +51,7 @@ class Mending:
             return self._plan
         self._done = max(self._done, 2)
         if self._done == 2 and failed:
-            stages = _EXPORTED if failed == EXPORT else self._with_sources(failed.partition("@")[0])
+            stages = self._suspects(failed)
             named = "packages, images" if failed == EXPORT else ", ".join(stages)
             self._warn(f"{_DAMAGED}: {named} and their cache mounts are made again")
             return replan.uncached(self._plan, stages)
@@ -70,8 +63,11 @@ class Mending:
             return self._store is not None and bool(forget_named(self._store, what))
         return False
 
-    def _with_sources(self, stage: str) -> list[str]:
-        """A stage and what it takes from: a stage that fails is one that reads what another has lost."""
+    def _suspects(self, failed: str) -> list[str]:
+        """What may be lost: what is exported; or a stage and what it takes from, which it fails to read."""
         dockerfile = next(iter(self._plan["target"].values())).get("dockerfile")
-        sources = takes_from(Path(dockerfile).read_text()).get(shown_stage(stage), set()) if dockerfile else set()
-        return sorted({stage, *sources})
+        text = Path(dockerfile).read_text() if dockerfile else ""
+        if failed == EXPORT:
+            return shown_as(text, _RESULTS)
+        stage = failed.partition("@")[0]
+        return sorted({stage, *takes_from(text).get(shown_stage(stage), set())})

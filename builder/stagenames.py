@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 STAGES: Mapping[str, str] = {
     "tools": "packing tools",
@@ -89,6 +89,11 @@ def titles(names: Sequence[str]) -> dict[str, str]:
     shared = {stage: title for stage, title in STAGES.items() if stage in SHARED}
     own = {stage: title for stage, title in STAGES.items() if stage not in SHARED}
     return shared | {f"{stage}@{name}": f"{name}: {title}" for name in names for stage, title in own.items()}
+
+
+def shown_as(dockerfile: str, shown: Collection[str]) -> list[str]:
+    """The stages in the text of the Dockerfile that belong to these of `STAGES`."""
+    return [stage for _, stage in _FROM.findall(dockerfile) if shown_stage(stage) in shown]
 
 
 def takes_from(dockerfile: str) -> dict[str, set[str]]:

@@ -46,7 +46,7 @@ def images(subject: Subject) -> Finding:
     state = probe()
     if state.engine is None:
         return Finding(status=Status.UNCHECKED, saw=f"no container engine answers: {state.refusal or state.endpoint}")
-    engine = Docker()
+    engine = Docker(context=state.context)
     absent, wrong = [], []
     for tag in release.images:
         try:

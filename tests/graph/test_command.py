@@ -110,11 +110,8 @@ def test_what_the_client_is_asked(fake: FakeProject, tmp_path_factory: pytest.Te
     lines = asked.read_text().splitlines()
     base = [line for line in lines if line.startswith("image inspect ") and "/os-" not in line]
     assert len(base) in {1, 2, 3}  # rosk's own, and Debian's by two names, until one is there
-    assert sorted(line[:13] for line in lines if line not in base) == [
-        "buildx bake -",
-        "image inspect",
-        "info --format",
-    ]
+    others = sorted(" ".join(line.split()[:2]) for line in lines if line not in base)
+    assert others == ["buildx bake", "image inspect", "info --format"]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_what_cannot_be_exported_costs_no_compile_at_first() -> None:
     stages = set(keys(mending.next(GONE, EXPORT))["no-cache-filter"])
     there = set(re.findall(r"^FROM .* AS (\S+)$", dockerfiles().joinpath("kernel.Dockerfile").read_text(), re.M))
     assert {"kernel-package", "os-kernel", "os-kernel-root", "release"} <= stages <= there
+    assert {"source-file", "source-changes", "kernel-file"} <= stages
     assert not {"toolchain", "patched", "compile", "split", "headers"} & stages
     assert keys(mending.next(GONE, EXPORT)) == {"no-cache": True}
     assert [line.partition(": ")[2] for line in said] == [
