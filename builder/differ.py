@@ -24,6 +24,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+from builder.tarmember import TarMember
+
 LIMIT = 20
 """So many members of an archive are looked into; of the others only that they differ is said."""
 
@@ -188,7 +190,7 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
             content = stack.enter_context(_zstd(path))
         else:
             content = stack.enter_context(path.open("rb"))
-        yield stack.enter_context(tarfile.open(fileobj=content, mode="r|"))
+        yield stack.enter_context(tarfile.open(fileobj=content, mode="r|", tarinfo=TarMember))
 
 
 @contextmanager
@@ -260,7 +262,7 @@ class SavedImage:
 @contextmanager
 def saved_image(path: Path) -> Iterator[SavedImage]:
     """The one image of an archive of `docker save`."""
-    with tarfile.open(path, "r:") as archive:
+    with tarfile.open(path, "r:", tarinfo=TarMember) as archive:
         (manifest,) = _json(archive, "manifest.json")
         yield SavedImage(archive=archive, config=_json(archive, manifest["Config"]), layers=manifest["Layers"])
 

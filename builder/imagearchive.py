@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from builder.errors import InputError
+from builder.tarmember import TarMember
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MOST_LINKS, _MOST_INDEXES = 40, 4
@@ -102,7 +103,7 @@ def read_image(archive: Path, *, take: Mapping[str, Path] | None = None) -> Imag
         InputError: It is no such archive, a damaged one, or one of several images.
     """
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with tarfile.open(archive, "r:", tarinfo=TarMember) as tar:
             return _Archive(tar).image(take or {})
     except _DAMAGE as error:
         said = str(error) or type(error).__name__
@@ -202,7 +203,7 @@ class _Tree:
         own: dict[str, ImageFile] = {}
         gone: set[str] = set()
         emptied: set[str] = set()
-        with _plain(blob) as content, tarfile.open(fileobj=content, mode="r:") as layer:
+        with _plain(blob) as content, tarfile.open(fileobj=content, mode="r:", tarinfo=TarMember) as layer:
             for member in _bounded(layer):
                 path = _absolute(member.name)
                 folder, name = posixpath.split(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from builder.stages.common import StageError
 from builder.stages.source import kernel_version
+from builder.tarmember import TarMember
 
 _NAMED = re.compile(r"linux(?:-source)?-v?(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)(?!\d)")
 _MAX_MEMBERS = 40_000
@@ -33,7 +34,7 @@ def of_archive(path: Path) -> tuple[str, str]:
     if match := _NAMED.match(path.name):
         return match[1], "the archive's name"
     try:
-        with tarfile.open(path, "r|*") as tar:  # as a stream: nothing is sought, nothing is written
+        with tarfile.open(path, "r|*", tarinfo=TarMember) as tar:  # as a stream: nothing is sought, nothing is written
             for number, member in enumerate(tar):
                 if match := _NAMED.match(member.name.removeprefix("./")):
                     return match[1], "the folder in the archive"

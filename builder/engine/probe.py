@@ -195,7 +195,7 @@ def _endpoint(client: str | None, environment: Mapping[str, str]) -> tuple[str, 
     config = Path(environment.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     name, chosen = environment.get("DOCKER_CONTEXT"), "DOCKER_CONTEXT"
     if not name:
-        name = _read_json(config.read_text() if config.is_file() else "").get("currentContext")
+        name = _read_json(_text(config)).get("currentContext")
         chosen = f"context {name}"
     if not name or name == "default" or client is None:
         return DEFAULT_SOCKET, ""
@@ -228,6 +228,14 @@ def _dockerd() -> str | None:
         return None
     words = run([path, "--version"], check=False).stdout.split()
     return words[2].rstrip(",") if len(words) > 2 else "unknown"
+
+
+def _text(path: Path) -> str:
+    """A file's text; empty where there is none, or none to read: the client warns of its config, and goes on."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _read_json(text: str) -> dict[str, Any]:

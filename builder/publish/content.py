@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from builder.errors import InputError
+from builder.tarmember import TarMember
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -264,7 +265,7 @@ def read_archive(archive: Path, store: Store) -> SavedImage:
         InputError: It is no such archive, a damaged one, or one of several images.
     """
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with tarfile.open(archive, "r:", tarinfo=TarMember) as tar:
             members = {each.name.removeprefix("./"): each for each in tar if each.isreg()}
             if "index.json" not in members:
                 raise ValueError("it is in no OCI layout")

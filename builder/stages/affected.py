@@ -18,8 +18,9 @@ from builder.stages.journal import content
 from builder.stages.narrow import Part
 from builder.stages.optionfolders import Folders, Makefiles
 
-COMPILED = (".c", ".S", ".h")
-"""What a rule names, or a list of dependencies: make fails without it, or makes anew what was made of it."""
+SOURCES = (".c", ".S")
+COMPILED = (*SOURCES, ".h")
+"""What kbuild notes of each object: a list of dependencies has it, or it is the source (`made_of`)."""
 
 # Headers of all are read by what notes nothing; the others are programs, have some, or are made of others' objects.
 _APART = ("arch/", "certs/", "include/", "rust/", "scripts/", "tools/", "usr/", "drivers/firmware/efi/libstub/")
@@ -46,6 +47,25 @@ class Change:
     sources: Collection[str]
     options: Collection[str] | None
     since: int
+
+
+def made_of(obj: Path, tree: Path, sources: Collection[str]) -> list[Path]:
+    """The files of an object tree that were compiled from some sources, and kbuild's notes of them.
+
+    Where a source is gone, make takes them for made, and no more: the rule that names a source is a pattern
+    (scripts/Makefile.build), which does not fit then, and fixdep leaves the source out of the dependencies.
+
+    Args:
+        sources: Paths under the source tree.
+    """
+    wanted = {f"{tree}/{path}" for path in sources}
+    names = [os.fsencode(f"/{posixpath.basename(path)}") for path in sources]
+    found: list[Path] = []
+    for note in obj.rglob(".*.cmd") if names else ():
+        lines = [line for line in content(str(note)).splitlines() if line.startswith(b"source_")]
+        if any(wanted & _named(line, names, obj) for line in lines):
+            found += [note.with_name(note.name.removeprefix(".").removesuffix(".cmd")), note]
+    return found
 
 
 def part_of(obj: Path, files: Collection[str], makefiles: Makefiles, change: Change) -> Part | None:

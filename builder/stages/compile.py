@@ -24,7 +24,7 @@ from typing import NoReturn
 from builder.stages import initramfs, narrow, symversions
 from builder.stages import journal as sources
 from builder.stages.common import StageError, emit, progress, stage_main, write_json
-from builder.stages.compilercache import CompilerCache, may_cache
+from builder.stages.compilercache import CompilerCache, may_cache, wrap
 from builder.stages.crosshost import CrossHost
 from builder.stages.hostlink import link_objtool, static_arguments, wrap_pkg_config
 from builder.stages.journal import Journal
@@ -219,7 +219,7 @@ def collect(build: Build, out: Path) -> None:
         link_objtool(build.obj, out / "objtree")
     if build.cross_compile:
         # Modules are built where the kernel runs, not here.
-        CrossHost(build.obj, build.obj / ".rosk/cross", f"{build.cross_compile}gcc").replace(out / "objtree", cpus())
+        CrossHost(build.obj, build.obj / KEEP / "cross", f"{build.cross_compile}gcc").replace(out / "objtree", cpus())
 
 
 def copy_objtree(obj: Path, out: Path, names: Iterable[str]) -> None:
@@ -292,6 +292,18 @@ def compiler_cache(build: Build, journal: Journal, named: Sequence[str], tempora
     )
 
 
+def wrappers(build: Build) -> Path:
+    """A folder of programs that stand before the toolchain's on PATH."""
+    folder = build.obj / ".rosk/bin"
+    shutil.rmtree(folder, ignore_errors=True)
+    if not build.on("GCC_PLUGINS"):
+        wrap_pkg_config(folder)
+    if build.cache is None and build.compiler == GCC:  # the compiler cache has its own
+        for name in {GCC, build.cc}:
+            wrap(name, folder)
+    return folder
+
+
 def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
     """Do the stage's work, for a source tree with this journal.
 
@@ -304,16 +316,20 @@ def run(build: Build, journal: str, log: Path, objects: int, out: Path) -> None:
     # this one with it.
     lock = os.open(build.obj, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    kept = ObjectTree(folder=build.obj, tree=build.tree, srcarch=build.srcarch, recipe=recipe(build))
+    kept = ObjectTree(
+        folder=build.obj,
+        tree=build.tree,
+        srcarch=build.srcarch,
+        recipe=recipe(build),
+        noted=build.compiler == GCC,
+    )
     known = kept.open(build.config, journal)
     temporary = kept.keep / "ccache"
     cache = compiler_cache(build, known, kept.named, temporary)
     initramfs.prepare(build.config, build.tree, build.obj, build.epoch)
     log.write_text("".join(f"{line}\n" for line in kept.said), errors="backslashreplace")
     environment = {**make_environment(build.epoch), **(cache.environment() if cache else {})}
-    if not build.on("GCC_PLUGINS"):
-        own = wrap_pkg_config(build.obj / ".rosk/bin")
-        environment["PATH"] = f"{own}:{environment.get('PATH', os.defpath)}"
+    environment["PATH"] = f"{wrappers(build)}:{environment.get('PATH', os.defpath)}"
     make = Make(log, environment, objects, held=(lock,))
     try:
         compile_kernel(build, make, kept, out, cache.passing if cache else None)

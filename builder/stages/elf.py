@@ -14,6 +14,7 @@ from pathlib import Path
 from builder.stages.common import StageError
 
 DT_NEEDED = 1
+_LONGEST = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ def _read(fd: int, names: tuple[str, ...]) -> Elf:
     found = {}
     for header in headers:
         name = _string(labels, header[0])
-        if name in names:
+        if name in names and name not in found:  # the kernel takes the first, too (kernel/module/main.c)
             found[name] = _content(fd, header)
     return Elf(machine=machine, wide=wide, order=order, sections=found)
 
@@ -119,5 +120,5 @@ def _content(fd: int, header: tuple[int, ...]) -> bytes:
 
 
 def _string(table: bytes, offset: int) -> str:
-    """The NUL-ended string at an offset of a string table."""
-    return table[offset:].split(b"\0", 1)[0].decode(errors="replace")
+    """The NUL-ended string at an offset of a string table, or the start of one that is longer than any path."""
+    return table[offset : offset + _LONGEST].split(b"\0", 1)[0].decode(errors="replace")

@@ -61,7 +61,10 @@ def _link_flags(folder: Path) -> str:
     known = folder / "flags"
     if not known.is_file():
         flags = "-static"
-        if _lacks_search_trees(folder):
+        linked, lacks = _probe(folder)
+        if not linked and not lacks:  # for a reason of its own, which may be gone the next time
+            return flags
+        if lacks:
             source, stand_in = folder / "search-trees.c", folder / "search-trees.o"
             source.write_text(_SEARCH_TREES)
             run(["gcc", "-O2", "-c", "-o", stand_in, source])
@@ -109,10 +112,10 @@ def is_static(elf: bytes) -> bool:
     return all(struct.unpack_from("<I", elf, table + number * size)[0] != _PT_INTERP for number in range(count))
 
 
-def _lacks_search_trees(folder: Path) -> bool:
-    """Whether a program that uses the static libelf does not link for this one reason."""
+def _probe(folder: Path) -> tuple[bool, bool]:
+    """Whether a program that uses the static libelf links, and whether it does not as that lacks its search trees."""
     source = folder / "probe.c"
     source.write_text(_PROBE)
     libraries = run(["pkg-config", "--static", "--libs", "libelf"], check=False).stdout.split()
     linked = run(["gcc", "-static", "-o", folder / "probe", source, *libraries], check=False)
-    return "eu_search_tree_init" in linked.stderr
+    return linked.returncode == 0, "eu_search_tree_init" in linked.stderr

@@ -28,7 +28,7 @@ from typing import Any
 
 from builder.stages import asmversions, initramfs
 from builder.stages import journal as sources
-from builder.stages.affected import COMPILED, Change, part_of
+from builder.stages.affected import COMPILED, SOURCES, Change, made_of, part_of
 from builder.stages.books import load_book, store_book
 from builder.stages.common import TICK_SECONDS
 from builder.stages.journal import Changes, Entry, Journal
@@ -51,6 +51,7 @@ _INSTALLING = "scripts/Makefile.modinst"
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
+_TOLD = ("/Makefile", "/Kbuild", "/Kconfig")
 _COMMENT = re.compile(r"\s*#")
 _NO_RULE = re.compile(_COMMENT.pattern + r"|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
@@ -81,6 +82,7 @@ class ObjectTree:
         tree: The source tree; the times of its files are set.
         srcarch: The architecture's folder: x86, arm64.
         recipe: What the tree is made with beside source and config: any difference makes it a new one.
+        noted: What the assembler reads (`.incbin`) is in kbuild's notes (`builder.stages.compilercache`).
         said: What became of the tree and why, for the log.
         rules: A checksum over what kbuild's commands follow from; known once the tree is open.
         named: The names of headers that Makefiles speak of; known once the tree is open.
@@ -92,6 +94,7 @@ class ObjectTree:
     tree: Path
     srcarch: str
     recipe: Mapping[str, Any]
+    noted: bool = True
     said: list[str] = field(default_factory=list)
     rules: str = ""
     named: Sequence[str] = ()
@@ -207,14 +210,16 @@ class ObjectTree:
         real = os.path.relpath(os.path.realpath(self.tree / link), os.path.realpath(self.tree))
         return real == "." or any(f"{path}/".startswith(f"{real}/") for path in paths)
 
-    def _unnoted(self, config: str, changes: Changes) -> list[str]:
-        """Objects that may have to be made again for what kbuild does not note of them."""
+    def _unnoted(self, config: str, changes: Changes) -> list[str | Path]:
+        """Objects that may have to be made again for what kbuild does not note of them, or does not look at."""
+        found: list[str | Path] = []
+        found += made_of(self.folder, self.tree, [path for path in changes.removed if path.endswith(SOURCES)])
         settings = _settings(config)
         if settings.get("MODVERSIONS") != "y":
-            return []
+            return found
         before = (self.folder / _CONFIG).read_text() if (self.folder / _CONFIG).is_file() else ""
         options = _differing(_settings(before), settings)
-        return asmversions.stale(self.folder, self.tree, self.srcarch, changes.all, options)
+        return found + asmversions.stale(self.folder, self.tree, self.srcarch, changes.all, options)
 
     def _put_config(self, config: str) -> None:
         """Write .config unless it is equal: kbuild goes by its time."""
@@ -365,6 +370,9 @@ class ObjectTree:
         for path in sorted(changes.removed):
             if PurePosixPath(path).suffix not in COMPILED and not path.startswith(_NO_INPUT):
                 return f"{path} is gone, which a rule may have taken for what there was ($(wildcard))"
+        for path in sorted(() if self.noted else changes.changed):
+            if not path.endswith((*COMPILED, *_TOLD)) and not path.startswith(_NO_INPUT) and not _TEXTS.fullmatch(path):
+                return f"{path} differs, which the assembler may have read (.incbin)"
         return None
 
     def _twice(self, added: frozenset[str], now: Journal) -> set[str]:

@@ -18,24 +18,24 @@ class Value(NamedTuple):
     whole: bytes
 
 
-def read_value(data: bytes) -> Value:
-    """The value at the start of some bytes; what follows it is left.
+def read_value(data: bytes, at: int = 0) -> Value:
+    """The value at a place in some bytes; what follows it is left.
 
     Raises:
         ValueError: There is none, or it is longer than the bytes.
     """
-    if len(data) < 2:
+    if len(data) < at + 2:
         raise ValueError("no DER value")
-    length, start = data[1], 2
+    length, start = data[at + 1], at + 2
     if length & _LONG:
         count = length & ~_LONG
         start += count
         if not 0 < count <= _MOST_LENGTH_BYTES or len(data) < start:
             raise ValueError("a DER length that is none")
-        length = int.from_bytes(data[2:start], "big")
+        length = int.from_bytes(data[at + 2 : start], "big")
     if start + length > len(data):
         raise ValueError("a DER value that is cut short")
-    return Value(data[0], data[start : start + length], data[: start + length])
+    return Value(data[at], data[start : start + length], data[at : start + length])
 
 
 def values(data: bytes) -> Iterator[Value]:
@@ -44,7 +44,8 @@ def values(data: bytes) -> Iterator[Value]:
     Raises:
         ValueError: They consist of something else.
     """
-    while data:
-        value = read_value(data)
+    at = 0
+    while at < len(data):
+        value = read_value(data, at)
         yield value
-        data = data[len(value.whole) :]
+        at += len(value.whole)

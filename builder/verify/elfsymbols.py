@@ -24,6 +24,7 @@ _VERSION = struct.Struct("<Q56s")
 _SHT_SYMTAB, _SHT_NOBITS = 2, 8
 _SHN_UNDEF, _SHN_ABS, _SHN_LORESERVE = 0, 0xFFF1, 0xFF00
 _STB_WEAK = 2
+_LONGEST = 1024  # bytes of a name: of a symbol KSYM_NAME_LEN (include/linux/kallsyms.h), a section may be named by it
 _EXPORT, _CRC = b"__ksymtab_", b"__crc_"
 
 
@@ -151,8 +152,12 @@ def _extended(crcs: memoryview, names: memoryview) -> dict[str, int]:
 
 
 def _string(table: bytes, offset: int) -> str:
-    """The NUL-ended string at an offset of a string table."""
-    return table[offset : table.index(b"\0", offset)].decode(errors="replace")
+    """The NUL-ended string at an offset of a string table.
+
+    Raises:
+        ValueError: It has no end, or is longer than any: thousands may share one end.
+    """
+    return table[offset : table.index(b"\0", offset, offset + _LONGEST)].decode(errors="replace")
 
 
 def _text(field: bytes) -> str:

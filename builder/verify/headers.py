@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from builder.arch import ARCHES
 from builder.stages.dotconfig import set_options
-from builder.verify.links import folders_of, links_of, problem
+from builder.verify.links import Shipped, links_of, problem
 from builder.verify.model import Finding, check, count, skipped, verdict
 from builder.verify.privatekeys import private_key
 from builder.verify.shipped import config, is_on
@@ -103,8 +103,7 @@ def headers_architecture(subject: Subject) -> Finding:
 def headers_links(subject: Subject) -> Finding:
     """Each link leads to something in the package, by a path that is valid wherever it is unpacked."""
     members = subject.members("headers")
-    links, names = links_of(members), {plain(member.name) for member in members}
-    names |= {folder for name in names for folder in folders_of(name)}
+    links, names = links_of(members), Shipped(plain(member.name) for member in members)
     wrong = [what for link in sorted(links) if (what := problem(link, links, names))]
     hard = [member for member in members if member.islnk()]
     for member in hard:

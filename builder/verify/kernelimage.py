@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from builder.errors import RoskError
-from builder.process import run
+from builder.process import output_of
 from builder.verify.banner import LIMIT
 from builder.verify.der import SEQUENCE, values
 from builder.verify.model import MissingProgram
@@ -52,7 +52,7 @@ def certificates(image: bytes, system_map: bytes, work: Path) -> list[bytes]:
             segments = list(_segments(_unpacked(_payload(image), work)))
         else:
             plain = _unpacked(image, work) if image[:2] == b"\x1f\x8b" else image
-            segments = [(where["_text"], plain)]
+            segments = [(where["_text"], memoryview(plain))]
         (size,) = struct.unpack("<Q", _at(segments, where["system_certificate_list_size"], 8))
         found = list(values(_at(segments, where["system_certificate_list"], size)))
     except (struct.error, LookupError, OverflowError, zlib.error, lzma.LZMAError, OSError, EOFError) as error:
@@ -90,29 +90,29 @@ def _by_program(program: str, packed: bytes, work: Path) -> bytes:
     if shutil.which(program) is None:
         raise MissingProgram(program)
     with TemporaryDirectory(prefix="kernel-", dir=work) as folder:
-        source, target = Path(folder, "packed"), Path(folder, "plain")
+        source = Path(folder, "packed")
         source.write_bytes(packed)
-        arguments = [source, target] if program == "lz4" else ["-o", target, source]
         try:
-            run([program, "-d", "-q", *arguments])
+            with output_of([program, "-d", "-q", "-c", source]) as content:
+                return content.read(LIMIT)
         except RoskError as error:
             raise ValueError(f"the kernel image cannot be unpacked: {error.what}") from None
-        return target.read_bytes()
 
 
-def _segments(elf: bytes) -> Iterator[tuple[int, bytes]]:
+def _segments(elf: bytes) -> Iterator[tuple[int, memoryview]]:
     """What an ELF file loads, and at which addresses."""
+    whole = memoryview(elf)
     (offset,) = struct.unpack_from("<Q", elf, 32)
     size, number = struct.unpack_from("<HH", elf, 54)
     for row in range(number):
         kind, _, start, address, _, length = _PROGRAM_HEADER.unpack_from(elf, offset + row * size)
         if kind == _PT_LOAD:
-            yield address, elf[start : start + length]
+            yield address, whole[start : start + length]
 
 
-def _at(segments: list[tuple[int, bytes]], address: int, size: int) -> bytes:
+def _at(segments: list[tuple[int, memoryview]], address: int, size: int) -> bytes:
     """What is at an address in memory."""
     for start, content in segments:
         if start <= address and address + size <= start + len(content):
-            return content[address - start : address - start + size]
+            return bytes(content[address - start : address - start + size])
     raise LookupError(f"nothing is at {address:#x}")

@@ -15,6 +15,9 @@ from builder.stages.common import StageError
 _HEAD = struct.Struct(">III")  # magic, version, the root's offset
 _NUMBER = struct.Struct(">I")
 _MAGIC, _MAJOR_VERSION = 0xB007F457, 2
+_MOST_TEXT = 64
+"""Bytes of keys and values together that no index has for each byte of its own: keys share what they begin with."""
+_LONGEST_KEY = 4096
 _PREFIX, _VALUES, _CHILDREN, _OFFSET = 0x80000000, 0x40000000, 0x20000000, 0x0FFFFFFF
 
 
@@ -41,6 +44,7 @@ def _read(data: bytes) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     seen: set[int] = set()
     todo = [(root, b"")]
+    left = _MOST_TEXT * len(data)
     while todo:
         place, key = todo.pop()
         at = place & _OFFSET
@@ -50,6 +54,8 @@ def _read(data: bytes) -> dict[str, tuple[str, ...]]:
         if place & _PREFIX:
             end = data.index(b"\0", at)
             key, at = key + data[at:end], end + 1
+        if len(key) > _LONGEST_KEY:
+            raise ValueError
         if place & _CHILDREN:
             first, last = struct.unpack_from("BB", data, at)
             at += 2
@@ -59,7 +65,10 @@ def _read(data: bytes) -> dict[str, tuple[str, ...]]:
                 if child & _OFFSET:
                     todo.append((child, key + bytes([character])))
         if place & _VALUES:
-            found[key.decode(errors="replace")] = _values(data, at)
+            values = found[key.decode(errors="replace")] = _values(data, at)
+            left -= len(key) + sum(map(len, values)) + len(values)
+            if left < 0:  # nodes that lie over one another
+                raise ValueError
     return found
 
 

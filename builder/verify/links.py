@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from tarfile import TarInfo
 
 from builder.verify.unpack import plain
 
 MAX_LINKS = 40
 """Links followed for one path: Linux gives up after as many (path_resolution(7))."""
+
+
+class Shipped(Container[str]):
+    """The names of what ships, and of the folders that this is in: of a deep name there are many, so none is kept."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = set(names)
+        self._sorted = sorted(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        if name in self._names:
+            return True
+        at = bisect_left(self._sorted, f"{name}/")
+        return at < len(self._sorted) and self._sorted[at].startswith(f"{name}/")
 
 
 def links_of(members: Iterable[TarInfo]) -> dict[str, str]:
@@ -43,7 +58,7 @@ def follow(path: str, links: Mapping[str, str], folders: Collection[str] | None 
     return "/".join(done)
 
 
-def problem(link: str, links: Mapping[str, str], names: Collection[str]) -> str:
+def problem(link: str, links: Mapping[str, str], names: Container[str]) -> str:
     """What is wrong with a link, or an empty string.
 
     Args:

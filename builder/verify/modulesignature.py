@@ -18,6 +18,7 @@ _BLOCK = struct.Struct(
 _PKCS7 = 2
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _KEY_ID = 0x80
+_LARGEST = 1 << 20  # bytes: one signer, no certificates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ def read_signature(module: bytes) -> Signature | None:
         raise ValueError("its signature is of another kind than PKCS #7")
     if not 0 < length < end:
         raise ValueError(f"its signature of {length} bytes is longer than the module")
+    if length > _LARGEST:
+        raise ValueError(f"its signature of {length} bytes is larger than any")
     message = module[end - length : end]
     return Signature(message=message, size=end - length, signer=_signer(message))
 

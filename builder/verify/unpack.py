@@ -19,6 +19,7 @@ from typing import IO, cast
 
 from builder.release import human_size
 from builder.stages.compressor import format_of
+from builder.tarmember import TarMember
 from builder.verify.streams import Stream
 
 LIMIT = 32 << 30
@@ -48,7 +49,7 @@ class Contents:
     garbage: str = ""
 
 
-class _Member(tarfile.TarInfo):
+class _Member(TarMember):
     """A member whose header has to be right: `tarfile` takes one that is not for the archive's end."""
 
     @classmethod
@@ -134,7 +135,7 @@ def _read(
         for member in tar:
             members.append(member)
             size += member.size
-            _check_size(size, limit)
+            _check_size(max(size, stream.tell()), limit)  # headers count too, and what is claimed
             if tree is not None and (only is None or only.match(plain(member.name))):
                 tree.unpack(tar, stream, member)
         follows = ""
@@ -207,10 +208,11 @@ class _Tree:
     def _inside(self, link: Path) -> bool:
         """Whether a link leads to something in the folder, or to nothing."""
         try:
+            link.stat()  # gives up after 40 links (path_resolution(7)), where Python goes on to the chain's end
             return Path(os.path.realpath(link, strict=True)).is_relative_to(self.target.resolve())
         except FileNotFoundError:
             return True
-        except (OSError, RecursionError):
+        except OSError:
             return False
 
     def _way(self, name: str) -> None:

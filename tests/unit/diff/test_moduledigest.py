@@ -13,6 +13,7 @@ import pytest
 
 from builder.diff.moduledigest import examine
 from tests.unit.diff.releases import MODVERSIONS, make_module
+from tests.unit.stages.elfs import make_elf
 
 V, LATER = "6.12.9-acme", "6.12.10-acme"
 
@@ -83,6 +84,14 @@ def test_sections_that_lie_over_each_other() -> None:
     for number in range(1, count):
         struct.pack_into("<QQ", content, start + number * size + 24, 0, len(content))
     assert digest(bytes(content)) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(("size", "read"), [(1000, True), (1100, False)])
+def test_names_without_end(size: int, read: bool) -> None:
+    """Thousands of sections may share the end of one name."""
+    content = make_elf({"x" * size: b"code", ".modinfo": b"vermagic=1\0"})
+    assert (examine(content, V).vermagic == "1") == read
+    assert (digest(content) != hashlib.sha256(content).hexdigest()) == read
 
 
 def compiled(folder: Path, **words: str) -> bytes:

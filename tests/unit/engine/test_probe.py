@@ -115,8 +115,20 @@ class TestProbe:
         assert state.chosen == ("DOCKER_CONTEXT" if by_variable else "context far")
 
     def test_a_broken_config(self, machine: Machine) -> None:
-        (machine.folder.parent / "config.json").write_text("{")
         machine.docker(INFO)
+        for content in (b"{", b"\xff"):
+            (machine.folder.parent / "config.json").write_bytes(content)
+            assert probe().chosen == ""
+
+    def test_a_config_of_another_user(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As `sudo docker login` leaves it; the client warns of it and goes on."""
+
+        def read_text(path: Path) -> str:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        machine.docker(INFO)
+        (machine.folder.parent / "config.json").touch()
+        monkeypatch.setattr(Path, "read_text", read_text)
         assert probe().chosen == ""
 
 

@@ -14,7 +14,8 @@ import pytest
 from builder.series import make_words
 from builder.stages import compile as compiling
 from builder.stages import maketools, runmake
-from builder.stages.common import MARK, put_program
+from builder.stages.common import MARK, StageError, put_program
+from builder.stages.objtree import KEEP
 from tests.unit.stages import faketree
 
 BROKEN = "int ext4_inode_size(void)\n{\n\treturn sizeof(struct absent);\n}\n"
@@ -173,6 +174,33 @@ def test_the_first_compiler_error_is_the_message(work: Path, tree: Path) -> None
     assert run(tree, work).returncode == 0
 
 
+def test_a_source_that_is_gone_is_missed(work: Path, tree: Path) -> None:
+    """Also where the object is there that it was compiled to."""
+    source = tree / "kernel/printk.c"
+    text = source.read_text()
+    source.unlink()
+    done = run(tree, work)
+    assert done.returncode == 1
+    assert "No rule to make target 'kernel/printk.o'" in done.stdout
+    source.write_text(text)
+    assert run(tree, work).returncode == 0
+
+
+@pytest.mark.parametrize("option", ["", "CONFIG_RANDSTRUCT=y\n"], ids=["cached", "not cached"])
+def test_what_the_assembler_reads_counts(work: Path, tree: Path, option: str) -> None:
+    """Also with a config that keeps the compiler cache out (`may_cache`)."""
+    config, source, blob = work / "configured/config", tree / "sound/core/snd.c", tree / "sound/core/blob.bin"
+    config.write_text(config.read_text() + option)
+    include = f'asm(".pushsection .rodata\\n.incbin \\"{blob}\\"\\n.popsection");\n'
+    source.write_text(source.read_text() + include)
+    for text in (b"the first blob", b"another blob"):
+        blob.write_bytes(text)
+        done = run(tree, work, "--ccache", str(work / "ccache"))
+        assert done.returncode == 0, done.stdout
+        assert text in (work / MODULES / "kernel/sound/core/snd.ko").read_bytes()
+        shutil.rmtree(work / "out")
+
+
 def test_warnings_go_to_stdout(work: Path, tree: Path) -> None:
     (tree / "fs/ext4/inode.c").write_text("int ext4_inode_size(void)\n{\n\tint unused;\n\n\treturn 1;\n}\n")
     lines = run(tree, work).stdout.splitlines()
@@ -192,6 +220,26 @@ def test_an_image_that_was_not_made_is_an_error(work: Path) -> None:
     arguments = [str(word) for word in faketree.compile_arguments(faketree.TREE, work)]
     done = faketree.run_stage("compile", *(word.replace("boot/bzImage", "boot/zImage") for word in arguments))
     assert events(done.stdout)[-1]["what"] == "the build made no arch/x86/boot/zImage"
+
+
+def test_what_a_cross_build_makes_again_is_no_part_of_the_object_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves when it fails would be taken for a tree that something has touched."""
+    folders = []
+
+    def fail(obj: Path, work: Path, compiler: str) -> None:
+        folders.append(work.relative_to(obj).parts[0])
+        raise StageError("it fails")
+
+    obj, out = tmp_path / "obj", tmp_path / "out"
+    for name in ("arch/x86/boot/bzImage", "System.map", ".config"):
+        (obj / name).parent.mkdir(parents=True, exist_ok=True)
+        (obj / name).touch()
+    monkeypatch.setattr(compiling, "CrossHost", fail)
+    with pytest.raises(StageError, match="it fails"):
+        compiling.collect(build(obj, cross_compile="x86_64-linux-gnu-"), out)
+    assert folders == [KEEP]
 
 
 def test_host_programs_are_static_but_for_gcc_plugins(tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ def test_a_real_module_is_read(compiled: Path) -> None:
     assert fields["name"] == ["fakenic"]
 
 
+def test_of_two_sections_of_one_name_the_first_counts(tmp_path: Path) -> None:
+    """As the kernel has it; a file may have thousands that lie over one another."""
+    module = tmp_path / "a.ko"
+    module.write_bytes(make_elf({".modinfo": b"name=a\0", ".modinf0": b"name=b\0"}).replace(b".modinf0", b".modinfo"))
+    assert modinfo(module) == {"name": ["a"]}
+
+
 def test_a_signature_after_the_module_does_no_harm(tmp_path: Path) -> None:
     module = write_module(tmp_path, "a.ko", license="GPL")
     module.write_bytes(module.read_bytes() + b"signature~Module signature appended~\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from builder.stages import hostlink
+from builder.stages.common import put_program
 from tests.unit.stages import faketree
 
 PROGRAM = """\
@@ -55,6 +56,21 @@ def test_a_program_links_with_the_arguments(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-o", tmp_path / "main", tmp_path / "main.c", *words], check=True)
     assert b"/ld-linux" not in (tmp_path / "main").read_bytes()  # no dynamic loader
     assert pkg_config == "HOSTPKG_CONFIG=pkg-config --static"
+
+
+def test_what_a_probe_found_is_kept_but_not_that_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a reason of its own: the kernel's programs would be linked wrongly for as long as the object tree is kept."""
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
+    lacking = 'case " $* " in *" -c "*) exit 0 ;; esac\necho "undefined reference to eu_search_tree_init" >&2\nexit 1'
+    for number, (then, flags) in enumerate((("exit 0", "-static"), (lacking, "-static {}/search-trees.o"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        put_program(tmp_path / "bin/gcc", "#!/bin/sh\necho Killed >&2\nexit 1\n")
+        assert hostlink._link_flags(folder) == "-static"
+        put_program(tmp_path / "bin/gcc", f"#!/bin/sh\n{then}\n")
+        assert hostlink._link_flags(folder) == flags.format(folder)
+        put_program(tmp_path / "bin/gcc", "#!/bin/sh\nexit 1\n")
+        assert hostlink._link_flags(folder) == flags.format(folder)
 
 
 def test_a_tree_from_before_4_19_is_told_in_its_own_words(tmp_path: Path) -> None:

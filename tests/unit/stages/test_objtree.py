@@ -29,6 +29,7 @@ def tree(tmp_path: Path) -> Path:
         "arch/x86/kernel/Makefile": "obj-$(CONFIG_MSR) += msr.o\n",
         "net/Makefile": "obj-$(CONFIG_NET) += core.o\n",
         "net/core.c": "int core;\n",
+        "net/blob.bin": "blob\n",
         "net/gen.sh": "echo 1\n",
         "net/table.h": "int table;\n",
         "net/certs/one.hex": "0x30\n",
@@ -49,10 +50,9 @@ def tree(tmp_path: Path) -> Path:
 def kept(tree: Path, tmp_path: Path) -> Callable[..., ObjectTree]:
     """Opens the object tree as a build does; returns it opened."""
 
-    def opened(config: str = CONFIG, **recipe: str) -> ObjectTree:
-        found = ObjectTree(
-            folder=tmp_path / "obj", tree=tree, srcarch="x86", recipe={"the toolchain": "gcc 14", **recipe}
-        )
+    def opened(config: str = CONFIG, *, noted: bool = True, **recipe: str) -> ObjectTree:
+        made_with = {"the toolchain": "gcc 14", **recipe}
+        found = ObjectTree(folder=tmp_path / "obj", tree=tree, srcarch="x86", recipe=made_with, noted=noted)
         found.open(config, journal.dump(journal.read_tree(tree)))
         return found
 
@@ -190,6 +190,47 @@ def test_what_kbuild_looks_at_keeps_the_tree(
         write(tree / path, text)
     assert kept().said == ["the object tree is kept; 1 source files differ"]
     assert is_kept(tmp_path)
+
+
+@pytest.mark.parametrize("start", ["{tree}", "../tree"], ids=["absolute", "relative"])
+def test_what_was_compiled_from_a_source_that_is_gone_goes_with_it(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, start: str
+) -> None:
+    """make would take it for made, at once or when a Makefile names it again."""
+    built(kept, tmp_path)
+    opened = kept()
+    source = start.format(tree=tree)
+    for name in ("net/core", "lib/core"):
+        folder, _, stem = f"{tmp_path}/obj/{name}".rpartition("/")
+        write(Path(f"{folder}/{stem}.o"), "object")
+        note = f"savedcmd_{name}.o := gcc -o {name}.o {source}/{name}.c\nsource_{name}.o := {source}/{name}.c\n"
+        write(Path(f"{folder}/.{stem}.o.cmd"), note)
+    opened.close(complete=True)
+    (tree / "net/core.c").unlink()
+    opened = kept()
+    assert (opened.said, opened.part) == (["the object tree is kept; 1 source files differ"], None)
+    left = [path.relative_to(tmp_path / "obj") for path in (tmp_path / "obj").rglob("*core.o*")]
+    assert sorted(map(str, left)) == ["lib/.core.o.cmd", "lib/core.o"]
+
+
+@pytest.mark.parametrize(
+    ("path", "noted", "same"),
+    [
+        ("net/blob.bin", True, True),
+        ("net/blob.bin", False, False),
+        ("net/core.c", False, True),
+        ("net/Kconfig", False, True),
+        ("tools/testing/run.sh", False, True),
+    ],
+)
+def test_what_the_assembler_may_have_read(
+    kept: Callable[..., ObjectTree], tree: Path, tmp_path: Path, path: str, noted: bool, same: bool
+) -> None:
+    write(tree / "net/Kconfig", "config NET\n")
+    built(kept, tmp_path)
+    write(tree / path, "changed\n")
+    kept(noted=noted)
+    assert is_kept(tmp_path) == same
 
 
 @pytest.mark.parametrize(

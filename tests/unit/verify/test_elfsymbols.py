@@ -45,6 +45,18 @@ def test_versions(tmp_path: Path) -> None:
     assert parse_symbols(module(tmp_path, extended)).versions == {"a_very_long_name": 5, "printk": 6}
 
 
+@pytest.mark.parametrize(("size", "good"), [(1000, True), (1100, False)])
+def test_names_without_end(tmp_path: Path, size: int, good: bool) -> None:
+    """Thousands of symbols may share the end of one name."""
+    path = tmp_path / "a.ko"
+    path.write_bytes(module(tmp_path, using("x" * size)))
+    if good:
+        assert read_symbols(path).needs == {"x" * size}
+    else:
+        with pytest.raises(StageError, match="damaged"):
+            read_symbols(path)
+
+
 @pytest.mark.parametrize("size", [0, 3, 63, 200])
 def test_a_cut_module(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a.ko"

@@ -63,6 +63,34 @@ def test_a_loop_ends() -> None:
         read_index(data, "modules.dep.bin")
 
 
+def chain(prefix: bytes, nodes: int) -> bytes:
+    """An index of nodes below one another, each with a key of its own and no value."""
+    place = 12 + len(prefix) + 1 + 6
+    data = struct.pack(">III", 0xB007F457, 0x20001, 0xA0000000 | 12) + prefix + b"\0"
+    data += struct.pack(">BBI", 65, 65, 0x60000000 | place)
+    for _ in range(nodes):
+        place += 10
+        data += struct.pack(">BBII", 65, 65, 0x60000000 | place, 0)
+    return data + struct.pack(">BBII", 65, 65, 0, 0)
+
+
+def test_keys_that_together_are_many_times_the_index() -> None:
+    assert len(read_index(chain(b"p" * 4000, 10), "modules.alias.bin")) == 11
+    with pytest.raises(StageError):
+        read_index(chain(b"p" * 4000, 90), "modules.alias.bin")
+
+
+def test_a_key_that_is_longer_than_any() -> None:
+    head = struct.pack(">III", 0xB007F457, 0x20001, 0x80000000 | 0x40000000 | 12)
+    for size, good in ((4096, True), (4097, False)):
+        data = head + b"k" * size + b"\0" + struct.pack(">I", 0)
+        if good:
+            assert read_index(data, "modules.alias.bin") == {"k" * size: ()}
+        else:
+            with pytest.raises(StageError):
+                read_index(data, "modules.alias.bin")
+
+
 def test_each_damaged_byte_is_survived(folder: Path) -> None:
     data = (folder / "modules.alias.bin").read_bytes()
     for at in range(len(data)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.verify.links import follow, problem, through
+from builder.verify.links import Shipped, follow, problem, through
 
 LINKS = {
     "lib/firmware/a.bin": "b.bin",
@@ -40,6 +40,15 @@ NAMES = {"lib", "lib/firmware", "lib/firmware/b.bin", "lib/firmware/deep", "lib/
 )
 def test_follow(path: str, end: str | None) -> None:
     assert follow(path, LINKS) == end
+
+
+def test_what_ships() -> None:
+    """With the folders that it is in."""
+    shipped = Shipped(["", "a/b/c", "a-b", "a.b/c", "d"])
+    for name in ("", "a", "a/b", "a/b/c", "a-b", "a.b", "d"):
+        assert name in shipped, name
+    for name in ("a/", "a/b/c/d", "a-", "b", "a.b/", "e", "a/b/"):
+        assert name not in shipped, name
 
 
 @pytest.mark.parametrize(

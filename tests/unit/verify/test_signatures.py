@@ -7,6 +7,7 @@ import gzip
 import lzma
 import struct
 import subprocess
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,20 @@ def content(certificate: bytes) -> bytes:
 
 
 def bzimage(plain: bytes, pack: Callable[[bytes], bytes]) -> bytes:
-    """An image of x86 with a kernel that loads `plain` at ADDRESS (Documentation/arch/x86/boot.rst)."""
+    """An image of x86 with a kernel that loads `plain` at ADDRESS."""
+    return boot_image(pack(kernel_elf(plain)))
+
+
+def kernel_elf(plain: bytes) -> bytes:
+    """A kernel that loads `plain` at ADDRESS."""
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     head = ident + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, ADDRESS, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     segment = struct.pack("<IIQQQQQQ", 1, 5, 120, ADDRESS, 0, len(plain), len(plain), 4096)
-    packed = pack(head + segment + plain)
+    return head + segment + plain
+
+
+def boot_image(packed: bytes) -> bytes:
+    """An image of x86 with a packed kernel (Documentation/arch/x86/boot.rst)."""
     setup = bytearray(1024)
     setup[0x1F1] = 1
     setup[0x1FE:0x200] = b"\x55\xaa"
@@ -144,6 +154,8 @@ def test_damaged_signatures(key: Key) -> None:
         (whole[:end] + struct.pack(">5B3xI", 0, 0, 1, 0, 0, 9) + MARK, "another kind than PKCS #7"),
         (whole[:end] + struct.pack(">5B3xI", 0, 0, 2, 0, 0, 1 << 20) + MARK, "longer than the module"),
         (whole[:end] + struct.pack(">5B3xI", 0, 0, 2, 0, 0, 9) + MARK, "PKCS #7 message|DER"),
+        (bytes(2 << 20) + struct.pack(">5B3xI", 0, 0, 2, 0, 0, 2 << 19) + MARK, "PKCS #7 message|DER"),
+        (bytes(2 << 20) + struct.pack(">5B3xI", 0, 0, 2, 0, 0, (2 << 20) - 9) + MARK, "larger than any"),
     ):
         with pytest.raises(ValueError, match=words):
             read_signature(bad)
@@ -176,6 +188,29 @@ def zstd(data: bytes) -> bytes:
 def test_certificates_in_an_image_of_x86(tmp_path: Path, key: Key, pack: Callable[[bytes], bytes]) -> None:
     both = key.der + key.der
     assert certificates(bzimage(content(both), pack), system_map(len(both)), tmp_path) == [key.der, key.der]
+
+
+@pytest.mark.host_programs
+def test_no_file_takes_what_a_kernel_image_unpacks_to(tmp_path: Path, key: Key, few_bytes_a_file: None) -> None:
+    image = bzimage(content(key.der) + bytes(64 << 20), zstd)
+    assert len(image) < 1 << 20
+    assert certificates(image, system_map(len(key.der)), tmp_path) == [key.der]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_what_a_kernel_image_loads_is_not_copied(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """A thousand segments, each of them all of the file."""
+    elf = bytearray(kernel_elf(bytes(1 << 20)))
+    rows = 1000
+    struct.pack_into("<Q", elf, 32, len(elf))
+    struct.pack_into("<H", elf, 56, rows)
+    elf += struct.pack("<IIQQQQQQ", 1, 5, 0, ADDRESS, 0, len(elf), len(elf), 4096) * rows
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="the kernel image"):
+        certificates(boot_image(pack(bytes(elf))), system_map(1 << 30), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * len(elf)
 
 
 @pytest.mark.host_programs

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import resource
 import shutil
 import subprocess
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -165,15 +164,6 @@ def test_a_package_that_is_a_zstd_bomb_is_refused(
     path.write_bytes(packed + zeros_in_zstd(4 << 30))
     monkeypatch.setattr(unpack, "_RATIO", 1)
     assert "unpacks to more than" in unpack.read_package(path, tmp_path / "out").damage
-
-
-@pytest.fixture
-def few_bytes_a_file() -> Iterator[None]:
-    """No file of this process and those that it starts may have more than 32 MiB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 20, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_no_zstd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
