@@ -10,7 +10,7 @@ _EXTENDED = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
 _MOST_EXTENDED = 1 << 16  # bytes; it is read into memory
-_PATH_MAX = 4096  # limits.h of Linux
+PATH_MAX = 4096  # limits.h of Linux
 _DEEPEST = 64  # folders; each may come to an entry of its own in memory. Linux' source has eleven
 
 
@@ -30,7 +30,7 @@ class TarMember(tarfile.TarInfo):
             raise tarfile.ReadError("extended headers follow one another without end") from None
         _check_size(member)  # an extended header may have changed it
         for name in (member.name, member.linkname):
-            if len(name) > _PATH_MAX or name.count("/") > _DEEPEST:
+            if len(name) > PATH_MAX or name.count("/") > _DEEPEST:
                 raise tarfile.ReadError(f"a name that is too long: {name[:100]}…")
         return member
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from builder.stages.elf import parse_modinfo
+from builder.verify.elfsymbols import string_at
 
 _MODINFO, _SYMTAB = ".modinfo", ".symtab"
 _OF_THE_BUILD = frozenset({"vermagic", "srcversion"})
 _NOBITS, _ABSOLUTE = 8, 0xFFF1
-_LONGEST = 1024  # bytes of a section's name; thousands of sections may share the end of one
 # What does not run: notes of this very build; what follows from the kernel that it was built for, which is CRCs of the
 # symbols that it uses and exports (scripts/mod/modpost.c) and numbers of types (Documentation/bpf/btf.rst); what
 # debuggers read.
@@ -101,7 +101,7 @@ def _sections(content: bytes) -> Iterator[tuple[str, str, bytes]]:
         raise ValueError
     labels = _part(content, headers[labels_at])
     for header in headers:
-        name = labels[header[0] : labels.index(b"\0", header[0], header[0] + _LONGEST)].decode(errors="replace")
+        name = string_at(labels, header[0])
         data = b"" if header[1] == _NOBITS else _part(content, header)
         yield name, f"{header[1]} {header[2]} {header[5] if header[1] == _NOBITS else ''}", data
 

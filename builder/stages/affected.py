@@ -49,8 +49,8 @@ class Change:
     since: int
 
 
-def made_of(obj: Path, tree: Path, sources: Collection[str]) -> list[Path]:
-    """The files of an object tree that were compiled from some sources, and kbuild's notes of them.
+def made_of(obj: Path, tree: Path, sources: Collection[str]) -> list[str]:
+    """The paths in an object tree of what was compiled from some sources, and of kbuild's notes of it.
 
     Where a source is gone, make takes them for made, and no more: the rule that names a source is a pattern
     (scripts/Makefile.build), which does not fit then, and fixdep leaves the source out of the dependencies.
@@ -60,11 +60,12 @@ def made_of(obj: Path, tree: Path, sources: Collection[str]) -> list[Path]:
     """
     wanted = {f"{tree}/{path}" for path in sources}
     names = [os.fsencode(f"/{posixpath.basename(path)}") for path in sources]
-    found: list[Path] = []
+    found: list[str] = []
     for note in obj.rglob(".*.cmd") if names else ():
         lines = [line for line in content(str(note)).splitlines() if line.startswith(b"source_")]
         if any(wanted & _named(line, names, obj) for line in lines):
-            found += [note.with_name(note.name.removeprefix(".").removesuffix(".cmd")), note]
+            target = note.with_name(note.name.removeprefix(".").removesuffix(".cmd"))
+            found += [str(path.relative_to(obj)) for path in (target, note)]
     return found
 
 

@@ -51,7 +51,7 @@ _INSTALLING = "scripts/Makefile.modinst"
 _NO_INPUT = ("Documentation/", "samples/", "tools/testing/", "tools/perf/", "LICENSES/")
 _TEXTS = re.compile(r"(?:Documentation|LICENSES)/.*\.(?:rst|txt)")
 _NOT_INCLUDED = frozenset(("Makefile", "Kbuild", "Kconfig"))
-_TOLD = ("/Makefile", "/Kbuild", "/Kconfig")
+_TOLD = tuple(f"/{name}" for name in sorted(_NOT_INCLUDED))
 _COMMENT = re.compile(r"\s*#")
 _NO_RULE = re.compile(_COMMENT.pattern + r"|\s*[\w./-]+-(?:y|m|n|objs|\$\([^)]*\))\s*[:+?]?=")
 """A comment, or a list such as `obj-$(CONFIG_NET) += core.o`; kbuild notices what differs in these."""
@@ -210,10 +210,9 @@ class ObjectTree:
         real = os.path.relpath(os.path.realpath(self.tree / link), os.path.realpath(self.tree))
         return real == "." or any(f"{path}/".startswith(f"{real}/") for path in paths)
 
-    def _unnoted(self, config: str, changes: Changes) -> list[str | Path]:
+    def _unnoted(self, config: str, changes: Changes) -> list[str]:
         """Objects that may have to be made again for what kbuild does not note of them, or does not look at."""
-        found: list[str | Path] = []
-        found += made_of(self.folder, self.tree, [path for path in changes.removed if path.endswith(SOURCES)])
+        found = made_of(self.folder, self.tree, [path for path in changes.removed if path.endswith(SOURCES)])
         settings = _settings(config)
         if settings.get("MODVERSIONS") != "y":
             return found
@@ -371,7 +370,7 @@ class ObjectTree:
             if PurePosixPath(path).suffix not in COMPILED and not path.startswith(_NO_INPUT):
                 return f"{path} is gone, which a rule may have taken for what there was ($(wildcard))"
         for path in sorted(() if self.noted else changes.changed):
-            if not path.endswith((*COMPILED, *_TOLD)) and not path.startswith(_NO_INPUT) and not _TEXTS.fullmatch(path):
+            if not path.endswith((*COMPILED, *_TOLD)) and not path.startswith(_NO_INPUT):
                 return f"{path} differs, which the assembler may have read (.incbin)"
         return None
 

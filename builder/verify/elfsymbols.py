@@ -85,13 +85,13 @@ def parse_symbols(data: bytes) -> ModuleSymbols:
     for name, info, _, index, value, _ in _SYMBOL.iter_unpack(table.content):
         if index == _SHN_UNDEF:
             if name:
-                (weak if info >> 4 == _STB_WEAK else needs).add(_string(names, name))
+                (weak if info >> 4 == _STB_WEAK else needs).add(string_at(names, name))
         elif not defines:
             continue
         elif names.startswith(_EXPORT, name):
-            exports[_string(names, name + len(_EXPORT))] = None
+            exports[string_at(names, name + len(_EXPORT))] = None
         elif names.startswith(_CRC, name):
-            crcs[_string(names, name + len(_CRC))] = _crc(sections, index, value)
+            crcs[string_at(names, name + len(_CRC))] = _crc(sections, index, value)
     versions: dict[str, int] = {}
     modinfo: dict[str, list[str]] = {}
     named = {section.name: section.content for section in sections}
@@ -122,7 +122,8 @@ def _sections(data: bytes) -> list[_Section]:
     contents = [_content(whole, row) for row in rows]
     labels = bytes(contents[labels_at])
     return [
-        _Section(_string(labels, row[0]), row[1], row[6], content) for row, content in zip(rows, contents, strict=True)
+        _Section(string_at(labels, row[0]), row[1], row[6], content)
+        for row, content in zip(rows, contents, strict=True)
     ]
 
 
@@ -151,7 +152,7 @@ def _extended(crcs: memoryview, names: memoryview) -> dict[str, int]:
     return {_text(name): crc for name, (crc,) in zip(words, struct.iter_unpack("<I", crcs), strict=True)}
 
 
-def _string(table: bytes, offset: int) -> str:
+def string_at(table: bytes, offset: int) -> str:
     """The NUL-ended string at an offset of a string table.
 
     Raises:

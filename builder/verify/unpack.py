@@ -19,7 +19,7 @@ from typing import IO, cast
 
 from builder.release import human_size
 from builder.stages.compressor import format_of
-from builder.tarmember import TarMember
+from builder.tarmember import PATH_MAX, TarMember
 from builder.verify.streams import Stream
 
 LIMIT = 32 << 30
@@ -28,7 +28,6 @@ _RATIO, _SMALL = 64, 1 << 30
 """So many times its size no package unpacks to, unless that is little: modules are packed to a third or a sixth."""
 _PIECE = 1 << 18
 _NOT_PLAIN = re.compile(r"(?:^|/)\.?(?:/|$)")
-_PATH_MAX = 4096  # limits.h of Linux
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of this machine's disk, which are no fault of the package."""
 _DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
@@ -240,7 +239,7 @@ class _Tree:
 
 def stays_inside(name: str) -> bool:
     """Whether a name can be one of a file in the folder, links aside."""
-    return len(name) <= _PATH_MAX and posixpath.normpath(name).split("/", 1)[0] not in ("", "..")
+    return len(name) <= PATH_MAX and posixpath.normpath(name).split("/", 1)[0] not in ("", "..")
 
 
 def _write(tar: tarfile.TarFile, stream: Stream, member: tarfile.TarInfo, path: Path) -> None:
