@@ -57,7 +57,7 @@ _OBJTREE = (
 _LINKED_ANEW = "newer_prereqs_except=$(newer-prereqs)"
 # Whatever the config says (in any version's words), modules are installed as plain .ko: old kmods read no other.
 _PLAIN_MODULES = tuple(f"CONFIG_MODULE_COMPRESS{suffix}=" for suffix in ("", "_ALL", "_GZIP", "_XZ", "_ZSTD"))
-_NOT_IN_OBJTREE = ("*.cmd", "*.o", "*.a", "*.d")
+_NOT_IN_OBJTREE = ("*.cmd", "*.o", "*.a", "*.d", "*.su")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +115,12 @@ class Build:
         return self.ccache if may_cache(self.config) else None
 
     @property
+    def keeps_versions(self) -> bool:
+        """Whether genksyms makes symbol versions, and the compiler cache has them with the objects."""
+        made = self.on("MODVERSIONS") and not self.on("GENDWARFKSYMS")
+        return made and self.cache is not None and self.compiler == GCC
+
+    @property
     def srcarch(self) -> str:
         """The architecture's folder: x86, arm64."""
         return self.image_path.parts[1]
@@ -131,10 +137,10 @@ def make_arguments(build: Build, jobs: int) -> list[str]:
     if build.on("DEBUG_INFO_BTF_MODULES"):
         words.append(_LINKED_ANEW)
     if build.cache is not None:
+        versions = symversions.make_words(build.tree) if build.keeps_versions else []
+        compiler = symversions.compiler(f"ccache {build.cc}") if versions else f"CC=ccache {build.cc}"
         # What only preprocesses (linker scripts) has nothing to gain from the cache.
-        words += [f"CC=ccache {build.cc}", f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}"]
-        if build.compiler == GCC and not build.on("GENDWARFKSYMS"):
-            words += symversions.make_words(build.tree)
+        words += [compiler, f"CPP={build.cc} -E", f"HOSTCC=ccache {build.compiler}", *versions]
     return words
 
 
@@ -289,6 +295,7 @@ def compiler_cache(build: Build, journal: Journal, named: Sequence[str], tempora
         shadows(build.tree, journal, build.srcarch, named),
         config=build.ccache_config,
         temporary=temporary,
+        genksyms=symversions.genksyms(build.tree, build.obj / ".config", journal) if build.keeps_versions else None,
     )
 
 

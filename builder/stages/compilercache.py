@@ -21,34 +21,53 @@ from urllib.parse import urlsplit
 
 from builder.stages import symversions
 from builder.stages.common import put_program, warning
+from builder.stages.symversions import Genksyms
 
 # Stands before the compiler on PATH, so that ccache runs it for what it does not have. gcc's list of dependencies has
 # what the preprocessor read; `as --MD` lists the assembler's inputs. The temporary file among them is gone by then.
+# The option that asks for symbol versions is the first word, where make's command has it there: ccache keeps the order.
 _WRAPPER = """\
 #!/bin/sh
-list= compiles=
+list= compiles= versions= found=
 for word; do
     case $word in
         -Wp,-MMD,* | -Wp,-MD,*) list=${{word#-Wp,-M*D,}} ;;
         -c) compiles=yes ;;
+        {option}) versions=yes ;;
     esac
 done
+if [ "$1" = {option} ]; then
+    shift
+elif [ "$versions" ]; then
+    for word; do
+        shift
+        [ "$word" = {option} ] || set -- "$@" "$word"
+    done
+fi
 [ "$list" ] && [ "$compiles" ] || exec {compiler} "$@"
 {headers}\
 {compiler} "$@" "-Wa,--MD,$list.as"
 code=$?
 if [ $code = 0 ] && [ -f "$list.as" ]; then
     set -f
-    found=
     while read -r line || [ "$line" ]; do
         for word in ${{line%\\\\}}; do
             case " $* " in *" $word "*) continue ;; esac
             case $word in *:) ;; *) [ ! -f "$word" ] || found="$found $word" ;; esac
         done
     done <"$list.as"
-    [ ! "$found" ] || sed -i "\\$ s|\\$| \\\\\\\\\\n$found|" "$list" || code=1
 fi
 rm -f "$list.as"
+if [ "$versions" ] && [ $code = 0 ]; then
+    object=" $* "
+    object=${{object##* -o }}
+    versions=${{object%%.o *}}.su
+    : >"$versions"
+    if grep -q -e __export_symbol_ -e __ksymtab "${{versions%su}}o"; then
+        found="$found$({made} "$versions" "$list" "$@")"
+    fi
+fi
+[ ! "$found" ] || sed -i "\\$ s|\\$| \\\\\\\\\\n$found|" "$list" || code=1
 exit $code
 """
 # For a list that has the headers too which a source takes for the system's (`-isystem`, `#pragma GCC system_header`).
@@ -60,7 +79,7 @@ for word; do
 done
 """
 # Another word leaves all earlier results behind; theirs is a shorter list of dependencies.
-_FORMAT = "rosk3"
+_FORMAT = "rosk4"
 _PORTS = {"redis": 6379, "http": 80}
 _REMOTE = re.compile(r"^remote_storage\s*=\s*(\S+)\s*$", re.MULTILINE)
 _SECONDS = 3.0
@@ -88,6 +107,7 @@ class CompilerCache:
         shadows: A checksum over which headers could take each other's place (`builder.stages.shadowing`).
         config: Its configuration file, which may name a server that machines share; need not exist.
         all_headers: Sources may have headers of their own that they take for the system's; a kernel has none.
+        genksyms: What makes symbol versions, which are kept with the objects then (`builder.stages.symversions`).
         temporary: A folder for its temporary files, made anew. On a disk's own file system, which an overlay is not,
             ccache keeps in it what it knows of headers that it has read (inode_cache), and reads each of them once.
 
@@ -106,16 +126,19 @@ class CompilerCache:
         config: Path | None = None,
         temporary: Path | None = None,
         all_headers: bool = False,
+        genksyms: Genksyms | None = None,
     ) -> None:
         self.folder = folder
         self.warnings: list[dict[str, object]] = []
         # In one key that every ccache knows: CCACHE_NAMESPACE, made for this, came with 4.5 (Debian 11 has 4.2).
-        self._keys = {"CCACHE_COMPILERCHECK": f"string:{_FORMAT}{'h' * all_headers}-{shadows}-{toolchain}"}
+        made_by = f"-{genksyms.command}-{genksyms.sources}" if genksyms else ""
+        self._keys = {"CCACHE_COMPILERCHECK": f"string:{_FORMAT}{'h' * all_headers}-{shadows}-{toolchain}{made_by}"}
         self.passing = Path(tempfile.mkdtemp(prefix="rosk-"))
         self._depend = compiler != "clang"
         for name in {"gcc", compiler} if self._depend else ():
             wrap(name, self.passing / "bin", all_headers=all_headers)
-        if self._depend and (program := shutil.which(compiler)):
+        self._genksyms = genksyms.command if genksyms else ""
+        if genksyms and (program := shutil.which(compiler)):
             symversions.install(self.passing / "bin", program)
         self._config = self._configured(config)
         # Not in the cache's folder: a full or read-only one must not fail a compile.
@@ -132,6 +155,7 @@ class CompilerCache:
             **({"CCACHE_DEPEND": "1"} if self._depend else {}),
             "CCACHE_TEMPDIR": str(self._temporary),
             "CCACHE_STATSLOG": str(self.passing / "stats"),
+            **({symversions.VARIABLE: self._genksyms} if self._genksyms else {}),
         }
 
     def counts(self, suffix: str = "") -> dict[str, int]:
@@ -140,7 +164,7 @@ class CompilerCache:
         Calls for /dev/null, by which kbuild probes the compiler, do not count.
 
         Args:
-            suffix: `symversions.STATISTICS` for symbol versions, which are counted apart.
+            suffix: `symversions.STATISTICS` for the commands for symbol versions: `beside_object` or `made_apart`.
         """
         log = self.passing / f"stats{suffix}"
         if not log.exists():
@@ -174,7 +198,9 @@ def wrap(name: str, folder: Path, *, all_headers: bool = False) -> None:
     if compiler is None:
         return
     headers = _ALL_HEADERS if all_headers else ""
-    put_program(folder / name, _WRAPPER.format(compiler=shlex.quote(compiler), headers=headers))
+    words = {"compiler": compiler, "option": symversions.OPTION, "made": str(symversions.made_by(folder))}
+    quoted = {word: shlex.quote(text) for word, text in words.items()}
+    put_program(folder / name, _WRAPPER.format(**quoted, headers=headers))
 
 
 def answers(address: str) -> bool:

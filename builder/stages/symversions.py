@@ -2,26 +2,47 @@
 
 With CONFIG_MODVERSIONS kbuild preprocesses each source that exports symbols a second time and has genksyms read that
 (scripts/Makefile.build, `cmd_gensymtypes_c`). Where the compiler cache has all objects, this is more than half of what
-a compile costs. ccache is shown the two as one compiler, whose object is what genksyms says, and keeps that as it
-keeps objects: by the content of all files that were read.
+a compile costs. So they are made where the object is compiled, and ccache keeps both as one result: it takes them for
+the file that gcc writes beside an object when it is asked how much of the stack functions use (`-fstack-usage`,
+FILE.su), an option that gcc itself is not given here. kbuild's own command then finds them there. By themselves they
+would cost as much in an empty cache as one more object each, for ccache looks at every header several times.
+
+Whatever is found beside an object tells which genksyms made it, and how that was called. Where this is not what kbuild
+asks for, they are made as kbuild makes them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from builder.stages.common import put_program
+from builder.stages.journal import Journal
 
 STATISTICS = ".symversions"
 """What the name of ccache's statistics log ends in for these."""
+OPTION = "-fstack-usage"
+VARIABLE = "ROSK_GENKSYMS"
+"""In make's environment: `Genksyms.command`."""
 
 _NAME = "rosk-symversions"
+_RULES = "scripts/Makefile.build"
 # kbuild's own pipe. What follows it is genksyms and its arguments, which differ from version to version.
 _RULE = re.compile(r"^cmd_gensymtypes_c\s*=\s*\$\(CPP\) -D__GENKSYMS__ \$\(c_flags\) \$<\s*\|\s*(\S.*)$", re.M)
-# What make runs: GENKSYMS ARGUMENTS -- COMPILER'S ARGUMENTS. A genksyms that reads or writes more than its input and
-# output, and options of the compiler that make ccache wait for more files than the object, are not for ccache.
+_DEFINED = re.compile(r"^genksyms\s*=.*$", re.M)
+_SOURCES = ("scripts/genksyms/", "scripts/include/")
+# Sets `sum` to the checksum of the genksyms that is named first in its argument. kbuild has made it before it compiles
+# what exports symbols, and makes it once.
+_SUM = """\
+program=${{ROSK_GENKSYMS%% *}}
+[ -s {sum} ] || {{ sha256sum <"$program" >{sum}.$$ && mv {sum}.$$ {sum}; }} || exit
+read -r sum _ <{sum}
+"""
+# What make runs: GENKSYMS ARGUMENTS -- COMPILER'S ARGUMENTS. Before Linux 5.12 the object has another name first.
 _ASKED = """\
 #!/bin/sh
 genksyms=
@@ -30,45 +51,110 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
-list= more=
+genksyms=${{genksyms# }} list= how=made_apart
 for word; do
-    case $word in
-        -Wp,-MMD,* | -Wp,-MD,*) list=${{word#-Wp,-M*D,}} ;;
-        -ftest-coverage | -fprofile* | --coverage | -gsplit-dwarf | -fstack-usage | -save-temps*) more=yes ;;
-    esac
+    case $word in -Wp,-MMD,* | -Wp,-MD,*) list=${{word#-Wp,-M*D,}} ;; esac
 done
-case $genksyms in
-    *" -T "* | *" -p "* | *" -d"*) list= ;;
-    *" -r /dev/null") ;;
-    *" -r "*) list= ;;
-esac
-[ "$list" ] && [ ! "$more" ] || {{ {compiler} -E "$@" | $genksyms; exit; }}
-program=${{genksyms# }}
-export CCACHE_EXTRAFILES="${{program%% *}}" CCACHE_COMPILERCHECK="$CCACHE_COMPILERCHECK$genksyms"
-export CCACHE_STATSLOG="$CCACHE_STATSLOG{statistics}" ROSK_GENKSYMS="$genksyms"
-said=${{list%.d}}.symversions.o
-ccache {name}-gcc "$@" -c -o "$said" && cat "$said"
-code=$?
-rm -f "$said"
-exit $code
+name=${{list##*/}} folder=${{list%"${{list##*/}}"}}
+name=${{name#.}}
+for versions in "$folder${{name%.o.d}}.su" "$folder.tmp_${{name%.o.d}}.su"; do
+    [ -s "$versions" ] || continue
+    if [ "$genksyms" = "$ROSK_GENKSYMS" ]; then
+        {checksum}\
+        {{ read -r first && [ "$first" = "# $sum $genksyms" ] && how=beside_object && cat; }} <"$versions"
+        code=$?
+    fi
+    : >"$versions"
+done
+[ ! "$CCACHE_STATSLOG" ] || printf '# %s\\n%s\\n' "$list" $how >>"$CCACHE_STATSLOG{statistics}"
+[ $how = made_apart ] || exit $code
+{compiler} -E "$@" | $genksyms
 """
-# What ccache runs in a compiler's place: … -c -o FILE SOURCE, in any order.
+# What the compiler's wrapper runs for an object that exports symbols: VERSIONS LIST COMPILER'S ARGUMENTS. It says which
+# files were read that the list of the object's dependencies lacks.
 _MADE = """\
 #!/bin/sh
-said= next=
+[ -x "${{ROSK_GENKSYMS%% *}}" ] || exit
+{checksum}\
+versions=$1 list=$2 next=
+shift 2
 for word; do
     shift
-    [ ! "$next" ] || {{ said=$word next= && continue; }}
+    [ ! "$next" ] || {{ next= && continue; }}
     case $word in
         -o) next=yes ;;
         -c) ;;
+        -Wp,-MMD,* | -Wp,-MD,*) set -- "$@" "$word.versions" ;;
         *) set -- "$@" "$word" ;;
     esac
 done
-{{ {compiler} -E "$@" || : >"$said.failed"; }} | $ROSK_GENKSYMS >"$said" && [ ! -e "$said.failed" ] && exit
-rm -f "$said.failed"
-exit 1
+echo "# $sum $ROSK_GENKSYMS" >"$versions.new"
+{{ {compiler} -E -D__GENKSYMS__ "$@" || : >"$versions.failed"; }} | $ROSK_GENKSYMS >>"$versions.new" &&
+    [ ! -e "$versions.failed" ] && mv "$versions.new" "$versions" &&
+    {{ cmp -s "$list" "$list.versions" || awk '
+        {{ for (i = 1; i <= NF; i++) if (NR == FNR) seen[$i]; else if (!($i in seen)) printf " %s", $i }}
+    ' "$list" "$list.versions"; }}
+rm -f "$versions.new" "$versions.failed" "$list.versions"
 """
+
+
+@dataclass(frozen=True)
+class Genksyms:
+    """The genksyms of a kernel.
+
+    Attributes:
+        command: How kbuild calls it for an object of which nothing special is asked.
+        sources: A checksum over its sources.
+    """
+
+    command: str
+    sources: str
+
+
+def genksyms(tree: Path, config: Path, journal: Journal) -> Genksyms | None:
+    """The genksyms that symbol versions are kept of; None for a source tree whose rule is another one.
+
+    Args:
+        tree: The kernel's source.
+        config: Its .config, which make can read.
+        journal: What is in the tree.
+    """
+    rule = _rule(tree)
+    if rule is None:
+        return None
+    known = [f"-include {config}", "GENKSYMS = scripts/genksyms/genksyms", *rule.defined]
+    lines = "\n".join([*known, f"$(info {rule.command})", "all:;@:"])
+    said = subprocess.run(["make", "-s", "-f", "-"], input=lines, capture_output=True, text=True).stdout
+    sources = [f"{path} {entry.digest}" for path, entry in sorted(journal.items()) if path.startswith(_SOURCES)]
+    return Genksyms(" ".join(said.split()), hashlib.sha256("\n".join(sources).encode()).hexdigest())
+
+
+def make_words(tree: Path) -> list[str]:
+    """What make is to be told beside `compiler`; nothing for a source tree whose rule is another one.
+
+    Args:
+        tree: The kernel's source.
+    """
+    rule = _rule(tree)
+    return [f"cmd_gensymtypes_c={_NAME} {rule.command} -- -D__GENKSYMS__ $(c_flags) $<"] if rule else []
+
+
+def compiler(command: str) -> str:
+    """The word for make that names the compiler (`CC`): objects of C sources are compiled with `OPTION` before all."""
+    return f"CC={command}$(if $(and $(filter %.o,$@),$(filter %.c,$<)), {OPTION})"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    command: str
+    defined: list[str]
+
+
+def _rule(tree: Path) -> _Rule | None:
+    rules = tree / _RULES
+    text = rules.read_text(errors="replace").replace("\\\n", " ") if rules.is_file() else ""
+    found = _RULE.search(text)
+    return _Rule(found[1].strip(), _DEFINED.findall(text)) if found else None
 
 
 def install(folder: Path, compiler: str) -> None:
@@ -77,18 +163,15 @@ def install(folder: Path, compiler: str) -> None:
     Args:
         compiler: The path of gcc.
     """
-    quoted = shlex.quote(compiler)
-    put_program(folder / _NAME, _ASKED.format(compiler=quoted, statistics=STATISTICS, name=_NAME))
-    put_program(folder / f"{_NAME}-gcc", _MADE.format(compiler=quoted))
+    words = {
+        "compiler": shlex.quote(compiler),
+        "checksum": _SUM.format(sum=shlex.quote(str(folder / "genksyms.sum"))),
+        "statistics": STATISTICS,
+    }
+    put_program(folder / _NAME, _ASKED.format(**words))
+    put_program(made_by(folder), _MADE.format(**words))
 
 
-def make_words(tree: Path) -> list[str]:
-    """What make is to be told; nothing for a source tree whose rule is another one.
-
-    Args:
-        tree: The kernel's source.
-    """
-    rules = tree / "scripts/Makefile.build"
-    text = rules.read_text(errors="replace").replace("\\\n", " ") if rules.is_file() else ""
-    found = _RULE.search(text)
-    return [f"cmd_gensymtypes_c={_NAME} {found[1].strip()} -- -D__GENKSYMS__ $(c_flags) $<"] if found else []
+def made_by(folder: Path) -> Path:
+    """The program that makes them where an object is compiled."""
+    return folder / f"{_NAME}-made"

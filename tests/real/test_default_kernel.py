@@ -69,11 +69,12 @@ def test_the_summary(first_build: Rosk, release: Release) -> None:
         assert image in first_build.out
 
 
-def test_symbol_versions_go_through_the_compiler_cache(release: Release) -> None:
+def test_symbol_versions_are_kept_with_the_objects(release: Release) -> None:
     compiled = json.loads((release.dist / "build.json").read_text())["compiled"]
     if compiled.get("objects", 0) < 1000:
         pytest.skip("its object tree was there already")
-    assert compiled["symbol_versions"]["calls"] > 100
+    versions = compiled["symbol_versions"]
+    assert versions["beside_object"] == versions["calls"] > 100
 
 
 def test_the_vmlinuz_is_of_this_release(release: Release) -> None:

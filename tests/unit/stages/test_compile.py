@@ -16,6 +16,7 @@ from builder.stages import compile as compiling
 from builder.stages import maketools, runmake
 from builder.stages.common import MARK, StageError, put_program
 from builder.stages.objtree import KEEP
+from builder.stages.symversions import OPTION
 from tests.unit.stages import faketree
 
 BROKEN = "int ext4_inode_size(void)\n{\n\treturn sizeof(struct absent);\n}\n"
@@ -272,9 +273,12 @@ def test_symbol_versions_that_genksyms_does_not_make_are_kbuilds_own(tmp_path: P
         "cmd_gensymtypes_c = $(CPP) -D__GENKSYMS__ $(c_flags) $< | $(genksyms)\nendif\n"
     )
     for config, own in (("CONFIG_GENKSYMS=y\n", True), ("CONFIG_GENDWARFKSYMS=y\n", False)):
-        made = build(tmp_path, ccache=tmp_path, config=config, tree=tmp_path)
+        made = build(tmp_path, ccache=tmp_path, config=f"CONFIG_MODVERSIONS=y\n{config}", tree=tmp_path)
         words = compiling.make_arguments(made, 3)
         assert bool([word for word in words if word.startswith("cmd_gensymtypes_c=")]) == own
+        assert bool([word for word in words if word.startswith("CC=") and OPTION in word]) == own
+    without = compiling.make_arguments(build(tmp_path, ccache=tmp_path, config="", tree=tmp_path), 3)
+    assert "CC=ccache gcc" in without
 
 
 def test_clang_comes_with_the_rest_of_llvm(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from builder.stages import symversions
 from builder.stages.compilercache import CompilerCache
-from builder.stages.symversions import STATISTICS, make_words
+from builder.stages.journal import read_tree
+from builder.stages.symversions import OPTION, STATISTICS, make_words
 
 pytestmark = pytest.mark.host_programs
 
@@ -23,12 +26,14 @@ OLD_RULES = """\
 cmd_gensymtypes_c =                                                         \\
     $(CPP) -D__GENKSYMS__ $(c_flags) $< |                                   \\
     $(GENKSYMS) $(if $(1), -T $(2))                                         \\
+     $(patsubst y,-R,$(CONFIG_MODULE_REL_CRCS))                             \\
      -r $(firstword $(wildcard $(2:.symtypes=.symref) /dev/null))
 GENKSYMS = scripts/genksyms/genksyms
+first_name = .tmp_
 """
 NEWER_RULES = """\
-genksyms = scripts/genksyms/genksyms $(if $(KBUILD_SYMTYPES), -T $(@:.ver=.symtypes)) \\
-\t$(addprefix -r , $(wildcard $(@:.ver=.symref)))
+genksyms = scripts/genksyms/genksyms $(if $(KBUILD_SYMTYPES), -T $(@:.o=.symtypes)) \\
+\t$(addprefix -r , $(wildcard $(@:.o=.symref)))
 ifdef CONFIG_GENDWARFKSYMS
 cmd_gensymtypes_c = $(gendwarfksyms)
 else
@@ -37,14 +42,43 @@ endif
 """
 MAKEFILE = """\
 include scripts/Makefile.build
+-include .config
+CC = gcc
 CPP = gcc -E
-c_flags = -Wp,-MMD,.$(@).d -I ./include -DNAME='"two  words"' $(more)
+c_flags = -Wp,-MMD,sub/.$(@F).d -I ./include -DNAME='"two  words"' $(more)
+made = sub/$(first_name)$(@F)
 all:
-\t@$(MAKE) --no-print-directory a.ver
-a.ver: ../tree/a.c FORCE
-\t@$(call cmd_gensymtypes_c,$(KBUILD_SYMTYPES),$(@:.ver=.symtypes)) > $@
+\t@$(MAKE) --no-print-directory sub/a.o
+sub/a.o: ../tree/a.c FORCE
+\t@$(CC) $(c_flags) -c -o $(made) $<
+\t@if nm $(made) | grep -q __export_symbol_; then \\
+\t\t$(call cmd_gensymtypes_c,$(KBUILD_SYMTYPES),$(@:.o=.symtypes)) > a.ver; fi
 FORCE:
 """
+SOURCE = """\
+#include "a.h"
+const char *name = NAME; A
+#ifdef __GENKSYMS__
+versions
+#else
+int __export_symbol_name;
+#endif
+"""
+
+
+@dataclass
+class Made:
+    """What make has made.
+
+    Attributes:
+        versions: What genksyms said.
+        how: Where kbuild's command has found that.
+        kept: The compiler cache had the object already.
+    """
+
+    versions: str
+    how: str
+    kept: bool
 
 
 class Tree:
@@ -52,8 +86,10 @@ class Tree:
         self.root = root / "tree"
         self.write("scripts/Makefile.build", rules)
         self.write("Makefile", MAKEFILE)
-        self.write("a.c", '#include "a.h"\nconst char *name = NAME; A\n#ifdef __GENKSYMS__\nversions\n#endif\n')
+        self.write("a.c", SOURCE)
         self.write("include/a.h", "#define A int a;\n")
+        self.write("sub/empty", "")
+        self.write(".config", "CONFIG_MODULE_REL_CRCS=y\n")
         self.genksyms("1")
 
     def write(self, name: str, text: str) -> None:
@@ -61,26 +97,33 @@ class Tree:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def genksyms(self, version: str) -> None:
+    def genksyms(self, version: str, *, source: str = "") -> None:
+        self.write("scripts/genksyms/genksyms.c", source)
         self.write("scripts/genksyms/genksyms", f'#!/bin/sh\necho {version} "$@"\ngrep -v "^#"\n')
         (self.root / "scripts/genksyms/genksyms").chmod(0o755)
 
-    def make(self, *words: str) -> tuple[str, int, int]:
-        """What genksyms said, how often ccache was asked, and how often it had that already."""
-        cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1")
+    def make(self, *words: str) -> Made:
+        """Compile as the compile stage does."""
+        journal = {path: entry for path, entry in read_tree(self.root).items() if path.endswith(".c")}
+        genksyms = symversions.genksyms(self.root, self.root / ".config", journal)
+        cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
         (self.root / "a.ver").unlink(missing_ok=True)
-        argv = ["make", *make_words(self.root), *words]
+        argv = ["make", symversions.compiler("ccache gcc"), *make_words(self.root), *words]
         done = subprocess.run(
             argv, cwd=self.root, env={**os.environ, **cache.environment()}, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        assert cache.counts() == {}
-        counts = cache.counts(STATISTICS)
-        assert not list(self.root.glob(".*symversions*"))
-        return (self.root / "a.ver").read_text(), counts.get("calls", 0), counts.get("direct_cache_hit", 0)
+        asked, objects = cache.counts(STATISTICS), cache.counts()
+        assert objects["calls"] == 1
+        left = [path for path in self.root.rglob("*") if path.suffix in (".new", ".failed", ".versions", ".as")]
+        assert not left
+        assert not [path for path in self.root.rglob("*.su") if path.read_text()]
+        versions = (self.root / "a.ver").read_text() if asked else ""
+        how = "".join(word for word in asked if word != "calls")
+        return Made(versions, how, bool(objects.get("direct_cache_hit")))
 
-    def plain(self) -> str:
-        subprocess.run(["make"], cwd=self.root, check=True, capture_output=True)
+    def plain(self, *words: str) -> str:
+        subprocess.run(["make", *words], cwd=self.root, check=True, capture_output=True)
         return (self.root / "a.ver").read_text()
 
 
@@ -90,61 +133,95 @@ def tree(tmp_path: Path, request: pytest.FixtureRequest) -> Tree:
     return Tree(tmp_path, request.param)
 
 
-def test_they_are_kept_by_all_that_they_follow_from(tree: Tree) -> None:
+def test_they_are_kept_with_the_object_by_all_that_they_follow_from(tree: Tree) -> None:
     plain = tree.plain()
-    assert plain.replace(" -r /dev/null", "").split() == [
-        "1",
-        "const",
-        "char",
-        "*name",
-        "=",
-        '"two',
-        'words";',
-        "int",
-        "a;",
-        "versions",
-    ]
-    assert tree.make() == (plain, 1, 0)
-    assert tree.make() == (plain, 1, 1)
+    said = plain.replace(" -r /dev/null", "").replace(" -R", "").split()
+    assert said == ["1", "const", "char", "*name", "=", '"two', 'words";', "int", "a;", "versions"]
+    assert tree.make() == Made(plain, "beside_object", kept=False)
+    assert tree.make() == Made(plain, "beside_object", kept=True)
     tree.write("include/a.h", "#define A long a;\n")
-    assert tree.make() == (plain.replace("int", "long"), 1, 0)
+    assert tree.make() == Made(plain.replace("int", "long"), "beside_object", kept=False)
+    tree.genksyms("2", source="2")
+    assert tree.make() == Made(tree.plain(), "beside_object", kept=False)
+    assert tree.make("more=-DB") == Made(tree.plain(), "beside_object", kept=False)
+    assert tree.make("more=-DB") == Made(tree.plain(), "beside_object", kept=True)
+
+
+def test_those_of_another_program_do_not_count(tree: Tree) -> None:
+    """Whatever it was made of: its checksum is beside the versions."""
+    tree.make()
     tree.genksyms("2")
-    assert tree.make() == (tree.plain(), 1, 0)
-    assert tree.make("more=-DB") == (tree.plain(), 1, 0)
-    assert tree.make("more=-DB") == (tree.plain(), 1, 1)
+    assert tree.make() == Made(tree.plain(), "made_apart", kept=True)
+
+
+def test_what_genksyms_alone_reads_is_among_the_dependencies(tree: Tree) -> None:
+    """Of the list that the compiler makes ccache goes by, and kbuild too."""
+    tree.write("a.c", SOURCE.replace("versions", '#include "b.h"'))
+    tree.write("include/b.h", "one\n")
+    assert "one" in tree.make().versions
+    assert "include/b.h" in (tree.root / "sub/.a.o.d").read_text().split()
+    assert tree.make().kept
+    tree.write("include/b.h", "two\n")
+    assert tree.make() == Made(tree.plain(), "beside_object", kept=False)
 
 
 def test_a_genksyms_that_reads_or_writes_more_is_run_as_it_is(tree: Tree) -> None:
-    tree.write("a.symref", "")
+    tree.make()
+    tree.write("sub/a.symref", "")
     plain = tree.plain()
-    assert "-r a.symref" in plain
-    assert tree.make() == (plain, 0, 0)
-    (tree.root / "a.symref").unlink()
-    text, asked, _ = tree.make("KBUILD_SYMTYPES=1")
-    assert ("-T a.symtypes" in text, asked) == (True, 0)
+    assert "-r sub/a.symref" in plain
+    assert tree.make() == Made(plain, "made_apart", kept=True)
+    (tree.root / "sub/a.symref").unlink()
+    made = tree.make("KBUILD_SYMTYPES=1")
+    assert ("-T sub/a.symtypes" in made.versions, made.how) == (True, "made_apart")
 
 
-def test_a_compile_that_writes_more_is_run_as_it_is(tree: Tree) -> None:
-    assert tree.make("more=-ftest-coverage") == (tree.plain(), 0, 0)
+def test_an_object_that_exports_nothing_has_none(tree: Tree) -> None:
+    tree.write("a.c", "int name;\n")
+    assert tree.make() == Made("", "", kept=False)
+    assert tree.make() == Made("", "", kept=True)
 
 
-def test_what_fails_fails(tree: Tree) -> None:
+def test_the_object_is_the_compilers(tree: Tree) -> None:
+    """Debug information has the compiler's options: that which asks for symbol versions is not among them."""
+    tree.write("a.c", f"{SOURCE}int function(void) {{ return 1; }}\n")
+    tree.plain("more=-g")
+    (found,) = tree.root.glob("sub/*a.o")
+    plain = found.read_bytes()
+    for kept in (False, True):
+        found.unlink()
+        assert tree.make("more=-g").kept is kept
+        assert found.read_bytes() == plain
+
+
+def test_the_option_goes_wherever_it_stands(tree: Tree) -> None:
+    made = tree.make(f"CC=ccache gcc -g {OPTION} -DB")
+    assert made == Made(tree.plain(), "beside_object", kept=False)
+    assert not [path for path in tree.root.rglob("*.o") if OPTION.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_fails_fails(tree: Tree, kept: bool) -> None:
+    if kept:
+        tree.make()
     tree.write("scripts/genksyms/genksyms", "#!/bin/sh\nexit 3\n")
     with pytest.raises(AssertionError):
         tree.make()
 
 
 def test_what_does_not_preprocess_is_not_kept(tree: Tree) -> None:
-    tree.write("a.c", '#include "gone.h"\n')
-    for _ in range(2):
-        with pytest.raises(AssertionError):
-            tree.make()
+    """kbuild takes it for made: its pipe ends as genksyms does."""
+    tree.write("a.c", SOURCE.replace("versions", '#include "gone.h"'))
+    plain = tree.plain()
+    for kept in (False, True):
+        assert tree.make() == Made(plain, "made_apart", kept=kept)
     tree.write("include/gone.h", "found\n")
-    assert tree.make() == (tree.plain(), 1, 0)
+    assert tree.make() == Made(tree.plain(), "made_apart", kept=True)
 
 
 def test_another_rule_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/Makefile.build").write_text("cmd_gensymtypes_c = $(gendwarfksyms) $@\n")
-    assert make_words(tmp_path) == []
-    assert make_words(tmp_path / "scripts") == []
+    for tree in (tmp_path, tmp_path / "scripts"):
+        assert make_words(tree) == []
+        assert symversions.genksyms(tree, tree / ".config", {}) is None
