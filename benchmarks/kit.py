@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 
 FRAGMENT = "config/benchmark.config"
@@ -53,7 +54,7 @@ FULL = Kit(
         "kernel/drivers/net/wireguard/wireguard.ko",
     ),
     firmware=_FIRMWARE,
-    part=("net/core/", "net/ipv4/", "net/ipv6/"),
+    part=("net/core/",),
 )
 
 QUICK = Kit(
@@ -133,3 +134,11 @@ class LineEdit:
 def new_file_patch(path: str, text: str) -> str:
     """A patch that makes a file of one line."""
     return f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+{text}\n"
+
+
+def different_options(one: str, other: str) -> str:
+    """The options in whose lines two .configs differ, a few by name; comments and order do not count."""
+    lines = (set(re.findall(r"^(?:# )?CONFIG_.*$", text, re.MULTILINE)) for text in (one, other))
+    names = sorted({re.findall(r"CONFIG_\w+", line)[0] for line in set.symmetric_difference(*lines)})
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

@@ -61,7 +61,7 @@ def _cells(verdict: Verdict, results: Results) -> tuple[str, ...]:
         _time(verdict.reference, _reference_side(row)),
         _time(verdict.tuxmake),
         _repeated(verdict.seconds, len(results.of(row.name, ROSK))),
-        _ratio(verdict.ratio) + _spread(verdict),
+        _beside(verdict.ratio, verdict.limit) + _spread(verdict),
         _bar(verdict, results),
         _met(verdict, results),
         _ratio(verdict.against_tuxmake),
@@ -103,6 +103,13 @@ def _repeated(seconds: float | None, times: int) -> str:
 
 def _ratio(value: float | None) -> str:
     return _NONE if value is None else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def _beside(value: float | None, limit: float | None) -> str:
+    """A ratio with as many digits as tell it from its bar."""
+    if value is not None and limit is not None and value > limit and _ratio(value) == _ratio(limit):
+        return f"{value:.4f}"
+    return _ratio(value)
 
 
 def _spread(verdict: Verdict) -> str:

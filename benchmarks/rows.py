@@ -90,7 +90,7 @@ ROWS: tuple[Row, ...] = (
         name="ccache",
         title="a part of the kernel, compiler cache empty (beside none)",
         bar=Bar(text=f"free: ≤ 1.03 {TIMES} without", factor=1.03, reference=("ccache", PLAIN)),
-        repeat=2,
+        repeat=8,
         repeat_quick=2,
         sides=(ROSK, PLAIN),
     ),

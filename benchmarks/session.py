@@ -13,7 +13,7 @@ from uuid import uuid4
 from benchmarks.cleanup import mounts
 from benchmarks.commands import BenchmarkError
 from benchmarks.engine import BuildCache, docker, remove_container
-from benchmarks.kit import FRAGMENT, LineEdit, new_file_patch
+from benchmarks.kit import FRAGMENT, LineEdit, different_options, new_file_patch
 from benchmarks.machine import pace
 from benchmarks.packing import Packing
 from benchmarks.part import PartOfKernel
@@ -26,8 +26,9 @@ from benchmarks.tuxmake import TuxMake
 from benchmarks.workspace import Workspace, prepare_toolchain, resolve_config
 
 SIDES = (PLAIN, TUXMAKE, ROSK)
-_FROM_NOTHING = (PLAIN, ROSK, PLAIN, TUXMAKE)
-"""Plain before rosk and after it: if the machine becomes slower or faster, the middle of the two is beside rosk's."""
+_FROM_NOTHING = (PLAIN, ROSK, ROSK, PLAIN, TUXMAKE)
+"""Each of rosk's turns has one of plain's beside it, before it and after it: a machine that becomes slower or faster
+does so for both. From the second of rosk's on the lines have other values."""
 
 Samples = list[tuple[str, Sample]]
 """What one repetition has measured: side and sample."""
@@ -142,12 +143,10 @@ class Session:
         if begun:
             done = ", ".join(side for side, _ in begun)
             self.results.note("nothing", f"it was interrupted: {done} had been measured before")
-        else:
-            self.work.new_scope()
-            for edit in (self.module, self.builtin):
-                self.set_line(edit)
-            self.project.add_line(FRAGMENT, f"# {new_value()}")
-        for side in _FROM_NOTHING[len(begun) :]:
+        for turn, side in list(enumerate(_FROM_NOTHING))[len(begun) :]:
+            if not turn or side == ROSK == _FROM_NOTHING[turn - 1]:
+                for edit in (self.module, self.builtin):
+                    self.set_line(edit)
             self._clean(side)
             before = pace()
             begun += self.build_all(side)
@@ -160,12 +159,14 @@ class Session:
         return begun
 
     def _clean(self, side: str) -> None:
-        """Lose what a side has of earlier builds; what rosk has in the engine is in a scope that is not used again."""
+        """Lose what a side has of earlier builds; of what rosk has in the engine nothing is used again."""
         if side == PLAIN:
             self.plain.clean(self.plain.config.read_text())
         elif side == TUXMAKE:
             self.tuxmake.clean()
         else:
+            self.work.new_scope()
+            self.project.add_line(FRAGMENT, f"# {new_value()}")
             for folder in (self.project.dist, self.project.home):
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -173,8 +174,8 @@ class Session:
         """Whether the sides had the same config, and have made the same kernel."""
         config = (self.project.dist / "kernel/config").read_text()
         for name, other in (("plain make", self.plain.config), ("TuxMake", self.tuxmake.config)):
-            if other.exists() and other.read_text() != config:
-                self.results.note("nothing", f"the .config of {name} is not rosk's")
+            if other.exists() and (others := different_options(other.read_text(), config)):
+                self.results.note("nothing", f"the .config of {name} is not rosk's: it differs in {others}")
         (package,) = (self.project.dist / "kernel").glob("linux-*.tar.gz")
         with tarfile.open(package) as tar:
             file = tar.extractfile(f"./boot/vmlinuz-{self.work.release}")
