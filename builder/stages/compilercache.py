@@ -24,51 +24,31 @@ from builder.stages.common import put_program, warning
 from builder.stages.symversions import Genksyms
 
 # Stands before the compiler on PATH, so that ccache runs it for what it does not have. gcc's list of dependencies has
-# what the preprocessor read; `as --MD` lists the assembler's inputs. The temporary file among them is gone by then.
-# The option that asks for symbol versions is the first word, where make's command has it there: ccache keeps the order.
+# what the preprocessor read; `as --MD` lists the assembler's inputs, here into a pipe: a file and the program that
+# removes it again would cost each object two milliseconds. The temporary file among the inputs is gone by then.
 _WRAPPER = """\
 #!/bin/sh
-list= compiles= versions= found=
+list= compiles= found=
 for word; do
     case $word in
         -Wp,-MMD,* | -Wp,-MD,*) list=${{word#-Wp,-M*D,}} ;;
         -c) compiles=yes ;;
-        {option}) versions=yes ;;
     esac
 done
-if [ "$1" = {option} ]; then
-    shift
-elif [ "$versions" ]; then
-    for word; do
-        shift
-        [ "$word" = {option} ] || set -- "$@" "$word"
-    done
-fi
+{option}\
 [ "$list" ] && [ "$compiles" ] || exec {compiler} "$@"
 {headers}\
-{compiler} "$@" "-Wa,--MD,$list.as"
+exec 4>&1
+said=$({compiler} "$@" -Wa,--MD,/dev/fd/3 3>&1 >&4 4>&-)
 code=$?
-if [ $code = 0 ] && [ -f "$list.as" ]; then
-    set -f
-    while read -r line || [ "$line" ]; do
-        for word in ${{line%\\\\}}; do
-            case " $* " in *" $word "*) continue ;; esac
-            case $word in *:) ;; *) [ ! -f "$word" ] || found="$found $word" ;; esac
-        done
-    done <"$list.as"
-fi
-rm -f "$list.as"
-if [ "$versions" ] && [ $code = 0 ]; then
-    object=" $* "
-    object=${{object##* -o }}
-    versions=${{object%%.o *}}.su
-    : >"$versions"
-    if grep -q -e __export_symbol_ -e __ksymtab "${{versions%su}}o"; then
-        found="$found$({made} "$versions" "$list" "$@")"
-    fi
-fi
-[ ! "$found" ] || sed -i "\\$ s|\\$| \\\\\\\\\\n$found|" "$list" || code=1
-exit $code
+[ $code = 0 ] || exit $code
+set -f
+for word in $said; do
+    case " $* " in *" $word "*) continue ;; esac
+    [ ! -f "$word" ] || found="$found $word"
+done
+{versions}\
+[ ! "$found" ] || sed -i "\\$ s|\\$| \\\\\\\\\\n$found|" "$list"
 """
 # For a list that has the headers too which a source takes for the system's (`-isystem`, `#pragma GCC system_header`).
 _ALL_HEADERS = """\
@@ -131,12 +111,12 @@ class CompilerCache:
         self.folder = folder
         self.warnings: list[dict[str, object]] = []
         # In one key that every ccache knows: CCACHE_NAMESPACE, made for this, came with 4.5 (Debian 11 has 4.2).
-        made_by = f"-{genksyms.command}-{genksyms.sources}" if genksyms else ""
-        self._keys = {"CCACHE_COMPILERCHECK": f"string:{_FORMAT}{'h' * all_headers}-{shadows}-{toolchain}{made_by}"}
+        versions = f"-{genksyms.command}-{genksyms.sources}" if genksyms else ""
+        self._keys = {"CCACHE_COMPILERCHECK": f"string:{_FORMAT}{'h' * all_headers}-{shadows}-{toolchain}{versions}"}
         self.passing = Path(tempfile.mkdtemp(prefix="rosk-"))
         self._depend = compiler != "clang"
         for name in {"gcc", compiler} if self._depend else ():
-            wrap(name, self.passing / "bin", all_headers=all_headers)
+            wrap(name, self.passing / "bin", all_headers=all_headers, versions=genksyms is not None)
         self._genksyms = genksyms.command if genksyms else ""
         if genksyms and (program := shutil.which(compiler)):
             symversions.install(self.passing / "bin", program)
@@ -192,15 +172,18 @@ class CompilerCache:
         return file
 
 
-def wrap(name: str, folder: Path, *, all_headers: bool = False) -> None:
-    """Put a program in `folder` that runs the compiler `name` and completes its list of dependencies."""
+def wrap(name: str, folder: Path, *, all_headers: bool = False, versions: bool = False) -> None:
+    """Put a program in `folder` that runs the compiler `name` and completes its list of dependencies.
+
+    Args:
+        versions: It makes symbol versions too, with the programs of `symversions.install` in that folder.
+    """
     compiler = shutil.which(name)
     if compiler is None:
         return
+    parts = symversions.wrapper_parts(folder, compiler) if versions else {"option": "", "versions": ""}
     headers = _ALL_HEADERS if all_headers else ""
-    words = {"compiler": compiler, "option": symversions.OPTION, "made": str(symversions.made_by(folder))}
-    quoted = {word: shlex.quote(text) for word, text in words.items()}
-    put_program(folder / name, _WRAPPER.format(**quoted, headers=headers))
+    put_program(folder / name, _WRAPPER.format(compiler=shlex.quote(compiler), headers=headers, **parts))
 
 
 def answers(address: str) -> bool:

@@ -4,8 +4,8 @@ With CONFIG_MODVERSIONS kbuild preprocesses each source that exports symbols a s
 (scripts/Makefile.build, `cmd_gensymtypes_c`). Where the compiler cache has all objects, this is more than half of what
 a compile costs. So they are made where the object is compiled, and ccache keeps both as one result: it takes them for
 the file that gcc writes beside an object when it is asked how much of the stack functions use (`-fstack-usage`,
-FILE.su), an option that gcc itself is not given here. kbuild's own command then finds them there. By themselves they
-would cost as much in an empty cache as one more object each, for ccache looks at every header several times.
+FILE.su), an option that gcc itself is not given here. kbuild's own command then finds them there. As entries of their
+own they would cost an empty cache as much as one more object each, for ccache looks at every header several times.
 
 Whatever is found beside an object tells which genksyms made it, and how that was called. Where this is not what kbuild
 asks for, they are made as kbuild makes them.
@@ -30,11 +30,55 @@ VARIABLE = "ROSK_GENKSYMS"
 """In make's environment: `Genksyms.command`."""
 
 _NAME = "rosk-symversions"
+_MADE_NAME = f"{_NAME}-made"
 _RULES = "scripts/Makefile.build"
 # kbuild's own pipe. What follows it is genksyms and its arguments, which differ from version to version.
 _RULE = re.compile(r"^cmd_gensymtypes_c\s*=\s*\$\(CPP\) -D__GENKSYMS__ \$\(c_flags\) \$<\s*\|\s*(\S.*)$", re.M)
 _DEFINED = re.compile(r"^genksyms\s*=.*$", re.M)
 _SOURCES = ("scripts/genksyms/", "scripts/include/")
+# Parts of the compiler's wrapper (`builder.stages.compilercache`), which has found `-c` among its words, and which file
+# the list of the object's dependencies goes to. The option is the first word where make's command has it there: ccache
+# keeps the order. Calls that have it and no list are kbuild's probes; without the file ccache would not keep them.
+_OPTION_TAKEN = """\
+wanted=
+if [ "$1" = {option} ]; then
+    wanted=yes
+    shift
+else
+    case " $* " in *" {option} "*)
+        wanted=yes
+        for word; do
+            shift
+            [ "$word" = {option} ] || set -- "$@" "$word"
+        done ;;
+    esac
+fi
+object= versions=
+case " $* " in *" -o "*)
+    object=" $* "
+    object=${{object##* -o }}
+    object=${{object%% *}}
+    versions=${{object##*/}}
+    versions=${{object%"$versions"}}${{versions%.*}}.su ;;
+esac
+if [ "$wanted" ] && [ "$compiles" ] && [ "$versions" ] && [ ! "$list" ]; then
+    {compiler} "$@" && true >"$versions"
+    exit
+fi
+"""
+# kbuild asks for no versions of what modpost makes, which has the same sections.
+_MADE_WITH_OBJECT = """\
+if [ "$wanted" ] && [ "$versions" ]; then
+    true >"$versions"
+    case $object in
+        *.mod.o | *.vmlinux.export.o) ;;
+        *)
+            if grep -q -e __export_symbol_ -e __ksymtab "$object"; then
+                more=$({made} "$versions" "$list" "$@") && found="$found$more" || true >"$versions"
+            fi ;;
+    esac
+fi
+"""
 # Sets `sum` to the checksum of the genksyms that is named first in its argument. kbuild has made it before it compiles
 # what exports symbols, and makes it once.
 _SUM = """\
@@ -55,23 +99,25 @@ genksyms=${{genksyms# }} list= how=made_apart
 for word; do
     case $word in -Wp,-MMD,* | -Wp,-MD,*) list=${{word#-Wp,-M*D,}} ;; esac
 done
-name=${{list##*/}} folder=${{list%"${{list##*/}}"}}
+name=${{list##*/}}
+folder=${{list%"$name"}}
 name=${{name#.}}
 for versions in "$folder${{name%.o.d}}.su" "$folder.tmp_${{name%.o.d}}.su"; do
     [ -s "$versions" ] || continue
-    if [ "$genksyms" = "$ROSK_GENKSYMS" ]; then
+    if [ $how = made_apart ] && [ "$genksyms" = "$ROSK_GENKSYMS" ]; then
         {checksum}\
         {{ read -r first && [ "$first" = "# $sum $genksyms" ] && how=beside_object && cat; }} <"$versions"
         code=$?
     fi
-    : >"$versions"
+    true >"$versions"
 done
-[ ! "$CCACHE_STATSLOG" ] || printf '# %s\\n%s\\n' "$list" $how >>"$CCACHE_STATSLOG{statistics}"
+[ ! "$CCACHE_STATSLOG" ] || printf '# %s\n%s\n' "$list" $how >>"$CCACHE_STATSLOG{statistics}"
 [ $how = made_apart ] || exit $code
 {compiler} -E "$@" | $genksyms
 """
 # What the compiler's wrapper runs for an object that exports symbols: VERSIONS LIST COMPILER'S ARGUMENTS. It says which
-# files were read that the list of the object's dependencies lacks.
+# files were read that the list of the object's dependencies lacks; the versions are there when all else is done.
+# genksyms, which does not notice a full disk, writes to the shell, which does.
 _MADE = """\
 #!/bin/sh
 [ -x "${{ROSK_GENKSYMS%% *}}" ] || exit
@@ -84,17 +130,20 @@ for word; do
     case $word in
         -o) next=yes ;;
         -c) ;;
-        -Wp,-MMD,* | -Wp,-MD,*) set -- "$@" "$word.versions" ;;
+        -Wp,-MMD,* | -Wp,-MD,*) set -- "$@" "${{word%%D,*}}D,"{passing}.$$ ;;
         *) set -- "$@" "$word" ;;
     esac
 done
-echo "# $sum $ROSK_GENKSYMS" >"$versions.new"
-{{ {compiler} -E -D__GENKSYMS__ "$@" || : >"$versions.failed"; }} | $ROSK_GENKSYMS >>"$versions.new" &&
-    [ ! -e "$versions.failed" ] && mv "$versions.new" "$versions" &&
-    {{ cmp -s "$list" "$list.versions" || awk '
+said=$({{ {compiler} -E -D__GENKSYMS__ "$@" && true >{passing}.$$.read; }} | $ROSK_GENKSYMS) &&
+    [ -e {passing}.$$.read ] &&
+    {{ cmp -s "$list" {passing}.$$ || awk '
+        BEGIN {{ seen["\\\\"] }}
         {{ for (i = 1; i <= NF; i++) if (NR == FNR) seen[$i]; else if (!($i in seen)) printf " %s", $i }}
-    ' "$list" "$list.versions"; }}
-rm -f "$versions.new" "$versions.failed" "$list.versions"
+    ' "$list" {passing}.$$; }} &&
+    printf '%s\\n' "# $sum $ROSK_GENKSYMS" ${{said:+"$said"}} >"$versions"
+code=$?
+rm -f {passing}.$$ {passing}.$$.read
+exit $code
 """
 
 
@@ -122,7 +171,7 @@ def genksyms(tree: Path, config: Path, journal: Journal) -> Genksyms | None:
     rule = _rule(tree)
     if rule is None:
         return None
-    known = [f"-include {config}", "GENKSYMS = scripts/genksyms/genksyms", *rule.defined]
+    known = [f"-include {config}", "objtree = .", "GENKSYMS = scripts/genksyms/genksyms", *rule.defined]
     lines = "\n".join([*known, f"$(info {rule.command})", "all:;@:"])
     said = subprocess.run(["make", "-s", "-f", "-"], input=lines, capture_output=True, text=True).stdout
     sources = [f"{path} {entry.digest}" for path, entry in sorted(journal.items()) if path.startswith(_SOURCES)]
@@ -158,7 +207,7 @@ def _rule(tree: Path) -> _Rule | None:
 
 
 def install(folder: Path, compiler: str) -> None:
-    """Put the two programs in a folder that will be on PATH.
+    """Put the two programs in a folder that will be on PATH, and is there for one run of make alone.
 
     Args:
         compiler: The path of gcc.
@@ -166,12 +215,20 @@ def install(folder: Path, compiler: str) -> None:
     words = {
         "compiler": shlex.quote(compiler),
         "checksum": _SUM.format(sum=shlex.quote(str(folder / "genksyms.sum"))),
+        "passing": shlex.quote(str(folder / "genksyms.read")),
         "statistics": STATISTICS,
     }
     put_program(folder / _NAME, _ASKED.format(**words))
-    put_program(made_by(folder), _MADE.format(**words))
+    put_program(folder / _MADE_NAME, _MADE.format(**words))
 
 
-def made_by(folder: Path) -> Path:
-    """The program that makes them where an object is compiled."""
-    return folder / f"{_NAME}-made"
+def wrapper_parts(folder: Path, compiler: str) -> dict[str, str]:
+    """What the wrapper of gcc needs beside its own: the texts for `option` and `versions` in it.
+
+    Args:
+        folder: Where `install` puts the programs.
+        compiler: The path of gcc.
+    """
+    made = shlex.quote(str(folder / _MADE_NAME))
+    option = _OPTION_TAKEN.format(option=OPTION, compiler=shlex.quote(compiler))
+    return {"option": option, "versions": _MADE_WITH_OBJECT.format(made=made)}

@@ -36,6 +36,7 @@ NEEDED = (
 )
 """What tiny.config switches off, and a busybox, rosk's init or an older kernel needs."""
 ADDED = """\
+CONFIG_MODVERSIONS=y
 CONFIG_BLK_DEV_INITRD=y
 CONFIG_DEVTMPFS=y
 CONFIG_SERIAL_8250=y
@@ -87,6 +88,9 @@ def test_a_series(engine: None, tmp_path: Path, version: str, compiler: str, sui
     config = (dist / "kernel/config").read_text()
     assert f'CONFIG_CC_VERSION_TEXT="{text}' in config
     assert "CONFIG_UNWINDER_ORC=y" in config
+    if compiler == "gcc":
+        versions = json.loads((dist / "build.json").read_text())["compiled"]["symbol_versions"]
+        assert versions["beside_object"] == versions["calls"] > 100, "each suite has its ccache, each kernel its rule"
 
     passed, modules = boot_small(dist, tmp_path / "console")
     assert {"release", "console", "devtmpfs"} <= passed

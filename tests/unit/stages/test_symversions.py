@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.stages import symversions
+from builder.stages.common import put_program
 from builder.stages.compilercache import CompilerCache
 from builder.stages.journal import read_tree
 from builder.stages.symversions import OPTION, STATISTICS, make_words
@@ -32,7 +33,7 @@ GENKSYMS = scripts/genksyms/genksyms
 first_name = .tmp_
 """
 NEWER_RULES = """\
-genksyms = scripts/genksyms/genksyms $(if $(KBUILD_SYMTYPES), -T $(@:.o=.symtypes)) \\
+genksyms = $(objtree)/scripts/genksyms/genksyms $(if $(KBUILD_SYMTYPES), -T $(@:.o=.symtypes)) \\
 \t$(addprefix -r , $(wildcard $(@:.o=.symref)))
 ifdef CONFIG_GENDWARFKSYMS
 cmd_gensymtypes_c = $(gendwarfksyms)
@@ -41,6 +42,7 @@ cmd_gensymtypes_c = $(CPP) -D__GENKSYMS__ $(c_flags) $< | $(genksyms)
 endif
 """
 MAKEFILE = """\
+objtree := .
 include scripts/Makefile.build
 -include .config
 CC = gcc
@@ -115,12 +117,20 @@ class Tree:
         assert done.returncode == 0, done.stderr
         asked, objects = cache.counts(STATISTICS), cache.counts()
         assert objects["calls"] == 1
-        left = [path for path in self.root.rglob("*") if path.suffix in (".new", ".failed", ".versions", ".as")]
+        left = [path for path in self.root.rglob("*") if path.suffix == ".read"]
         assert not left
         assert not [path for path in self.root.rglob("*.su") if path.read_text()]
         versions = (self.root / "a.ver").read_text() if asked else ""
         how = "".join(word for word in asked if word != "calls")
         return Made(versions, how, bool(objects.get("direct_cache_hit")))
+
+    def compile(self, *words: str) -> dict[str, int]:
+        """Call the compiler as make does for an object; what the cache did."""
+        genksyms = symversions.genksyms(self.root, self.root / ".config", {})
+        cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
+        argv = ["ccache", "gcc", OPTION, *words]
+        subprocess.run(argv, cwd=self.root, env={**os.environ, **cache.environment()}, check=True)
+        return cache.counts()
 
     def plain(self, *words: str) -> str:
         subprocess.run(["make", *words], cwd=self.root, check=True, capture_output=True)
@@ -174,6 +184,50 @@ def test_a_genksyms_that_reads_or_writes_more_is_run_as_it_is(tree: Tree) -> Non
     (tree.root / "sub/a.symref").unlink()
     made = tree.make("KBUILD_SYMTYPES=1")
     assert ("-T sub/a.symtypes" in made.versions, made.how) == (True, "made_apart")
+
+
+def test_what_was_read_has_to_be_known(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a program that tells it is killed, as one is where memory runs out."""
+    tree.write("a.c", SOURCE.replace("versions", '#include "b.h"'))
+    tree.write("include/b.h", "one\n")
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+        put_program(tmp_path / "bin/awk", "#!/bin/sh\nkill -9 $$\n")
+        assert tree.make() == Made(tree.plain(), "made_apart", kept=False)
+    tree.write("include/b.h", "two\n")
+    assert tree.make() == Made(tree.plain(), "made_apart", kept=True)
+
+
+@pytest.mark.parametrize("stands", ["sub/a.su", "sub/.tmp_a.su"])
+def test_what_another_compile_has_left_does_not_count(tree: Tree, stands: str) -> None:
+    tree.write(stands, "# another\nold\n")
+    assert tree.make() == Made(tree.plain(), "beside_object", kept=False)
+
+
+@pytest.mark.parametrize("name", ["a.mod", ".vmlinux.export"])
+def test_of_what_modpost_makes_nobody_asks_for_versions(tree: Tree, name: str) -> None:
+    """It has the sections of exported symbols, since Linux 6.5."""
+    tree.write("made.c", "int __ksymtab_name;\n")
+    assert tree.compile(f"-Wp,-MMD,sub/.{name}.o.d", "-c", "-o", f"sub/{name}.o", "made.c")["cache_miss"] == 1
+    assert (tree.root / f"sub/{name}.su").read_text() == ""
+
+
+def test_a_probe_of_the_compiler_is_kept_too(tree: Tree) -> None:
+    """kbuild's cc-option, where it is expanded for an object: it has the option, and no list of dependencies."""
+    tree.write("probe.c", "int probe;\n")
+    (tree.root / ".tmp_1").mkdir()
+    assert tree.compile("-c", "probe.c", "-o", ".tmp_1/tmp")["cache_miss"] == 1
+    assert "cache_miss" not in tree.compile("-c", "probe.c", "-o", ".tmp_1/tmp")
+
+
+def test_without_symbol_versions_the_option_is_the_compilers(tree: Tree) -> None:
+    """Modules from outside the kernel may ask for it."""
+    cache = CompilerCache(tree.root.parent / "cache", "gcc", "1", "1")
+    tree.write("made.c", "int __ksymtab_name;\nint f(void) { return 1; }\n")
+    argv = ["ccache", "gcc", OPTION, "-Wp,-MMD,sub/.a.o.d", "-c", "-o", "sub/a.o", "made.c"]
+    subprocess.run(argv, cwd=tree.root, env={**os.environ, **cache.environment()}, check=True)
+    assert cache.counts()["cache_miss"] == 1
+    assert "static" in (tree.root / "sub/a.su").read_text()
 
 
 def test_an_object_that_exports_nothing_has_none(tree: Tree) -> None:
