@@ -33,7 +33,7 @@ cache = None
 if build.cache:
     # For one toolchain and one source, which every result of an empty cache is of.
     temporary = build.obj / ".rosk/ccache"
-    genksyms = symversions.genksyms(build.tree, build.obj / ".config", {}) if build.keeps_versions else None
+    genksyms = symversions.genksyms(build.tree, build.obj / ".config", ()) if build.keeps_versions else None
     cache = CompilerCache(build.cache, GCC, "benchmark", "benchmark", temporary=temporary, genksyms=genksyms)
     environment |= cache.environment()
 code = subprocess.run([*make_arguments(build, int(jobs)), *targets], env=environment).returncode

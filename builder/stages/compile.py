@@ -288,6 +288,7 @@ def compiler_cache(build: Build, journal: Journal, named: Sequence[str], tempora
     """
     if build.cache is None:
         return None
+    files = ((path, entry.digest) for path, entry in journal.items())
     return CompilerCache(
         build.cache,
         build.cc,
@@ -295,7 +296,7 @@ def compiler_cache(build: Build, journal: Journal, named: Sequence[str], tempora
         shadows(build.tree, journal, build.srcarch, named),
         config=build.ccache_config,
         temporary=temporary,
-        genksyms=symversions.genksyms(build.tree, build.obj / ".config", journal) if build.keeps_versions else None,
+        genksyms=symversions.genksyms(build.tree, build.obj / ".config", files) if build.keeps_versions else None,
     )
 
 

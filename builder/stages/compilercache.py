@@ -38,8 +38,8 @@ done
 {option}\
 [ "$list" ] && [ "$compiles" ] || exec {compiler} "$@"
 {headers}\
-exec 4>&1
-said=$({compiler} "$@" -Wa,--MD,/dev/fd/3 3>&1 >&4 4>&-)
+exec 9>&1
+said=$({compiler} "$@" -Wa,--MD,/dev/fd/8 8>&1 >&9 9>&-)
 code=$?
 [ $code = 0 ] || exit $code
 set -f

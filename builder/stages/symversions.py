@@ -17,11 +17,11 @@ import hashlib
 import re
 import shlex
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.stages.common import put_program
-from builder.stages.journal import Journal
 
 STATISTICS = ".symversions"
 """What the name of ccache's statistics log ends in for these."""
@@ -160,13 +160,13 @@ class Genksyms:
     sources: str
 
 
-def genksyms(tree: Path, config: Path, journal: Journal) -> Genksyms | None:
+def genksyms(tree: Path, config: Path, files: Iterable[tuple[str, str]]) -> Genksyms | None:
     """The genksyms that symbol versions are kept of; None for a source tree whose rule is another one.
 
     Args:
         tree: The kernel's source.
         config: Its .config, which make can read.
-        journal: What is in the tree.
+        files: What is in the tree: each file's path, and a checksum of its content.
     """
     rule = _rule(tree)
     if rule is None:
@@ -174,7 +174,7 @@ def genksyms(tree: Path, config: Path, journal: Journal) -> Genksyms | None:
     known = [f"-include {config}", "objtree = .", "GENKSYMS = scripts/genksyms/genksyms", *rule.defined]
     lines = "\n".join([*known, f"$(info {rule.command})", "all:;@:"])
     said = subprocess.run(["make", "-s", "-f", "-"], input=lines, capture_output=True, text=True).stdout
-    sources = [f"{path} {entry.digest}" for path, entry in sorted(journal.items()) if path.startswith(_SOURCES)]
+    sources = sorted(f"{path} {digest}" for path, digest in files if path.startswith(_SOURCES))
     return Genksyms(" ".join(said.split()), hashlib.sha256("\n".join(sources).encode()).hexdigest())
 
 

@@ -15,7 +15,9 @@ from builder.context import dockerfiles, without_secret
 from builder.external.dockerfile import with_modules
 
 STAGES = Path(__file__).parent.parent.parent / "builder" / "stages"
-TEXT = (dockerfiles() / "kernel.Dockerfile").read_text().replace("\\\n", " ")
+KERNEL = (dockerfiles() / "kernel.Dockerfile").read_text()
+TEXT = KERNEL.replace("\\\n", " ")
+WITH_A_MODULE = with_modules(KERNEL, ["one"]).replace("\\\n", " ")
 
 HELPERS = ("packer", "image-tools", "firmware-base", "external-base", "source-package")
 
@@ -39,7 +41,7 @@ def closure(module: str) -> set[str]:
 def stages() -> dict[str, tuple[set[str], set[str]]]:
     """Stage of the Dockerfile → programs it runs, program files it has (its own and those of what it starts from)."""
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for block in re.split(r"^(?=FROM )", TEXT, flags=re.M)[1:]:
+    for block in re.split(r"^(?=FROM )", WITH_A_MODULE, flags=re.M)[1:]:
         base, stage = re.findall(r"^FROM (?:--\S+ )?(\S+) AS (\S+)$", block, re.M)[0]
         copied = {
             Path(name).stem
@@ -70,7 +72,7 @@ def test_little_is_copied_from_the_context_itself() -> None:
 
 def test_a_build_without_a_server_has_no_secret_in_its_compile() -> None:
     """With one, BuildKit reads each file of the step's root (`without_secret`)."""
-    text = with_modules((dockerfiles() / "kernel.Dockerfile").read_text(), ["one"])
+    text = with_modules(KERNEL, ["one"])
     assert text.count("type=secret,id=ccache") == 2
     plain = without_secret(text, "ccache")
     assert re.findall(r"type=secret,id=([\w-]+)", plain) == ["signing-key", "signing-pin"]

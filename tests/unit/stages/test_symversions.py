@@ -106,8 +106,8 @@ class Tree:
 
     def make(self, *words: str) -> Made:
         """Compile as the compile stage does."""
-        journal = {path: entry for path, entry in read_tree(self.root).items() if path.endswith(".c")}
-        genksyms = symversions.genksyms(self.root, self.root / ".config", journal)
+        files = [(path, entry.digest) for path, entry in read_tree(self.root).items() if path.endswith(".c")]
+        genksyms = symversions.genksyms(self.root, self.root / ".config", files)
         cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
         (self.root / "a.ver").unlink(missing_ok=True)
         argv = ["make", symversions.compiler("ccache gcc"), *make_words(self.root), *words]
@@ -126,7 +126,7 @@ class Tree:
 
     def compile(self, *words: str) -> dict[str, int]:
         """Call the compiler as make does for an object; what the cache did."""
-        genksyms = symversions.genksyms(self.root, self.root / ".config", {})
+        genksyms = symversions.genksyms(self.root, self.root / ".config", ())
         cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
         argv = ["ccache", "gcc", OPTION, *words]
         subprocess.run(argv, cwd=self.root, env={**os.environ, **cache.environment()}, check=True)
@@ -278,4 +278,4 @@ def test_another_rule_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "scripts/Makefile.build").write_text("cmd_gensymtypes_c = $(gendwarfksyms) $@\n")
     for tree in (tmp_path, tmp_path / "scripts"):
         assert make_words(tree) == []
-        assert symversions.genksyms(tree, tree / ".config", {}) is None
+        assert symversions.genksyms(tree, tree / ".config", ()) is None
