@@ -24,8 +24,8 @@ from builder.stages.common import put_program, warning
 from builder.stages.symversions import Genksyms
 
 # Stands before the compiler on PATH, so that ccache runs it for what it does not have. gcc's list of dependencies has
-# what the preprocessor read; `as --MD` lists the assembler's inputs, here into a pipe: a file and the program that
-# removes it again would cost each object two milliseconds. The temporary file among the inputs is gone by then.
+# what the preprocessor read; `as --MD` lists the assembler's inputs, into a pipe here: a file would take one program
+# more for each object, to remove it. The temporary file among the inputs is gone by then.
 _WRAPPER = """\
 #!/bin/sh
 list= compiles= found=
