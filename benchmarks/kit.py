@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
+
+from builder.stages.dotconfig import config_values
 
 FRAGMENT = "config/benchmark.config"
 
@@ -138,7 +139,7 @@ def new_file_patch(path: str, text: str) -> str:
 
 def different_options(one: str, other: str) -> str:
     """The options in whose lines two .configs differ, a few by name; comments and order do not count."""
-    lines = (set(re.findall(r"^(?:# )?CONFIG_.*$", text, re.MULTILINE)) for text in (one, other))
-    names = sorted({re.findall(r"CONFIG_\w+", line)[0] for line in set.symmetric_difference(*lines)})
+    values = config_values(one, "config").items() ^ config_values(other, "config").items()
+    names = sorted({f"CONFIG_{name}" for name, _ in values})
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from builder.arch import X86
-from builder.stages import symversions
-from builder.stages.compile import Build, make_arguments
+from builder.stages.compile import Build, genksyms_of, make_arguments
 from builder.stages.compilercache import CompilerCache
 from builder.stages.maketools import GCC
 from builder.stages.runmake import make_environment
@@ -33,7 +32,7 @@ cache = None
 if build.cache:
     # For one toolchain and one source, which every result of an empty cache is of.
     temporary = build.obj / ".rosk/ccache"
-    genksyms = symversions.genksyms(build.tree, build.obj / ".config", ()) if build.keeps_versions else None
+    genksyms = genksyms_of(build, {})
     cache = CompilerCache(build.cache, GCC, "benchmark", "benchmark", temporary=temporary, genksyms=genksyms)
     environment |= cache.environment()
 code = subprocess.run([*make_arguments(build, int(jobs)), *targets], env=environment).returncode

@@ -288,7 +288,6 @@ def compiler_cache(build: Build, journal: Journal, named: Sequence[str], tempora
     """
     if build.cache is None:
         return None
-    files = ((path, entry.digest) for path, entry in journal.items())
     return CompilerCache(
         build.cache,
         build.cc,
@@ -296,8 +295,16 @@ def compiler_cache(build: Build, journal: Journal, named: Sequence[str], tempora
         shadows(build.tree, journal, build.srcarch, named),
         config=build.ccache_config,
         temporary=temporary,
-        genksyms=symversions.genksyms(build.tree, build.obj / ".config", files) if build.keeps_versions else None,
+        genksyms=genksyms_of(build, journal),
     )
+
+
+def genksyms_of(build: Build, journal: Journal) -> symversions.Genksyms | None:
+    """What makes the symbol versions that the compiler cache keeps, where it keeps some."""
+    if not build.keeps_versions:
+        return None
+    files = ((path, entry.digest) for path, entry in journal.items())
+    return symversions.genksyms(build.tree, build.obj / ".config", files)
 
 
 def wrappers(build: Build) -> Path:

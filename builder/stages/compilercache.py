@@ -117,9 +117,10 @@ class CompilerCache:
         self._depend = compiler != "clang"
         for name in {"gcc", compiler} if self._depend else ():
             wrap(name, self.passing / "bin", all_headers=all_headers, versions=genksyms is not None)
-        self._genksyms = genksyms.command if genksyms else ""
-        if genksyms and (program := shutil.which(compiler)):
-            symversions.install(self.passing / "bin", program)
+        if genksyms:
+            self._keys[symversions.VARIABLE] = genksyms.command
+            if program := shutil.which(compiler):
+                symversions.install(self.passing / "bin", program)
         self._config = self._configured(config)
         # Not in the cache's folder: a full or read-only one must not fail a compile.
         self._temporary = temporary or self.passing / "tmp"
@@ -135,7 +136,6 @@ class CompilerCache:
             **({"CCACHE_DEPEND": "1"} if self._depend else {}),
             "CCACHE_TEMPDIR": str(self._temporary),
             "CCACHE_STATSLOG": str(self.passing / "stats"),
-            **({symversions.VARIABLE: self._genksyms} if self._genksyms else {}),
         }
 
     def counts(self, suffix: str = "") -> dict[str, int]:

@@ -16,12 +16,11 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.stages.common import put_program
+from builder.stages.common import put_program, run
 
 STATISTICS = ".symversions"
 """What the name of ccache's statistics log ends in for these."""
@@ -40,7 +39,7 @@ _SOURCES = ("scripts/genksyms/", "scripts/include/")
 # the list of the object's dependencies goes to. The option is the first word where make's command has it there: ccache
 # keeps the order. Calls that have it and no list are kbuild's probes; without the file ccache would not keep them.
 _OPTION_TAKEN = """\
-wanted=
+wanted= object= versions=
 if [ "$1" = {option} ]; then
     wanted=yes
     shift
@@ -53,22 +52,21 @@ else
         done ;;
     esac
 fi
-object= versions=
-case " $* " in *" -o "*)
+case "$wanted $* " in yes*" -o "*)
     object=" $* "
     object=${{object##* -o }}
     object=${{object%% *}}
     versions=${{object##*/}}
     versions=${{object%"$versions"}}${{versions%.*}}.su ;;
 esac
-if [ "$wanted" ] && [ "$compiles" ] && [ "$versions" ] && [ ! "$list" ]; then
+if [ "$versions" ] && [ "$compiles" ] && [ ! "$list" ]; then
     {compiler} "$@" && true >"$versions"
     exit
 fi
 """
 # kbuild asks for no versions of what modpost makes, which has the same sections.
 _MADE_WITH_OBJECT = """\
-if [ "$wanted" ] && [ "$versions" ]; then
+if [ "$versions" ]; then
     true >"$versions"
     case $object in
         *.mod.o | *.vmlinux.export.o) ;;
@@ -172,8 +170,8 @@ def genksyms(tree: Path, config: Path, files: Iterable[tuple[str, str]]) -> Genk
     if rule is None:
         return None
     known = [f"-include {config}", "objtree = .", "GENKSYMS = scripts/genksyms/genksyms", *rule.defined]
-    lines = "\n".join([*known, f"$(info {rule.command})", "all:;@:"])
-    said = subprocess.run(["make", "-s", "-f", "-"], input=lines, capture_output=True, text=True).stdout
+    lines = [*known, f"$(info {rule.command})", "all:;@:"]
+    said = run(["make", "-s", "-f", "/dev/null", *(f"--eval={line}" for line in lines)], check=False).stdout
     sources = sorted(f"{path} {digest}" for path, digest in files if path.startswith(_SOURCES))
     return Genksyms(" ".join(said.split()), hashlib.sha256("\n".join(sources).encode()).hexdigest())
 

@@ -104,11 +104,14 @@ class Tree:
         self.write("scripts/genksyms/genksyms", f'#!/bin/sh\necho {version} "$@"\ngrep -v "^#"\n')
         (self.root / "scripts/genksyms/genksyms").chmod(0o755)
 
-    def make(self, *words: str) -> Made:
-        """Compile as the compile stage does."""
+    def cache(self) -> CompilerCache:
         files = [(path, entry.digest) for path, entry in read_tree(self.root).items() if path.endswith(".c")]
         genksyms = symversions.genksyms(self.root, self.root / ".config", files)
-        cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
+        return CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
+
+    def make(self, *words: str) -> Made:
+        """Compile as the compile stage does."""
+        cache = self.cache()
         (self.root / "a.ver").unlink(missing_ok=True)
         argv = ["make", symversions.compiler("ccache gcc"), *make_words(self.root), *words]
         done = subprocess.run(
@@ -126,8 +129,7 @@ class Tree:
 
     def compile(self, *words: str) -> dict[str, int]:
         """Call the compiler as make does for an object; what the cache did."""
-        genksyms = symversions.genksyms(self.root, self.root / ".config", ())
-        cache = CompilerCache(self.root.parent / "cache", "gcc", "1", "1", genksyms=genksyms)
+        cache = self.cache()
         argv = ["ccache", "gcc", OPTION, *words]
         subprocess.run(argv, cwd=self.root, env={**os.environ, **cache.environment()}, check=True)
         return cache.counts()
