@@ -50,7 +50,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/run", description="Measure rosk beside plain make and others.")
     parser.add_argument("--rows", metavar="A,B", help="measure these rows only")
     parser.add_argument("--list", action="store_true", help="list the rows")
-    parser.add_argument("--quick", action="store_true", help="a small kernel and few repetitions, about ten minutes")
+    parser.add_argument("--quick", action="store_true", help="a small kernel and few repetitions")
     parser.add_argument("--fake", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run: keep what it measured")
     parser.add_argument("--render", action="store_true", help="write page and plot again from results.json")

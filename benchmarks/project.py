@@ -60,6 +60,8 @@ class RoskProject:
         config = settings.setdefault("config", {}) or {}
         settings["config"] = {**config, "fragments": [*config.get("fragments", []), FRAGMENT]}
         if self.work.kit.kind == "quick":
+            # A kernel of which nothing is run has no containers either.
+            settings["config"]["policies"] = []
             settings["lists"] = {"unlisted": "extra"}
         self.write_settings(settings)
         self.write(FRAGMENT, "CONFIG_MODULES=y\n# What the benchmark switches on:\n")

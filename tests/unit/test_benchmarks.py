@@ -23,6 +23,7 @@ from benchmarks.rows import ROWS, Row, find_rows
 from benchmarks.session import Session
 from benchmarks.verdict import Verdict, judge, middle
 from benchmarks.workspace import State, Workspace, earlier_workspace, new_workspace
+from builder.project import load_project
 from builder.stagenames import STAGES
 from builder.stages.patchfile import parse_patch
 
@@ -265,6 +266,15 @@ def test_a_line_edit_is_the_patch_and_the_file() -> None:
 def test_a_new_file_is_a_patch() -> None:
     (part,) = parse_patch(new_file_patch("Documentation/x", "text").encode(), "a.patch")
     assert part.path == "Documentation/x"
+
+
+@pytest.mark.parametrize(("kind", "policies"), [("full", ("docker", "containerd")), ("quick", ())])
+def test_a_small_kernel_is_asked_for_nothing_that_containers_need(
+    kind: str, policies: tuple[str, ...], tmp_path: Path
+) -> None:
+    project = RoskProject(Workspace(folder=tmp_path, state=State(word="w1", kind=kind, commit="c")))
+    project.create()
+    assert tuple(load_project(project.root).settings.config.policies) == policies
 
 
 def test_the_lists_name_each_module_once() -> None:
